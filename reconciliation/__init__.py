@@ -1,0 +1,1 @@
+"""Rules, matching and casework: how money finds its bill and what happens when it does not."""

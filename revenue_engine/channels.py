@@ -1,0 +1,182 @@
+"""The port: what the engine asks of a channel adapter and what an adapter may answer.
+
+Values and protocols only. An adapter is pure: it reads bytes and answers values, and touches no database,
+no network and no clock. Money is whole cents, instants are aware (East Africa Time where the provider
+writes local time), identifiers and phone numbers are text.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
+
+from pydantic import BaseModel
+
+
+class Kind(enum.StrEnum):
+    """What happened to the money. Never the type of the message that told us."""
+
+    PAYMENT = "payment"
+    REVERSAL = "reversal"
+    CHARGE = "charge"
+    PAYOUT = "payout"
+
+
+class Purpose(enum.StrEnum):
+    """What an endpoint was registered for. Some providers send the same body shape for different purposes."""
+
+    VALIDATION = "validation"
+    CONFIRMATION = "confirmation"
+    PUSH_RESULT = "push_result"
+    RESULT = "result"
+    TIMEOUT = "timeout"
+
+
+class Strength(enum.StrEnum):
+    """How far a notice may be trusted alone.
+
+    CONFIRMS: the provider's own statement that the money is ours (an M-PESA confirmation from its own network).
+    SUPPORTS: agrees or disagrees with another notice, but does not post money by itself.
+    """
+
+    CONFIRMS = "confirms"
+    SUPPORTS = "supports"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a delivery proved itself. ``reason`` says which check failed, never the secret."""
+
+    accepted: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Who paid, as the provider tells it: personal data, kept apart from every posting."""
+
+    name: str = ""
+    msisdn: str = ""
+    """Clear, masked (``2547*****126``) or a SHA-256 in hexadecimal, exactly as received."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """Money moved: a payment to us, or a payout or charge when ``kind`` says so."""
+
+    reference: str
+    """The provider's own reference (an M-PESA receipt), upper case. With channel account and kind it is the identity."""
+    amount_minor: int
+    occurred_at: datetime
+    currency: str = "KES"
+    kind: Literal[Kind.PAYMENT, Kind.CHARGE, Kind.PAYOUT] = Kind.PAYMENT
+    channel_account: str = ""
+    """The shortcode, till or account named in the body, empty where the body names none."""
+    account_reference: str = ""
+    """What the payer typed, untouched."""
+    request_id: str = ""
+    """The id of our own request (an STK CheckoutRequestID), empty where there was none."""
+    strength: Strength = Strength.CONFIRMS
+    message: str = ""
+    """The message type in the provider's words, for the timeline; never part of the identity."""
+    party: Party = field(default_factory=Party)
+
+
+@dataclass(frozen=True, slots=True)
+class Reversed:
+    """The provider took a payment back."""
+
+    reference: str
+    """The reversal's own reference."""
+    reverses: str
+    """The reference of the payment taken back."""
+    amount_minor: int | None
+    """Whole cents, or None where the provider does not repeat the amount (then it is the whole payment)."""
+    occurred_at: datetime
+    currency: str = "KES"
+    channel_account: str = ""
+    request_id: str = ""
+    strength: Strength = Strength.CONFIRMS
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """Understood, and no money moved."""
+
+    reason: str
+    request_id: str = ""
+    request_state: Literal["", "failed", "cancelled"] = ""
+    """What this tells about our own request named by ``request_id``; empty when nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Not understood, or the outcome is not known: never read as a failure, somebody must look or we must ask."""
+
+    reason: str
+    request_id: str = ""
+
+
+Interpretation: TypeAlias = Paid | Reversed | Ignored | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A provider asks, before it takes the money, whether it should."""
+
+    account_reference: str
+    amount_minor: int
+    channel_account: str = ""
+
+
+class Answer(enum.StrEnum):
+    """Our answer to a provider that asks first."""
+
+    ACCEPT = "accept"
+    UNKNOWN_ACCOUNT = "unknown_account"
+    WRONG_AMOUNT = "wrong_amount"
+    REFUSE = "refuse"
+
+
+class AckOutcome(enum.StrEnum):
+    """What the acknowledgement tells the provider: the delivery is kept, or its proof failed."""
+
+    KEPT = "kept"
+    REFUSED = "refused"
+
+
+@runtime_checkable
+class CallbackAdapter(Protocol):
+    """One provider's callbacks. Pure and total: no method may raise on any body."""
+
+    name: str
+    settings_model: type[BaseModel]
+
+    def verify(self, headers: Mapping[str, str], body: bytes, peer: str, settings: BaseModel) -> Verdict:
+        """Judge the proof of origin (peer address, signature); header names are lower case."""
+        ...
+
+    def interpret(self, body: bytes, *, purpose: Purpose | None = None) -> Interpretation:
+        """Say what the body means. ``purpose`` is what the endpoint was registered for, None when it is not known."""
+        ...
+
+    def ack(self, outcome: AckOutcome) -> bytes:
+        """The exact bytes the provider expects after a delivery is kept or refused."""
+        ...
+
+
+@runtime_checkable
+class AskingAdapter(CallbackAdapter, Protocol):
+    """A provider that asks before it takes the payer's money."""
+
+    def asked(self, body: bytes) -> Asked | None:
+        """What is asked, or None when the body cannot be read."""
+        ...
+
+    def answer(self, answer: Answer) -> bytes:
+        """Our answer in the provider's form."""
+        ...

@@ -1,0 +1,53 @@
+"""The clock, the day in Nairobi, the county's financial year and its working days.
+
+The only module that reads the wall clock. East Africa Time is UTC+3 all year, but the zone is named, not computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+NAIROBI = ZoneInfo("Africa/Nairobi")
+
+
+def now() -> datetime:
+    """The present instant, aware, in Nairobi time."""
+    return datetime.now(UTC).astimezone(NAIROBI)
+
+
+def today() -> date:
+    """Today's date in Nairobi."""
+    return now().date()
+
+
+def nairobi_date(instant: datetime) -> date:
+    """The Nairobi calendar day of an aware instant; a payment at 00:05 EAT belongs to that day."""
+    return instant.astimezone(NAIROBI).date()
+
+
+def financial_year(day: date) -> str:
+    """The county financial year (1 July to 30 June, PFM (County Governments) Regulations 2015 r.97) as ``"2627"``."""
+    first = day.year if day.month >= 7 else day.year - 1
+    return f"{first % 100:02d}{(first + 1) % 100:02d}"
+
+
+def financial_year_start(day: date) -> date:
+    """The first of July on or before ``day``."""
+    return date(day.year if day.month >= 7 else day.year - 1, 7, 1)
+
+
+def is_working_day(day: date, holidays: Collection[date]) -> bool:
+    """Monday to Friday and not a public holiday."""
+    return day.weekday() < 5 and day not in holidays
+
+
+def add_working_days(day: date, count: int, holidays: Collection[date]) -> date:
+    """The day ``count`` working days after ``day``: five of them is the limit for paying into the County Revenue Fund
+    (PFM (County Governments) Regulations 2015 r.81)."""
+    while count > 0:
+        day += timedelta(days=1)
+        if is_working_day(day, holidays):
+            count -= 1
+    return day
