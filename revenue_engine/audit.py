@@ -1,0 +1,40 @@
+"""Who did what: one append-only row for every act that changes set-up or judgement, in the act's own transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Identity, text
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from revenue_engine.db import XID8, Base
+
+
+class AuditEvent(Base):
+    """One act: the actor, the verb, the object, and the exact bytes that were hashed into ``leaf``."""
+
+    __tablename__ = "audit_event"
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    xid: Mapped[int] = mapped_column(XID8, server_default=text("pg_current_xact_id()"))
+    actor: Mapped[str]
+    action: Mapped[str]
+    object: Mapped[str]
+    content: Mapped[bytes]
+    leaf: Mapped[bytes]
+
+
+def record(session: Session, *, actor: str, action: str, subject: str, facts: dict[str, Any] | None = None) -> None:
+    """Write one audit row. ``facts`` must hold no names or phone numbers; ``leaf`` is SHA-256(0x00 || content)."""
+    content = json.dumps(
+        {"actor": actor, "action": action, "object": subject, "facts": facts or {}},
+        sort_keys=True,
+        separators=(",", ":"),
+        default=str,
+    ).encode()
+    leaf = hashlib.sha256(b"\x00" + content).digest()
+    session.add(AuditEvent(actor=actor, action=action, object=subject, content=content, leaf=leaf))
+    session.flush()

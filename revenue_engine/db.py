@@ -1,0 +1,134 @@
+"""The database: engines per role, the declarative base, and ``transaction()``, the only commit outside intake."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Any, cast
+
+import psycopg
+from sqlalchemy import BigInteger, Date, Engine, LargeBinary, MetaData, Text, create_engine, event
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.dialects.postgresql.base import ischema_names
+from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.pool import NullPool
+from sqlalchemy.types import UserDefinedType
+
+OWNER = "revenue_owner"
+ROLES = ("intake", "worker", "api", "report", "seal")
+"""The capability roles; in the database each is called ``revenue_<name>`` and cannot log in."""
+
+
+class XID8(UserDefinedType[int]):
+    """PostgreSQL's 64-bit transaction id: the order in which facts became known, safe where a serial id is not."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        """The SQL name of the type."""
+        return "xid8"
+
+
+ischema_names["xid8"] = XID8
+
+
+class Base(DeclarativeBase):
+    """Base of every mapped class; names every constraint so that migrations can speak of them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads a plain class attribute
+        int: BigInteger,
+        str: Text,
+        bytes: LargeBinary,
+        date: Date,
+        datetime: TIMESTAMP(timezone=True),
+        dict[str, Any]: JSONB,
+    }
+
+
+def make_engine(url: str, *, role: str | None = None, pool_size: int = 5) -> Engine:
+    """An engine on ``url``; with ``role`` every connection takes the capability role ``revenue_<role>`` at once.
+
+    Times are UTC on the wire, and a statement that waits on a lock for more than ten seconds gives up.
+    """
+    options = "-c timezone=UTC -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
+    sqlalchemy_url = url.replace("postgresql://", "postgresql+psycopg://", 1)
+    connect_args: dict[str, Any] = {"options": options}
+    if pool_size == 0:
+        engine = create_engine(sqlalchemy_url, connect_args=connect_args, poolclass=NullPool)
+    else:
+        engine = create_engine(
+            sqlalchemy_url, connect_args=connect_args, pool_size=pool_size, max_overflow=5, pool_pre_ping=True
+        )
+    if role is not None:
+        statement = f"SET ROLE revenue_{role}"
+
+        @event.listens_for(engine, "connect")
+        def take_role(dbapi_connection: psycopg.Connection[Any], _record: object) -> None:
+            autocommit = dbapi_connection.autocommit
+            dbapi_connection.autocommit = True
+            dbapi_connection.execute(cast("Any", statement))
+            dbapi_connection.autocommit = autocommit
+
+    return engine
+
+
+@contextlib.contextmanager
+def transaction(engine: Engine) -> Iterator[Session]:
+    """One unit of work: commits when the block ends well, rolls back when it raises. Nothing else commits."""
+    with Session(engine, expire_on_commit=False) as session:
+        try:
+            yield session
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
+
+
+def raw(session: Session) -> psycopg.Connection[Any]:
+    """The psycopg connection under a session, for COPY and set-based statements inside the same transaction."""
+    return cast("psycopg.Connection[Any]", session.connection().connection.driver_connection)
+
+
+@lru_cache(maxsize=64)
+def _copy_statement(table: str, columns: tuple[str, ...]) -> str:
+    return f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"
+
+
+def copy_rows(
+    connection: psycopg.Connection[Any],
+    table: str,
+    columns: tuple[str, ...],
+    types: tuple[str, ...],
+    rows: Sequence[Sequence[Any]],
+) -> None:
+    """Write ``rows`` by binary COPY; ``types`` are PostgreSQL type names, one per column. No rows, no round trip."""
+    if not rows:
+        return
+    with connection.cursor() as cursor, cursor.copy(cast("Any", _copy_statement(table, columns))) as copy:
+        copy.set_types(types)
+        for row in rows:
+            copy.write_row(row)
+
+
+def next_ids(connection: psycopg.Connection[Any], counts: dict[str, int]) -> dict[str, list[int]]:
+    """Draw identity values ahead of a COPY: table name to how many, in one round trip."""
+    wanted = {table: count for table, count in counts.items() if count}
+    if not wanted:
+        return {table: [] for table in counts}
+    parts = ", ".join(
+        f"ARRAY(SELECT nextval('{table}_id_seq') FROM generate_series(1, {count}))" for table, count in wanted.items()
+    )
+    row = connection.execute(cast("Any", f"SELECT {parts}")).fetchone()  # table names are our own constants
+    drawn = dict(zip(wanted, cast("tuple[list[int], ...]", row), strict=True))
+    return {table: drawn.get(table, []) for table in counts}

@@ -1,0 +1,46 @@
+"""Public identifiers: a prefix and a time-ordered UUID, and the pay account numbers that payers type."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from uuid import UUID
+
+from stdnum import damm
+
+PAY_ACCOUNT_DIGITS = 9
+
+
+def uuid7() -> UUID:
+    """A version 7 UUID (RFC 9562): 48 bits of milliseconds, then 74 random bits, so that keys sort by time."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = (milliseconds << 80) | int.from_bytes(secrets.token_bytes(10), "big")
+    value = (value & ~(0xF << 76)) | (0x7 << 76)
+    value = (value & ~(0x3 << 62)) | (0x2 << 62)
+    return UUID(int=value)
+
+
+def public_id(prefix: str) -> str:
+    """A public id such as ``inv_0199…``: what other systems may keep; it says nothing about order or number."""
+    return f"{prefix}_{uuid7().hex}"
+
+
+def draw_pay_account_number() -> str:
+    """Nine digits: eight drawn at random (the first not 0), then a Damm check digit.
+
+    Damm finds every single wrong digit and every swap of neighbours; drawing at random keeps numbers sparse,
+    so that a slip of the finger almost never lands on somebody else's bill.
+    """
+    body = str(10_000_000 + secrets.randbelow(90_000_000))
+    return body + str(damm.calc_check_digit(body))
+
+
+def is_pay_account_number(text: str) -> bool:
+    """Nine ASCII digits, the first not 0, with a right check digit."""
+    return (
+        len(text) == PAY_ACCOUNT_DIGITS
+        and text.isascii()
+        and text.isdigit()
+        and text[0] != "0"
+        and bool(damm.is_valid(text))
+    )

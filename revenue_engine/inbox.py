@@ -1,0 +1,97 @@
+"""Channel accounts and their endpoints, and deliveries: the raw hits, kept before anything is thought about them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import INET
+from sqlalchemy.orm import Mapped, mapped_column
+
+from revenue_engine.db import Base
+
+
+class ChannelAccount(Base):
+    """A way to pay that we own: a shortcode, a till, a bank account; test or live."""
+
+    __tablename__ = "channel_account"
+    __table_args__ = (
+        UniqueConstraint("adapter", "identifier", "mode"),
+        CheckConstraint("mode IN ('test', 'live')", name="mode"),
+        CheckConstraint("status IN ('sample', 'active', 'disabled')", name="status"),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    public_id: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    adapter: Mapped[str]
+    identifier: Mapped[str]
+    mode: Mapped[str]
+    status: Mapped[str]
+    clearing_account: Mapped[str] = mapped_column(ForeignKey("account.code"))
+    settings: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+class ChannelEndpoint(Base):
+    """One opaque URL given to a provider. Only the SHA-256 of its token is kept."""
+
+    __tablename__ = "channel_endpoint"
+    __table_args__ = (
+        CheckConstraint(
+            "purpose IN ('validation', 'confirmation', 'push_result', 'result', 'timeout')", name="purpose"
+        ),
+        CheckConstraint("length(token_sha256) = 32", name="token"),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    channel_account_id: Mapped[int] = mapped_column(ForeignKey("channel_account.id"))
+    purpose: Mapped[str]
+    token_sha256: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    revoked_at: Mapped[datetime | None]
+
+
+class Delivery(Base):
+    """One HTTP hit or one file, exactly as it came; ``verdict`` is what ``verify`` said of its proof."""
+
+    __tablename__ = "delivery"
+    __table_args__ = (CheckConstraint("verdict IN ('accepted', 'refused')", name="verdict"),)
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    received_on: Mapped[date] = mapped_column(
+        primary_key=True, server_default=text("(now() AT TIME ZONE 'Africa/Nairobi')::date")
+    )
+    received_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    channel_account_id: Mapped[int]
+    endpoint_id: Mapped[int]
+    purpose: Mapped[str]
+    peer: Mapped[str | None] = mapped_column(INET)
+    headers: Mapped[dict[str, Any]]
+    body: Mapped[bytes]
+    body_length: Mapped[int]
+    """The length the sender sent; more than ``body`` holds when it went over the cap."""
+    verdict: Mapped[str]
+    verdict_reason: Mapped[str]
+
+
+class DeliveryOutcome(Base):
+    """How a delivery that is not evidence of money ended, the newest row last. Append only: a replay adds a row."""
+
+    __tablename__ = "delivery_outcome"
+    __table_args__ = (
+        CheckConstraint("outcome IN ('ignored', 'waiting', 'dead')", name="outcome"),
+        Index("ix_delivery_outcome_delivery_id", "delivery_id", "id"),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    delivery_id: Mapped[int]
+    outcome: Mapped[str]
+    reason: Mapped[str]
+    recorded_at: Mapped[datetime] = mapped_column(server_default=text("now()"))

@@ -1,0 +1,173 @@
+"""Work rows: claim, lease, fence, retry, dead, replay. PostgreSQL is the truth; the bell only wakes us sooner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from revenue_engine.db import Base, raw
+from revenue_engine.errors import NotFound, Retryable
+
+
+class Job(Base):
+    """One piece of work, written in the transaction that made it necessary and deleted in the one that did it."""
+
+    __tablename__ = "job"
+    __table_args__ = (
+        UniqueConstraint("kind", "ref_id"),
+        CheckConstraint("state IN ('ready', 'dead')", name="state"),
+        Index("ix_job_due", "kind", "run_after", postgresql_where=text("state = 'ready'")),
+        {"postgresql_with": {"fillfactor": 70}},
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    kind: Mapped[str]
+    ref_id: Mapped[int]
+    state: Mapped[str] = mapped_column(server_default=text("'ready'"))
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    run_after: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    leased_by: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    last_error: Mapped[str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A leased job: ours until ``lease_until`` by the database's clock."""
+
+    id: int
+    ref_id: int
+    attempts: int
+
+
+def claim(session: Session, *, kind: str, worker: str, limit: int, lease_seconds: int) -> list[Claim]:
+    """Lease up to ``limit`` due jobs of a kind. The attempt counts from here, so a killed worker's tries are counted.
+
+    An expired lease makes a job due again; rows locked by another claimer are skipped, never waited for.
+    """
+    rows = (
+        raw(session)
+        .execute(
+            """
+            UPDATE job SET leased_by = %(worker)s, attempts = attempts + 1,
+                           lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
+             WHERE id IN (SELECT id FROM job
+                           WHERE kind = %(kind)s AND state = 'ready' AND run_after <= clock_timestamp()
+                             AND (lease_until IS NULL OR lease_until < clock_timestamp())
+                           ORDER BY run_after LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+            RETURNING id, ref_id, attempts
+            """,
+            {"worker": worker, "lease": lease_seconds, "kind": kind, "limit": limit},
+        )
+        .fetchall()
+    )
+    return sorted((Claim(*row) for row in rows), key=lambda claimed: claimed.id)
+
+
+def finish(session: Session, *, worker: str, claims: list[Claim]) -> None:
+    """Delete finished jobs in the transaction that did their work.
+
+    This is the fence: it needs every lease to be still ours and unexpired, else Retryable is raised and the whole
+    transaction must roll back, because somebody else may be doing the same work.
+    """
+    if not claims:
+        return
+    done = (
+        raw(session)
+        .execute(
+            "DELETE FROM job WHERE id = ANY(%s) AND leased_by = %s AND lease_until > clock_timestamp()",
+            ([claimed.id for claimed in claims], worker),
+        )
+        .rowcount
+    )
+    if done != len(claims):
+        raise Retryable(f"the lease on {len(claims) - done} of {len(claims)} jobs was lost before the work was done")
+
+
+def fail(
+    session: Session, *, worker: str, claimed: Claim, error: str, max_attempts: int, back_off_seconds: float
+) -> bool:
+    """Give a job back after an error: due again after the back-off, or dead after ``max_attempts``.
+
+    Returns whether it is dead now. ``error`` must hold no personal data. A job whose lease was lost is left alone.
+    """
+    dead = claimed.attempts >= max_attempts
+    raw(session).execute(
+        """
+        UPDATE job SET leased_by = NULL, lease_until = NULL, last_error = %(error)s, state = %(state)s,
+                       run_after = clock_timestamp() + make_interval(secs => %(wait)s)
+         WHERE id = %(id)s AND leased_by = %(worker)s
+        """,
+        {
+            "error": error[:500],
+            "state": "dead" if dead else "ready",
+            "wait": back_off_seconds,
+            "id": claimed.id,
+            "worker": worker,
+        },
+    )
+    return dead
+
+
+def release(session: Session, *, worker: str) -> int:
+    """Give back every lease of a worker that is stopping; the attempts it made stay counted."""
+    return (
+        raw(session)
+        .execute("UPDATE job SET leased_by = NULL, lease_until = NULL WHERE leased_by = %s", (worker,))
+        .rowcount
+    )
+
+
+def add(session: Session, *, kind: str, refs: list[int]) -> None:
+    """Write work rows; one that is already waiting stays as it is."""
+    if refs:
+        raw(session).execute(
+            "INSERT INTO job (kind, ref_id) SELECT %s, unnest(%s::bigint[]) ON CONFLICT (kind, ref_id) DO NOTHING",
+            (kind, refs),
+        )
+
+
+def replay(session: Session, *, kind: str, ref_id: int) -> None:
+    """Make work due again from the start: a dead job is revived, a finished one is written anew."""
+    raw(session).execute(
+        """
+        INSERT INTO job (kind, ref_id) VALUES (%s, %s)
+        ON CONFLICT (kind, ref_id) DO UPDATE
+           SET state = 'ready', attempts = 0, run_after = now(), leased_by = NULL, lease_until = NULL
+         WHERE job.state = 'dead'
+        """,
+        (kind, ref_id),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How much work waits: counts, and the age in seconds of the oldest due job."""
+
+    ready: int
+    dead: int
+    oldest_seconds: float
+
+
+def backlog(session: Session, *, kind: str | None = None) -> Backlog:
+    """What waits and what died, for health checks and the demo's end."""
+    row = (
+        raw(session)
+        .execute(
+            """
+            SELECT count(*) FILTER (WHERE state = 'ready'), count(*) FILTER (WHERE state = 'dead'),
+                   COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - min(created_at) FILTER (WHERE state = 'ready')), 0)
+              FROM job WHERE %(kind)s::text IS NULL OR kind = %(kind)s
+            """,
+            {"kind": kind},
+        )
+        .fetchone()
+    )
+    if row is None:  # pragma: no cover - an aggregate always answers one row
+        raise NotFound("the job table answered nothing")
+    values: tuple[Any, ...] = tuple(row)
+    return Backlog(int(values[0]), int(values[1]), float(values[2]))
