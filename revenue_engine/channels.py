@@ -68,7 +68,7 @@ class Paid:
     """Money moved: a payment to us, or a payout or charge when ``kind`` says so."""
 
     reference: str
-    """The provider's own reference (an M-PESA receipt), upper case. With channel account and kind it is the identity."""
+    """The provider's own reference (an M-PESA receipt), upper case: with channel account and kind, the identity."""
     amount_minor: int
     occurred_at: datetime
     currency: str = "KES"

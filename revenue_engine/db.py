@@ -126,9 +126,10 @@ def next_ids(connection: psycopg.Connection[Any], counts: dict[str, int]) -> dic
     wanted = {table: count for table, count in counts.items() if count}
     if not wanted:
         return {table: [] for table in counts}
-    parts = ", ".join(
-        f"ARRAY(SELECT nextval('{table}_id_seq') FROM generate_series(1, {count}))" for table, count in wanted.items()
+    parts = ", ".join(  # table names are our own constants, counts are numbers
+        f"ARRAY(SELECT nextval('{table}_id_seq') FROM generate_series(1, {count:d}))"  # noqa: S608
+        for table, count in wanted.items()
     )
-    row = connection.execute(cast("Any", f"SELECT {parts}")).fetchone()  # table names are our own constants
+    row = connection.execute(cast("Any", f"SELECT {parts}")).fetchone()
     drawn = dict(zip(wanted, cast("tuple[list[int], ...]", row), strict=True))
     return {table: drawn.get(table, []) for table in counts}

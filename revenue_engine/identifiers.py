@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import secrets
-import time
 from uuid import UUID
 
 from stdnum import damm
+
+from revenue_engine import periods
 
 PAY_ACCOUNT_DIGITS = 9
 
 
 def uuid7() -> UUID:
     """A version 7 UUID (RFC 9562): 48 bits of milliseconds, then 74 random bits, so that keys sort by time."""
-    milliseconds = time.time_ns() // 1_000_000
-    value = (milliseconds << 80) | int.from_bytes(secrets.token_bytes(10), "big")
+    value = (periods.unix_milliseconds() << 80) | int.from_bytes(secrets.token_bytes(10), "big")
     value = (value & ~(0xF << 76)) | (0x7 << 76)
     value = (value & ~(0x3 << 62)) | (0x2 << 62)
     return UUID(int=value)

@@ -5,6 +5,7 @@ The only module that reads the wall clock. East Africa Time is UTC+3 all year, b
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -15,6 +16,11 @@ NAIROBI = ZoneInfo("Africa/Nairobi")
 def now() -> datetime:
     """The present instant, aware, in Nairobi time."""
     return datetime.now(UTC).astimezone(NAIROBI)
+
+
+def unix_milliseconds() -> int:
+    """Milliseconds since 1970, for identifiers that sort by time."""
+    return time.time_ns() // 1_000_000
 
 
 def today() -> date:

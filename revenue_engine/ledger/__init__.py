@@ -1,0 +1,38 @@
+"""The revenue ledger: post once, reverse once, never edit; read at any day and as known at any moment."""
+
+from revenue_engine.ledger.balances import (
+    Balance,
+    balance,
+    hledger,
+    known_horizon,
+    snapshot,
+    statement,
+    tick,
+    trial_balance,
+)
+from revenue_engine.ledger.journal import Journal, Posting
+from revenue_engine.ledger.locks import book_dates, close_day, is_closed
+from revenue_engine.ledger.store import Posted, feed, horizon, load, post, post_many, reverse
+
+__all__ = [
+    "Balance",
+    "Journal",
+    "Posted",
+    "Posting",
+    "balance",
+    "book_dates",
+    "close_day",
+    "feed",
+    "hledger",
+    "horizon",
+    "is_closed",
+    "known_horizon",
+    "load",
+    "post",
+    "post_many",
+    "reverse",
+    "snapshot",
+    "statement",
+    "tick",
+    "trial_balance",
+]

@@ -1,0 +1,230 @@
+"""The only SQL that writes journals: idempotent by key, one statement per table whatever the number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy.orm import Session
+
+from revenue_engine import periods
+from revenue_engine.db import copy_rows, next_ids, raw
+from revenue_engine.errors import Conflict, IntegrityFault, InvalidValue, NotFound
+from revenue_engine.ledger.journal import Journal, Posting, digest
+from revenue_engine.ledger.locks import book_dates
+
+_JOURNAL = ("id", "book_date", "key", "kind", "occurred_at", "reverses_id", "reason", "digest")
+_JOURNAL_TYPES = ("int8", "date", "text", "text", "timestamptz", "int8", "text", "bytea")
+_POSTING = (
+    "journal_id",
+    "seq",
+    "book_date",
+    "debit",
+    "credit",
+    "amount_minor",
+    "currency",
+    "stream_code",
+    "station_code",
+    "channel_account_id",
+    "payer_id",
+    "invoice_id",
+    "payment_id",
+)
+_POSTING_TYPES = ("int8", "int2", "date", *["text"] * 2, "int8", *["text"] * 3, *["int8"] * 4)
+
+
+class Posted(NamedTuple):
+    """Where a journal stands: ``new`` is False when the key was posted before with the same content."""
+
+    id: int
+    book_date: date
+    key: str
+    new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredJournal:
+    """A journal read back."""
+
+    id: int
+    book_date: date
+    key: str
+    kind: str
+    occurred_at: datetime
+    recorded_at: datetime
+    reverses_id: int | None
+    reason: str | None
+    digest: bytes
+    postings: tuple[Posting, ...]
+
+
+def post(session: Session, journal: Journal, *, key: str, book_on: date | None = None) -> Posted:
+    """Post one journal once. The same key with the same content answers the journal that stands; with other content
+    it raises Conflict naming the field that differs. ``book_on`` asks for a later day than the day it occurred."""
+    return post_many(session, [(key, journal)], book_on={key: book_on} if book_on else None)[0]
+
+
+def post_many(
+    session: Session, journals: Sequence[tuple[str, Journal]], *, book_on: dict[str, date] | None = None
+) -> list[Posted]:
+    """Post many journals in a fixed number of statements; answers in the order asked.
+
+    Each is booked to the first open day on or after ``book_on[key]`` or the Nairobi day it occurred.
+    Raises Conflict as ``post`` does; then nothing of the batch may be committed.
+    """
+    asked = dict(journals)
+    if len(asked) != len(journals):
+        raise InvalidValue("a batch holds each key once")
+    if not journals:
+        return []
+    connection = raw(session)
+    standing = {
+        row[1]: Posted(row[0], row[2], row[1], new=False)
+        for row in connection.execute("SELECT id, key, book_date FROM journal WHERE key = ANY(%s)", (list(asked),))
+    }
+    for key in standing:
+        _agrees(session, key, asked[key])
+    fresh = [(key, journal) for key, journal in journals if key not in standing]
+    days = {key: (book_on or {}).get(key) or periods.nairobi_date(journal.occurred_at) for key, journal in fresh}
+    booked = book_dates(session, days.values())
+    ids = next_ids(connection, {"journal": len(fresh)})["journal"]
+    journal_rows: list[tuple[Any, ...]] = []
+    posting_rows: list[tuple[Any, ...]] = []
+    for journal_id, (key, journal) in zip(ids, fresh, strict=True):
+        on = booked[days[key]]
+        journal_rows.append(
+            (
+                journal_id,
+                on,
+                key,
+                journal.kind,
+                journal.occurred_at,
+                journal.reverses_id,
+                journal.reason,
+                digest(
+                    key=key,
+                    kind=journal.kind,
+                    book_date=on,
+                    occurred_at=journal.occurred_at,
+                    reverses_id=journal.reverses_id,
+                    reason=journal.reason,
+                    postings=journal.postings,
+                ),
+            )
+        )
+        posting_rows += [(journal_id, seq, on, *posting) for seq, posting in enumerate(journal.postings)]
+        standing[key] = Posted(journal_id, on, key, new=True)
+    copy_rows(connection, "journal", _JOURNAL, _JOURNAL_TYPES, journal_rows)
+    copy_rows(connection, "posting", _POSTING, _POSTING_TYPES, posting_rows)
+    return [standing[key] for key, _ in journals]
+
+
+def _agrees(session: Session, key: str, journal: Journal) -> None:
+    stored = load(session, key=key)
+    for field in ("kind", "occurred_at", "reverses_id", "reason", "postings"):
+        was, asked = getattr(stored, field), getattr(journal, field)
+        if was != asked:
+            if field == "postings":
+                field, was, asked = _first_difference(stored.postings, journal.postings)
+            raise Conflict(f"journal {key!r} stands with another {field}: {was!s}, not {asked!s}", key=key, field=field)
+
+
+def _first_difference(stored: Sequence[Posting], asked: Sequence[Posting]) -> tuple[str, object, object]:
+    if len(stored) != len(asked):
+        return "number of postings", len(stored), len(asked)
+    for index, (was, now) in enumerate(zip(stored, asked, strict=True)):
+        for name in Posting._fields:
+            if getattr(was, name) != getattr(now, name):
+                return f"postings[{index}].{name}", getattr(was, name), getattr(now, name)
+    raise IntegrityFault("postings differ but no field does")  # pragma: no cover
+
+
+def load(session: Session, *, key: str | None = None, journal_id: int | None = None) -> StoredJournal:
+    """Read one journal by its key or id. Raises NotFound."""
+    connection = raw(session)
+    row = connection.execute(
+        "SELECT id, book_date, key, kind, occurred_at, recorded_at, reverses_id, reason, digest FROM journal"
+        " WHERE (%(key)s::text IS NULL OR key = %(key)s) AND (%(id)s::bigint IS NULL OR id = %(id)s) LIMIT 1",
+        {"key": key, "id": journal_id},
+    ).fetchone()
+    if row is None or (key is None and journal_id is None):
+        raise NotFound(f"no journal {key or journal_id!r}", key=key, journal_id=journal_id)
+    postings = connection.execute(
+        "SELECT debit, credit, amount_minor, currency, stream_code, station_code, channel_account_id, payer_id,"
+        " invoice_id, payment_id FROM posting WHERE journal_id = %s ORDER BY seq",
+        (row[0],),
+    ).fetchall()
+    return StoredJournal(*row, tuple(Posting(*posting) for posting in postings))
+
+
+def reverse(session: Session, journal_id: int, *, reason: str, at: datetime | None = None) -> Posted:
+    """Undo a journal by its mirror image, booked to an open day. Raises Conflict when it was undone before, or is
+    itself the undoing of another; NotFound; InvalidValue without a reason."""
+    if not reason.strip():
+        raise InvalidValue("say why a journal is reversed", field="reason")
+    stored = load(session, journal_id=journal_id)
+    if stored.reverses_id is not None:
+        raise Conflict("a reversing journal is not reversed: post the fact again", key=stored.key)
+    undone = raw(session).execute("SELECT key FROM journal WHERE reverses_id = %s", (journal_id,)).fetchone()
+    if undone is not None:
+        raise Conflict(f"journal {stored.key!r} was reversed already by {undone[0]!r}", key=stored.key)
+    instant = at or periods.now()
+    mirror = Journal(
+        f"{stored.kind}_undone",
+        instant,
+        tuple(posting.mirrored() for posting in stored.postings),
+        reverses_id=journal_id,
+        reason=reason,
+    )
+    return post(session, mirror, key=f"{stored.key}:undone")
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Journals that became final between two horizons. ``horizon`` is where the next feed begins."""
+
+    after: int
+    horizon: int
+
+
+def horizon(session: Session) -> int:
+    """The transaction id below which nothing is still in flight: everything under it is final and complete."""
+    row = raw(session).execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint").fetchone()
+    return int(row[0]) if row else 0
+
+
+def feed(session: Session, *, after: int = 0, upto: int | None = None) -> tuple[Feed, Iterator[StoredJournal]]:
+    """Every journal known since the horizon ``after``, once and completely, in the order (transaction, id).
+
+    Never by ``id > last``: a serial id is drawn before its commit, so such a reader loses rows for ever.
+    """
+    end = min(upto, horizon(session)) if upto is not None else horizon(session)
+    return Feed(after, end), _stream(session, after, end)
+
+
+def _stream(session: Session, after: int, end: int) -> Iterator[StoredJournal]:
+    with raw(session).cursor(name=f"feed_{after}_{end}") as cursor:
+        cursor.itersize = 5_000
+        cursor.execute(
+            """
+            SELECT j.id, j.book_date, j.key, j.kind, j.occurred_at, j.recorded_at, j.reverses_id, j.reason, j.digest,
+                   p.debit, p.credit, p.amount_minor, p.currency, p.stream_code, p.station_code, p.channel_account_id,
+                   p.payer_id, p.invoice_id, p.payment_id
+              FROM journal j JOIN posting p ON p.journal_id = j.id AND p.book_date = j.book_date
+             WHERE j.xid >= %s::text::xid8 AND j.xid < %s::text::xid8
+             ORDER BY j.xid, j.id, p.seq
+            """,
+            (str(after), str(end)),
+        )
+        head: tuple[Any, ...] | None = None
+        postings: list[Posting] = []
+        for row in cursor:
+            if head is not None and row[0] != head[0]:
+                yield StoredJournal(*head, tuple(postings))
+                postings = []
+            head = row[:9]
+            postings.append(Posting(*row[9:]))
+        if head is not None:
+            yield StoredJournal(*head, tuple(postings))
