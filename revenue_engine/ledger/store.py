@@ -126,9 +126,10 @@ def _agrees(session: Session, key: str, journal: Journal) -> None:
     for field in ("kind", "occurred_at", "reverses_id", "reason", "postings"):
         was, asked = getattr(stored, field), getattr(journal, field)
         if was != asked:
+            named = field
             if field == "postings":
-                field, was, asked = _first_difference(stored.postings, journal.postings)
-            raise Conflict(f"journal {key!r} stands with another {field}: {was!s}, not {asked!s}", key=key, field=field)
+                named, was, asked = _first_difference(stored.postings, journal.postings)
+            raise Conflict(f"journal {key!r} stands with another {named}: {was!s}, not {asked!s}", key=key, field=named)
 
 
 def _first_difference(stored: Sequence[Posting], asked: Sequence[Posting]) -> tuple[str, object, object]:
@@ -156,7 +157,7 @@ def load(session: Session, *, key: str | None = None, journal_id: int | None = N
         " invoice_id, payment_id FROM posting WHERE journal_id = %s ORDER BY seq",
         (row[0],),
     ).fetchall()
-    return StoredJournal(*row, tuple(Posting(*posting) for posting in postings))
+    return StoredJournal(*(*row, tuple(Posting(*posting) for posting in postings)))
 
 
 def reverse(session: Session, journal_id: int, *, reason: str, at: datetime | None = None) -> Posted:
@@ -222,9 +223,9 @@ def _stream(session: Session, after: int, end: int) -> Iterator[StoredJournal]:
         postings: list[Posting] = []
         for row in cursor:
             if head is not None and row[0] != head[0]:
-                yield StoredJournal(*head, tuple(postings))
+                yield StoredJournal(*(*head, tuple(postings)))
                 postings = []
             head = row[:9]
             postings.append(Posting(*row[9:]))
         if head is not None:
-            yield StoredJournal(*head, tuple(postings))
+            yield StoredJournal(*(*head, tuple(postings)))
