@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base
+from revenue_engine.db import Base, raw
+from revenue_engine.errors import NotFound
+from revenue_engine.identifiers import public_id
 
 
 class BreakReason(enum.StrEnum):
@@ -59,3 +63,112 @@ class Break(Base):
     opened_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     closed_at: Mapped[datetime | None]
     resolution: Mapped[str | None]
+
+
+OWNERS = {
+    BreakReason.UNPARSEABLE: "ict",
+    BreakReason.PROOF_FAILED: "ict",
+    BreakReason.DUPLICATE_CODE: "ict",
+    BreakReason.WRONG_SHORTCODE_OR_STREAM: "ict",
+    BreakReason.CLOCK_DIFFERS: "ict",
+}
+"""Who looks first; everything else is for finance."""
+
+
+def suspense_key(payment_id: int) -> str:
+    """The key of the break that stands for a payment's money in suspense."""
+    return f"suspense:{payment_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class NewBreak:
+    """A break about to be opened. ``amount_minor`` is 0 where no money is in doubt."""
+
+    key: str
+    reason: BreakReason
+    detail: str
+    occurred_at: datetime
+    amount_minor: int = 0
+    payment_id: int | None = None
+    delivery_id: int | None = None
+    channel_account_id: int | None = None
+    stream_code: str | None = None
+    station_code: str | None = None
+
+
+def open_many(session: Session, found: Iterable[NewBreak]) -> None:
+    """Open breaks; one whose key stands already, open or closed, is left as it is."""
+    rows = [
+        (
+            public_id("brk"),
+            new.key,
+            new.reason.value,
+            new.detail,
+            new.amount_minor,
+            OWNERS.get(new.reason, "finance"),
+            new.payment_id,
+            new.delivery_id,
+            new.channel_account_id,
+            new.stream_code,
+            new.station_code,
+            new.occurred_at,
+        )
+        for new in sorted(found, key=lambda new: new.key)
+    ]
+    if rows:
+        with raw(session).cursor() as cursor:
+            cursor.executemany(
+                "INSERT INTO break_case (public_id, key, reason, detail, amount_minor, owner, payment_id, delivery_id,"
+                " channel_account_id, stream_code, station_code, occurred_at)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (key) DO NOTHING",
+                rows,
+            )
+
+
+def close_many(session: Session, keys: Sequence[str], *, resolution: str) -> int:
+    """Close the open breaks of these keys, saying how they were resolved; returns how many there were."""
+    if not keys:
+        return 0
+    return (
+        raw(session)
+        .execute(
+            "UPDATE break_case SET closed_at = now(), resolution = %s WHERE key = ANY(%s) AND closed_at IS NULL",
+            (resolution, sorted(keys)),
+        )
+        .rowcount
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBreak:
+    """An open break as a list shows it; ``age_days`` counts from when the thing occurred."""
+
+    public_id: str
+    reason: BreakReason
+    detail: str
+    amount_minor: int
+    owner: str
+    age_days: int
+    opened_at: datetime
+
+
+def listed(session: Session, *, owner: str | None = None, limit: int = 200) -> list[OpenBreak]:
+    """Open breaks, oldest first."""
+    rows = raw(session).execute(
+        "SELECT public_id, reason, detail, amount_minor, owner, EXTRACT(DAY FROM now() - occurred_at)::int, opened_at"
+        "  FROM break_case WHERE closed_at IS NULL AND (%(owner)s::text IS NULL OR owner = %(owner)s)"
+        " ORDER BY occurred_at, id LIMIT %(limit)s",
+        {"owner": owner, "limit": limit},
+    )
+    return [OpenBreak(row[0], BreakReason(row[1]), *row[2:]) for row in rows]
+
+
+def assign(session: Session, public: str, *, owner: str) -> None:
+    """Give an open break to somebody. Raises NotFound when none of that id is open."""
+    changed = (
+        raw(session)
+        .execute("UPDATE break_case SET owner = %s WHERE public_id = %s AND closed_at IS NULL", (owner, public))
+        .rowcount
+    )
+    if not changed:
+        raise NotFound(f"no open break {public!r}", public_id=public)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -16,9 +18,9 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import INET
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base
+from revenue_engine.db import Base, copy_rows, raw
 
 
 class ChannelAccount(Base):
@@ -95,3 +97,56 @@ class DeliveryOutcome(Base):
     outcome: Mapped[str]
     reason: Mapped[str]
     recorded_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """What recording needs to know of a channel account."""
+
+    id: int
+    adapter: str
+    identifier: str
+    mode: str
+    clearing_account: str
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A delivery as the pipeline reads it."""
+
+    id: int
+    channel_account_id: int
+    purpose: str
+    received_at: datetime
+    body: bytes
+    accepted: bool
+    verdict_reason: str
+
+
+def channels(session: Session) -> dict[int, Channel]:
+    """Every channel account by id. Disabled ones too: money that reaches a retired shortcode is still money."""
+    rows = raw(session).execute("SELECT id, adapter, identifier, mode, clearing_account, settings FROM channel_account")
+    return {row[0]: Channel(*row) for row in rows}
+
+
+def arrived(session: Session, delivery_ids: Sequence[int]) -> list[Arrived]:
+    """Read deliveries in the order they came."""
+    rows = raw(session).execute(
+        "SELECT id, channel_account_id, purpose, received_at, body, verdict = 'accepted', verdict_reason"
+        "  FROM delivery WHERE id = ANY(%s) ORDER BY id",
+        (list(delivery_ids),),
+        binary=True,
+    )
+    return [Arrived(*row) for row in rows]
+
+
+def write_outcomes(session: Session, outcomes: Sequence[tuple[int, str, str]]) -> None:
+    """Say how deliveries ended that are not evidence of money: (delivery id, ignored | waiting | dead, reason)."""
+    copy_rows(
+        raw(session),
+        "delivery_outcome",
+        ("delivery_id", "outcome", "reason"),
+        ("int8", "text", "text"),
+        [(delivery_id, outcome, reason[:500]) for delivery_id, outcome, reason in outcomes],
+    )

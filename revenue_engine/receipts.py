@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, UniqueConstraint, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base
+from revenue_engine import periods
+from revenue_engine.db import Base, copy_rows, next_ids, raw
+from revenue_engine.identifiers import public_id
 
 
 class Receipt(Base):
@@ -48,3 +52,109 @@ class ReceiptCancellation(Base):
     receipt_id: Mapped[int] = mapped_column(ForeignKey("receipt.id"), primary_key=True)
     reason: Mapped[str]
     cancelled_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+@dataclass(frozen=True, slots=True)
+class ToIssue:
+    """A receipt about to be issued for a payment."""
+
+    payment_id: int
+    kind: str
+    amount_minor: int
+    paid_at: datetime
+    book_date: date
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """An issued receipt: its key and its number as printed."""
+
+    id: int
+    payment_id: int
+    number: str
+
+
+PRINTED = {"receipt": "RCT", "acknowledgement": "ACK"}
+
+
+def printed_number(kind: str, year: str, number: int) -> str:
+    """``RCT-2627-000123``: the number as it stands on paper."""
+    return f"{PRINTED[kind]}-{year}-{number:06d}"
+
+
+def issue(session: Session, wanted: Sequence[ToIssue]) -> list[Issued]:
+    """Issue receipts with gapless numbers per kind and financial year, in the order given.
+
+    Takes the series rows last and once: they stay locked to the end of the transaction, so a number is never lost
+    to a rollback and never given twice.
+    """
+    if not wanted:
+        return []
+    connection = raw(session)
+    counts: dict[tuple[str, str], int] = {}
+    for item in wanted:
+        series = (item.kind, periods.financial_year(item.book_date))
+        counts[series] = counts.get(series, 0) + 1
+    ids = next_ids(connection, {"receipt": len(wanted)})["receipt"]
+    numbers: dict[tuple[str, str], Iterator[int]] = {}
+    for kind, year in sorted(counts):
+        row = connection.execute(
+            "INSERT INTO receipt_series (kind, financial_year, last_number) VALUES (%s, %s, %s)"
+            " ON CONFLICT (kind, financial_year)"
+            " DO UPDATE SET last_number = receipt_series.last_number + excluded.last_number RETURNING last_number",
+            (kind, year, counts[kind, year]),
+        ).fetchone()
+        last = int(row[0]) if row else 0
+        numbers[kind, year] = iter(range(last - counts[kind, year] + 1, last + 1))
+    rows, issued = [], []
+    for receipt_id, item in zip(ids, wanted, strict=True):
+        year = periods.financial_year(item.book_date)
+        number = next(numbers[item.kind, year])
+        rows.append(
+            (
+                receipt_id,
+                public_id("rct"),
+                item.kind,
+                year,
+                number,
+                item.payment_id,
+                item.amount_minor,
+                item.paid_at,
+                item.book_date,
+            )
+        )
+        issued.append(Issued(receipt_id, item.payment_id, printed_number(item.kind, year, number)))
+    copy_rows(
+        connection,
+        "receipt",
+        (
+            "id",
+            "public_id",
+            "kind",
+            "financial_year",
+            "number",
+            "payment_id",
+            "amount_minor",
+            "paid_at",
+            "book_date",
+        ),
+        ("int8", "text", "text", "text", "int8", "int8", "int8", "timestamptz", "date"),
+        rows,
+    )
+    return issued
+
+
+def cancel(session: Session, payment_ids: Sequence[int], *, reason: str, kinds: Sequence[str] = tuple(PRINTED)) -> int:
+    """Cancel the receipts of payments that were taken back or replaced; one cancelled before is left alone."""
+    if not payment_ids:
+        return 0
+    return (
+        raw(session)
+        .execute(
+            "INSERT INTO receipt_cancellation (receipt_id, reason)"
+            " SELECT r.id, %s FROM receipt r WHERE r.payment_id = ANY(%s) AND r.kind = ANY(%s)"
+            " ON CONFLICT (receipt_id) DO NOTHING",
+            (reason, list(payment_ids), list(kinds)),
+        )
+        .rowcount
+    )

@@ -265,6 +265,7 @@ CREATE TABLE posting (
 CREATE INDEX ix_posting_credit ON posting (credit, xid);
 CREATE INDEX ix_posting_debit ON posting (debit, xid);
 CREATE INDEX ix_posting_payer_id ON posting (payer_id, book_date) WHERE payer_id IS NOT NULL;
+CREATE INDEX ix_posting_payment_id ON posting (payment_id) WHERE payment_id IS NOT NULL;
 
 CREATE TABLE station (
     code TEXT NOT NULL,

@@ -68,6 +68,7 @@ class PostingRow(Base):
         CheckConstraint("currency = 'KES'", name="currency"),
         Index("ix_posting_debit", "debit", "xid"),
         Index("ix_posting_credit", "credit", "xid"),
+        Index("ix_posting_payment_id", "payment_id", postgresql_where=text("payment_id IS NOT NULL")),
         Index("ix_posting_payer_id", "payer_id", "book_date", postgresql_where=text("payer_id IS NOT NULL")),
     )
     journal_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)

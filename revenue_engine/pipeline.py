@@ -1,0 +1,528 @@
+"""The flow of money in one page: read deliveries, keep evidence, record payments, place them, post, receipt.
+
+A batch is one transaction and a fixed number of set-based statements whatever its size. The final state is a function
+of the set of deliveries, not of their order: what cannot be decided yet is kept, and whatever decides it later acts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from sqlalchemy.orm import Session
+
+from reconciliation import breaks
+from reconciliation.breaks import BreakReason, NewBreak
+from revenue_engine import inbox, ledger, open_bills, payments, periods, receipts, tariffs
+from revenue_engine.channels import (
+    CallbackAdapter,
+    Ignored,
+    Interpretation,
+    Kind,
+    Paid,
+    Party,
+    Purpose,
+    Reversed,
+    Strength,
+    Unknown,
+)
+from revenue_engine.inbox import Arrived, Channel
+from revenue_engine.ledger import chart, postings
+from revenue_engine.ledger.postings import Placed
+from revenue_engine.money import KES
+from revenue_engine.payments import Fact, Identity, NewApplication, NewPayment, Push, Recorded, Stored
+from revenue_engine.placing import Incoming, Placement, Placer
+
+CLOCK_TOLERANCE = timedelta(minutes=15)
+"""A provider's clock may run ahead of ours by this much before somebody is told."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a batch did: counts for the log, and the deliveries worth another look in a few seconds."""
+
+    recorded: int = 0
+    reversed: int = 0
+    evidence: int = 0
+    ignored: int = 0
+    waiting: int = 0
+    look_again: set[int] = field(default_factory=set)
+    """Deliveries whose counterpart may be committing in another worker right now."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    outcome: Outcome = field(default_factory=Outcome)
+    facts: list[Fact] = field(default_factory=list)
+    ended: list[tuple[int, str, str]] = field(default_factory=list)
+    opened: list[NewBreak] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
+
+    def end(self, arrived: Arrived, outcome: str, reason: str, why: BreakReason | None = None, key: str = "") -> None:
+        self.ended.append((arrived.id, outcome, reason))
+        if outcome == "ignored":
+            self.outcome.ignored += 1
+        else:
+            self.outcome.waiting += 1
+        if why is not None:
+            self.opened.append(
+                NewBreak(
+                    key or f"delivery:{arrived.id}",
+                    why,
+                    reason,
+                    arrived.received_at,
+                    delivery_id=arrived.id,
+                    channel_account_id=arrived.channel_account_id,
+                )
+            )
+
+
+def process(session: Session, delivery_ids: Sequence[int], *, adapters: Mapping[str, CallbackAdapter]) -> Outcome:
+    """Take deliveries all the way: to posted, evidence, ignored, or waiting with an owner."""
+    batch = _Batch()
+    channels = inbox.channels(session)
+    mode = tariffs.county(session).mode
+    for arrived in inbox.arrived(session, delivery_ids):
+        channel = channels[arrived.channel_account_id]
+        _read(batch, arrived, channel, adapters.get(channel.adapter), live=channel.mode == mode)
+    payments.write_evidence(session, batch.facts)
+    batch.outcome.evidence = len(batch.facts)
+    _record_payments(session, batch, channels, adapters)
+    _record_reversals(session, batch, channels)
+    inbox.write_outcomes(session, batch.ended)
+    breaks.open_many(session, batch.opened)
+    breaks.close_many(session, batch.closed, resolution="settled by later evidence")
+    return batch.outcome
+
+
+# --- read ------------------------------------------------------------------------------------------------------------
+
+
+def _read(batch: _Batch, arrived: Arrived, channel: Channel, adapter: CallbackAdapter | None, *, live: bool) -> None:
+    if not arrived.accepted:
+        batch.end(arrived, "waiting", f"its proof failed: {arrived.verdict_reason}", BreakReason.PROOF_FAILED)
+        return
+    if adapter is None:
+        batch.end(arrived, "waiting", f"no adapter {channel.adapter!r} is installed", BreakReason.UNPARSEABLE)
+        return
+    meaning = adapter.interpret(arrived.body, purpose=Purpose(arrived.purpose))
+    if not live:
+        batch.end(arrived, "ignored", f"a {channel.mode} notice: shown, never booked ({type(meaning).__name__})")
+    elif isinstance(meaning, Paid | Reversed):
+        _keep(batch, arrived, channel, meaning)
+    else:
+        _without_money(batch, arrived, meaning)
+
+
+def _without_money(batch: _Batch, arrived: Arrived, meaning: Interpretation) -> None:
+    if isinstance(meaning, Ignored):
+        batch.end(arrived, "ignored", meaning.reason)
+        if meaning.request_id:
+            batch.closed.append(f"request:{meaning.request_id}")
+    elif isinstance(meaning, Unknown):
+        if meaning.request_id:
+            batch.end(arrived, "waiting", meaning.reason, BreakReason.OUTCOME_UNKNOWN, f"request:{meaning.request_id}")
+        else:
+            batch.end(arrived, "waiting", meaning.reason, BreakReason.UNPARSEABLE)
+
+
+def _keep(batch: _Batch, arrived: Arrived, channel: Channel, meaning: Paid | Reversed) -> None:
+    if meaning.channel_account and meaning.channel_account != channel.identifier:
+        reason = f"the body names account {meaning.channel_account}, the endpoint belongs to {channel.identifier}"
+        batch.end(arrived, "waiting", reason, BreakReason.WRONG_SHORTCODE_OR_STREAM)
+        return
+    if meaning.currency != KES:
+        batch.end(arrived, "waiting", f"the primary book takes KES, not {meaning.currency}", BreakReason.UNPARSEABLE)
+        return
+    if isinstance(meaning, Paid) and meaning.kind is not Kind.PAYMENT:
+        reason = f"a {meaning.kind} of this channel account was told, and none was expected"
+        batch.end(arrived, "waiting", reason, BreakReason.PAYOUT_NOT_EXPECTED)
+        return
+    batch.facts.append(_fact(arrived, channel, meaning))
+    if meaning.request_id:
+        batch.closed.append(f"request:{meaning.request_id}")
+    if meaning.occurred_at > arrived.received_at + CLOCK_TOLERANCE:
+        batch.opened.append(
+            NewBreak(
+                f"clock:{arrived.id}",
+                BreakReason.CLOCK_DIFFERS,
+                "the provider's time is later than ours by more than fifteen minutes",
+                arrived.received_at,
+                delivery_id=arrived.id,
+                channel_account_id=arrived.channel_account_id,
+            )
+        )
+
+
+def _fact(arrived: Arrived, channel: Channel, meaning: Paid | Reversed) -> Fact:
+    if isinstance(meaning, Paid):
+        kind, reverses, typed, party = "payment", "", meaning.account_reference, meaning.party
+    else:
+        kind, reverses, typed, party = "reversal", meaning.reverses, "", Party()
+    return Fact(
+        delivery_id=arrived.id,
+        identity=Identity(channel.id, kind, meaning.reference),
+        message=meaning.message,
+        amount_minor=meaning.amount_minor,
+        currency=meaning.currency,
+        occurred_at=meaning.occurred_at,
+        received_at=arrived.received_at,
+        strength=meaning.strength,
+        request_id=meaning.request_id,
+        reverses=reverses,
+        typed=typed,
+        party=party,
+    )
+
+
+# --- record, place, post, receipt ------------------------------------------------------------------------------------
+
+
+def _record_payments(
+    session: Session, batch: _Batch, channels: Mapping[int, Channel], adapters: Mapping[str, CallbackAdapter]
+) -> None:
+    identities = {fact.identity for fact in batch.facts if fact.identity.kind == "payment"}
+    standing = payments.find(session, identities)
+    weighed = payments.evidence_of(session, identities)
+    asked = payments.pushes(session, (one.request_id for one in weighed))
+    limit = tariffs.county(session).confirm_limit_minor
+    chosen = _confirmed((one for one in weighed if one.identity not in standing), asked, limit)
+    facts = _facts_behind(session, batch, chosen, channels, adapters)
+    recorded = payments.record(
+        session,
+        [
+            NewPayment(one.identity, _amount(one), one.occurred_at, party=fact.party, typed=fact.typed)
+            for one in chosen.values()
+            for fact in (facts[one.delivery_id],)
+        ],
+    )
+    lost_race = [identity for identity in chosen if identity not in recorded]
+    standing |= payments.find(session, lost_race) | recorded
+    _post(session, batch, channels, recorded, chosen, facts, asked)
+    _compare(batch, weighed, standing)
+    _wait(batch, weighed, standing)
+
+
+def _amount(one: Stored) -> int:
+    assert one.amount_minor is not None  # noqa: S101 - a payment's evidence always carries its amount
+    return one.amount_minor
+
+
+def _confirmed(weighed: Iterable[Stored], asked: Mapping[str, Push], limit: int) -> dict[Identity, Stored]:
+    """The evidence that confirms each movement: a strong one alone, or two different messages that agree."""
+    by_identity: dict[Identity, list[Stored]] = {}
+    for one in weighed:
+        by_identity.setdefault(one.identity, []).append(one)
+    chosen: dict[Identity, Stored] = {}
+    for identity, group in by_identity.items():
+        strong = [one for one in group if _confirms(one, asked, limit)]
+        if strong:
+            # An answer to our own request names the bill we asked for; it is preferred whatever came first.
+            chosen[identity] = min(strong, key=lambda one: (one.request_id not in asked, one.id))
+            continue
+        for one in group:
+            if any(other.message != one.message and other.amount_minor == one.amount_minor for other in group):
+                chosen[identity] = one
+                break
+    return chosen
+
+
+def _confirms(one: Stored, asked: Mapping[str, Push], limit: int) -> bool:
+    if one.request_id:
+        push = asked.get(one.request_id)
+        return push is not None and push.channel_account_id == one.identity.channel_account_id
+    return one.strength is Strength.CONFIRMS and _amount(one) < limit
+
+
+def _facts_behind(
+    session: Session,
+    batch: _Batch,
+    chosen: Mapping[Identity, Stored],
+    channels: Mapping[int, Channel],
+    adapters: Mapping[str, CallbackAdapter],
+) -> dict[int, Fact]:
+    """What the payer typed stands only in the raw delivery: read again those that came in an earlier batch."""
+    facts = {fact.delivery_id: fact for fact in batch.facts}
+    earlier = [one.delivery_id for one in chosen.values() if one.delivery_id not in facts]
+    for arrived in inbox.arrived(session, earlier) if earlier else ():
+        channel = channels[arrived.channel_account_id]
+        meaning = adapters[channel.adapter].interpret(arrived.body, purpose=Purpose(arrived.purpose))
+        if isinstance(meaning, Paid | Reversed):
+            facts[arrived.id] = _fact(arrived, channel, meaning)
+    return facts
+
+
+def _post(
+    session: Session,
+    batch: _Batch,
+    channels: Mapping[int, Channel],
+    recorded: Mapping[Identity, Recorded],
+    chosen: Mapping[Identity, Stored],
+    facts: Mapping[int, Fact],
+    asked: Mapping[str, Push],
+) -> None:
+    if not recorded:
+        return
+    incoming = []
+    for identity, payment in recorded.items():
+        fact = facts[chosen[identity].delivery_id]
+        incoming.append(Incoming(payment, fact.typed, fact.received_at, asked.get(fact.request_id)))
+    placer = Placer(session, incoming)
+    placements = placer.place(open_bills.lock(session, placer.wanted_bills))
+    open_bills.lock_payers(
+        session,
+        (place.payer_id for placed in placements for place in placed.places if place.bill is None and place.payer_id),
+    )
+    posted = _post_received(session, placements, channels)
+    payments.apply(
+        session,
+        [
+            NewApplication(placed.incoming.payment.id, invoice, component, amount, journal.id, placed.named.rung.value)
+            for placed, journal in zip(placements, posted, strict=True)
+            for invoice, component, amount in placed.parts
+        ],
+    )
+    receipts.issue(
+        session,
+        [
+            receipts.ToIssue(
+                placed.incoming.payment.id,
+                "acknowledgement" if placed.in_suspense else "receipt",
+                placed.incoming.payment.amount_minor,
+                placed.incoming.payment.occurred_at,
+                journal.book_date,
+            )
+            for placed, journal in zip(placements, posted, strict=True)
+        ],
+    )
+    batch.outcome.recorded += len(recorded)
+    batch.opened += [found for placed in placements for found in placed.breaks]
+    batch.closed += [f"unconfirmed:{i.channel_account_id}:{i.reference}" for i in recorded]
+
+
+def _post_received(
+    session: Session, placements: Sequence[Placement], channels: Mapping[int, Channel]
+) -> list[ledger.Posted]:
+    journals = []
+    book_on = {}
+    for placed in placements:
+        payment = placed.incoming.payment
+        channel = channels[payment.identity.channel_account_id]
+        key = f"payment:{payment.id}:received"
+        journals.append(
+            (
+                key,
+                postings.payment_received(
+                    placed.places,
+                    payment_id=payment.id,
+                    channel_account_id=channel.id,
+                    clearing=channel.clearing_account,
+                    at=payment.occurred_at,
+                ),
+            )
+        )
+        if payment.occurred_at > placed.incoming.received_at + CLOCK_TOLERANCE:
+            # A clock that runs ahead must not book money to a day that has not come.
+            book_on[key] = periods.nairobi_date(placed.incoming.received_at)
+    return ledger.post_many(session, journals, book_on=book_on)
+
+
+def _compare(batch: _Batch, weighed: Sequence[Stored], standing: Mapping[Identity, Recorded]) -> None:
+    """Disagreement is a break and overwrites nothing: another amount, or the same message with another account."""
+    first: dict[tuple[Identity, str], Stored] = {}
+    for one in weighed:
+        payment = standing.get(one.identity)
+        earlier = first.setdefault((one.identity, one.message), one)
+        differs = ""
+        if payment is not None and one.amount_minor != payment.amount_minor:
+            differs = "the amount"
+        elif earlier.typed_digest != one.typed_digest:
+            differs = "the account typed"
+        if differs:
+            batch.opened.append(
+                NewBreak(
+                    f"conflict:{one.delivery_id}",
+                    BreakReason.DUPLICATE_CODE,
+                    f"two messages about {one.identity.reference} disagree on {differs}; what was posted first stands",
+                    one.occurred_at,
+                    payment_id=payment.id if payment else None,
+                    delivery_id=one.delivery_id,
+                    channel_account_id=one.identity.channel_account_id,
+                )
+            )
+
+
+def _wait(batch: _Batch, weighed: Sequence[Stored], standing: Mapping[Identity, Recorded]) -> None:
+    for one in weighed:
+        if one.identity in standing:
+            continue
+        batch.outcome.waiting += 1
+        batch.outcome.look_again.add(one.delivery_id)
+        batch.opened.append(
+            NewBreak(
+                f"unconfirmed:{one.identity.channel_account_id}:{one.identity.reference}",
+                BreakReason.UNCONFIRMED,
+                "told once by a message that is not proof alone; waits for another that agrees",
+                one.occurred_at,
+                amount_minor=_amount(one),
+                delivery_id=one.delivery_id,
+                channel_account_id=one.identity.channel_account_id,
+            )
+        )
+
+
+# --- reversals -------------------------------------------------------------------------------------------------------
+
+
+def _record_reversals(session: Session, batch: _Batch, channels: Mapping[int, Channel]) -> None:
+    """Take back what providers took back: those just told, and those told before the payment was known."""
+    told = payments.evidence_of(session, (fact.identity for fact in batch.facts if fact.identity.kind == "reversal"))
+    payment_facts = {fact.identity for fact in batch.facts if fact.identity.kind == "payment"}
+    recorded = payments.find(session, payment_facts)
+    told += payments.reversals_waiting_for(session, list(recorded.values()))
+    by_identity = {one.identity: one for one in reversed(told)}
+    done = payments.find(session, by_identity)
+    todo = [one for identity, one in by_identity.items() if identity not in done]
+    if not todo:
+        return
+    originals = payments.find(
+        session, (Identity(one.identity.channel_account_id, "payment", one.reverses) for one in todo)
+    )
+    taken = payments.reversed_already(session, [payment.id for payment in originals.values()])
+    ready = []
+    for one in sorted(todo, key=lambda one: one.id):
+        original = originals.get(Identity(one.identity.channel_account_id, "payment", one.reverses))
+        key = f"reversal:{one.identity.channel_account_id}:{one.identity.reference}"
+        if original is None:
+            batch.outcome.look_again.add(one.delivery_id)
+            _refuse(batch, one, key, BreakReason.REVERSAL_WITHOUT_PAYMENT, f"{one.reverses} is not known yet")
+        elif original.id in taken:
+            _refuse(batch, one, f"{key}:twice", BreakReason.DUPLICATE_CODE, f"{one.reverses} was reversed before")
+        elif one.amount_minor not in (None, original.amount_minor):
+            detail = f"{one.reverses} was reversed for another amount than it was paid"
+            _refuse(batch, one, f"{key}:amount", BreakReason.REVERSAL_AMOUNT_DIFFERS, detail, original.id)
+        else:
+            taken.add(original.id)
+            ready.append((one, original))
+            batch.closed.append(key)
+    _take_back(session, batch, channels, ready)
+
+
+def _refuse(
+    batch: _Batch, one: Stored, key: str, reason: BreakReason, detail: str, payment_id: int | None = None
+) -> None:
+    batch.outcome.waiting += 1
+    batch.opened.append(
+        NewBreak(
+            key,
+            reason,
+            detail,
+            one.occurred_at,
+            amount_minor=one.amount_minor or 0,
+            payment_id=payment_id,
+            delivery_id=one.delivery_id,
+            channel_account_id=one.identity.channel_account_id,
+        )
+    )
+
+
+def _take_back(
+    session: Session, batch: _Batch, channels: Mapping[int, Channel], ready: Sequence[tuple[Stored, Recorded]]
+) -> None:
+    if not ready:
+        return
+    ids = [original.id for _, original in ready]
+    bills = open_bills.lock(session, (i for parts in payments.applied(session, ids).values() for i, _, _ in parts))
+    open_bills.lock_payers(session, (one.payer_id for one in payments.held(session, payment_ids=ids) if one.payer_id))
+    # Read again under the locks: credit may have been applied between the first look and the locks.
+    applied, held = payments.applied(session, ids), payments.held(session, payment_ids=ids)
+    bills |= open_bills.lock(session, {i for parts in applied.values() for i, _, _ in parts} - set(bills))
+    new = payments.record(
+        session,
+        [NewPayment(one.identity, p.amount_minor, one.occurred_at, reverses_id=p.id) for one, p in ready],
+    )
+    ready = [(one, original) for one, original in ready if one.identity in new]
+    journals = []
+    for one, original in ready:
+        channel = channels[original.identity.channel_account_id]
+        places = _where_it_is(original, applied.get(original.id, []), held, bills)
+        journals.append(
+            (
+                f"payment:{new[one.identity].id}:reversed",
+                postings.payment_reversed(
+                    places,
+                    payment_id=original.id,
+                    channel_account_id=channel.id,
+                    clearing=channel.clearing_account,
+                    at=one.occurred_at,
+                ),
+            )
+        )
+    posted = ledger.post_many(session, journals)
+    payments.apply(
+        session,
+        [
+            NewApplication(original.id, invoice, component, -amount, journal.id, "reversal")
+            for (_, original), journal in zip(ready, posted, strict=True)
+            for invoice, component, amount in applied.get(original.id, [])
+        ],
+    )
+    receipts.cancel(session, [original.id for _, original in ready], reason="the provider reversed the payment")
+    batch.outcome.reversed += len(ready)
+    batch.closed += [breaks.suspense_key(original.id) for _, original in ready]
+
+
+def _where_it_is(
+    original: Recorded,
+    applied: Sequence[tuple[int, str, int]],
+    held: Sequence[payments.Held],
+    bills: Mapping[int, open_bills.Open],
+) -> list[Placed]:
+    by_bill: dict[int, int] = {}
+    for invoice, _, amount in applied:
+        by_bill[invoice] = by_bill.get(invoice, 0) + amount
+    places = [Placed(amount, bills[invoice].bill) for invoice, amount in sorted(by_bill.items())]
+    places += [
+        Placed(one.amount_minor, None, one.payer_id, one.stream_code, one.station_code)
+        for one in held
+        if one.payment_id == original.id
+    ]
+    return places
+
+
+# --- credit ----------------------------------------------------------------------------------------------------------
+
+
+def apply_credit(session: Session, invoice_id: int) -> int:
+    """Let the unapplied credit of a bill's payer pay it, oldest payment first; returns the cents applied."""
+    locked = open_bills.lock(session, [invoice_id])
+    bill = locked.get(invoice_id)
+    if bill is None or bill.bill.payer_id is None or bill.cancelled or not bill.outstanding_minor:
+        return 0
+    open_bills.lock_payers(session, [bill.bill.payer_id])
+    used = 0
+    for one in payments.held(session, payer_id=bill.bill.payer_id):
+        if one.account != chart.UNAPPLIED_CREDIT:
+            continue
+        taken = bill.pay(one.amount_minor)
+        amount = sum(part for _, part in taken)
+        if not amount:
+            break
+        used += amount
+        journal = ledger.post(
+            session,
+            postings.credit_applied(bill.bill, amount, payment_id=one.payment_id, at=periods.now()),
+            key=f"payment:{one.payment_id}:credit:{invoice_id}",
+        )
+        payments.apply(
+            session,
+            [NewApplication(one.payment_id, invoice_id, c, part, journal.id, "credit") for c, part in taken],
+        )
+        if amount == one.amount_minor:
+            breaks.close_many(
+                session,
+                [f"{reason}:{one.payment_id}" for reason in BreakReason],
+                resolution="the payer's credit paid a later bill",
+            )
+    return used
