@@ -92,9 +92,18 @@ def test_caps_can_be_set() -> None:
         loads(b"[[]]", max_depth=1)
 
 
-@pytest.mark.parametrize("body", [b'"' + b'\\"' * 120_000, b"[" * 40 + b'"' * 200_001, b'["\\' * 60_000])
-def test_hostile_text_is_read_in_one_pass(body: bytes) -> None:
-    with pytest.raises(InvalidValue):
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'"' + b'\\"' * 120_000, "Unterminated string"),
+        (b'["' + b'\\"[' * 80_000, "Unterminated string"),
+        (b'["\\' * 60_000, "deeper than"),
+        (b"[" * 40 + b'"' * 200_001, "deeper than"),
+    ],
+)
+def test_hostile_text_is_read_in_one_pass(body: bytes, message: str) -> None:
+    with pytest.raises(InvalidValue, match=message):
         loads(body)
 
 

@@ -58,7 +58,7 @@ class MpesaSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    shortcode: Annotated[str, Field(pattern=r"^[0-9]{3,10}$")]
+    shortcode: Annotated[str, Field(pattern=r"^[0-9]{3,8}$")]
     """The pay bill or till number (for a till, the number payers type)."""
     kind: Literal["paybill", "till"] = "paybill"
     peers: Annotated[tuple[str, ...], Field(min_length=1)] = PUBLISHED_PEERS

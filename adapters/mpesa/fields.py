@@ -21,7 +21,7 @@ _RECEIPT = re.compile(r"[A-Za-z0-9]{8,12}")
 _STAMP = re.compile(r"\d{14}", re.ASCII)
 _DOTTED = re.compile(r"(\d\d)\.(\d\d)\.(\d{4}) (\d\d):(\d\d):(\d\d)", re.ASCII)
 _DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII)
-_SHORTCODE = re.compile(r"\d{3,10}", re.ASCII)
+_SHORTCODE = re.compile(r"\d{3,8}", re.ASCII)
 _NAMED_SHORTCODE = re.compile(r"(\d{5,7}) - ", re.ASCII)
 _REQUEST_ID = re.compile(r"[!-~]{1,100}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
@@ -109,7 +109,8 @@ def shortcode(value: object, where: str) -> str:
     if text is None or text == "":
         return ""
     if type(text) is not str or _SHORTCODE.fullmatch(text) is None:
-        raise InvalidValue(f"{where} must be a short code of 3 to 10 digits, found {shown(value)}")
+        # Not shown: nine digits and more may be somebody's phone number.
+        raise InvalidValue(f"{where} must be a short code of 3 to 8 digits")
     return text
 
 

@@ -71,6 +71,8 @@ def result(doc: Mapping[str, object]) -> Interpretation:
 def _failure(code: str, request_id: str) -> Ignored | Unknown:
     if code in _FAILURES:
         return Ignored(f"our request failed, ResultCode {code}: {DEFINITE_FAILURES[code]}", request_id, "failed")
+    if not code:
+        return Unknown("a result without a readable ResultCode: ask for the status of the transaction", request_id)
     return Unknown(
         f"ResultCode {fields.shown(code)} does not prove that nothing moved: ask for the status of the transaction",
         request_id,
