@@ -15,6 +15,8 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from pydantic import BaseModel
 
+from revenue_engine.money import wire
+
 
 class Kind(enum.StrEnum):
     """What happened to the money. Never the type of the message that told us."""
@@ -68,7 +70,7 @@ class Paid:
     """Money moved: a payment to us, or a payout or charge when ``kind`` says so."""
 
     reference: str
-    """The provider's own reference (an M-PESA receipt), upper case: with channel account and kind, the identity."""
+    """The provider's own reference (an M-PESA receipt), upper case. With channel account and kind: the identity."""
     amount_minor: int
     occurred_at: datetime
     currency: str = "KES"
@@ -122,6 +124,44 @@ class Unknown:
 
 
 Interpretation: TypeAlias = Paid | Reversed | Ignored | Unknown
+
+
+def as_wire(found: Interpretation) -> dict[str, str | None]:
+    """An interpretation as the plain data ``callback parse`` prints: always the same eleven keys.
+
+    ``verdict`` is paid, reversed, ignored or unknown; ``amount`` a decimal string in major units;
+    ``occurred_at`` ISO 8601 with its offset. What does not apply, or the body did not name, is None.
+    Personal data is left out.
+    """
+    facts: dict[str, str | None] = {
+        "verdict": "unknown",
+        "kind": None,
+        "reference": None,
+        "amount": None,
+        "currency": None,
+        "occurred_at": None,
+        "channel_account": None,
+        "account_reference": None,
+        "request_id": found.request_id or None,
+        "reverses": None,
+        "reason": None,
+    }
+    if isinstance(found, Ignored | Unknown):
+        facts["verdict"] = "ignored" if isinstance(found, Ignored) else "unknown"
+        facts["reason"] = found.reason
+        return facts
+    facts["reference"] = found.reference
+    facts["amount"] = None if found.amount_minor is None else wire(found.amount_minor)
+    facts["currency"] = found.currency
+    facts["occurred_at"] = found.occurred_at.isoformat()
+    facts["channel_account"] = found.channel_account or None
+    if isinstance(found, Paid):
+        facts["verdict"], facts["kind"] = "paid", found.kind.value
+        facts["account_reference"] = found.account_reference or None
+    else:
+        facts["verdict"], facts["kind"] = "reversed", Kind.REVERSAL.value
+        facts["reverses"] = found.reverses
+    return facts
 
 
 @dataclass(frozen=True, slots=True)

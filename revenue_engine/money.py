@@ -9,13 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation
 
 from revenue_engine.errors import InvalidValue
 
 KES = "KES"
 LARGEST_MINOR = 10**12
 """No single amount may reach ten billion shillings: the same bound stands as a CHECK in the database."""
+
+_EXACT = Context(prec=28, traps=[Inexact, InvalidOperation])
+"""Refuses to round: the default context would quietly drop a fraction past 28 digits, or flush it to zero."""
 
 _WIRE = re.compile(r"(-?)(\d{1,12})(?:\.(\d{1,2}))?", re.ASCII)
 
@@ -95,7 +98,10 @@ def minor_from_decimal(value: Decimal) -> int:
         raise InvalidValue("an amount must be a finite number", value=value)
     if value.adjusted() > 14:
         raise InvalidValue("an amount this large is not believable", value=value)
-    scaled = value.scaleb(2)
+    try:
+        scaled = _EXACT.multiply(value, 100)
+    except DecimalException:
+        raise InvalidValue("an amount may not hold a fraction of a cent", value=value) from None
     minor = int(scaled)
     if scaled != minor:
         raise InvalidValue("an amount may not hold a fraction of a cent", value=value)

@@ -1,0 +1,288 @@
+"""M-PESA (Safaricom Daraja): callbacks of pay bills and tills, pushes, results and notices.
+
+Nothing in a Daraja callback is signed. Its proof of origin is the address it comes from, beside the secret path the
+intake already checked. A body says what it is by the keys it carries, never by its values (:data:`_SHAPES`).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Annotated, Final, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from adapters.mpesa import fields, pushes, results
+from revenue_engine.channels import (
+    AckOutcome,
+    Answer,
+    Asked,
+    Ignored,
+    Interpretation,
+    Paid,
+    Party,
+    Purpose,
+    Strength,
+    Unknown,
+    Verdict,
+)
+from revenue_engine.errors import InvalidValue
+from revenue_engine.strict_json import loads
+
+PUBLISHED_PEERS: Final = (
+    "196.201.212.69",
+    "196.201.212.74",
+    "196.201.212.127",
+    "196.201.212.128",
+    "196.201.212.129",
+    "196.201.212.132",
+    "196.201.212.136",
+    "196.201.212.138",
+    "196.201.213.44",
+    "196.201.213.114",
+    "196.201.214.200",
+    "196.201.214.206",
+    "196.201.214.207",
+    "196.201.214.208",
+)
+"""The addresses callbacks come from, as published and as shipped in client libraries. Configuration, not a constant
+of nature: the provider may change them."""
+
+_Body: TypeAlias = dict[str, object]
+_Reader: TypeAlias = Callable[[_Body], Interpretation]
+
+
+class MpesaSettings(BaseModel):
+    """Settings of one M-PESA channel account."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shortcode: Annotated[str, Field(pattern=r"^[0-9]{3,8}$")]
+    """The pay bill or till number (for a till, the number payers type)."""
+    kind: Literal["paybill", "till"] = "paybill"
+    peers: Annotated[tuple[str, ...], Field(min_length=1)] = PUBLISHED_PEERS
+    """Addresses or networks (CIDR) a delivery may come from."""
+    confirm_limit_minor: Annotated[int, Field(gt=0)] | None = None
+    """Whole cents. A confirmation of this much or more waits for a second evidence; None sets no limit here."""
+
+    @field_validator("peers")
+    @classmethod
+    def _readable(cls, peers: tuple[str, ...]) -> tuple[str, ...]:
+        for peer in peers:
+            if ipaddress.ip_network(peer).prefixlen == 0:
+                raise ValueError(f"{peer} allows everybody: name the provider's addresses")
+        return peers
+
+
+class MpesaAdapter:
+    """The callbacks of M-PESA. Pure and total."""
+
+    name: str = "mpesa"
+    settings_model: type[BaseModel] = MpesaSettings
+
+    def verify(self, headers: Mapping[str, str], body: bytes, peer: str, settings: BaseModel) -> Verdict:  # noqa: ARG002
+        """Accept a delivery from an allowed address. Bodies carry no signature, so there is nothing else to check."""
+        if not isinstance(settings, MpesaSettings):
+            return Verdict(accepted=False, reason="the channel account has no M-PESA settings")
+        return _judge_peer(peer, settings.peers)
+
+    def interpret(self, body: bytes, *, purpose: Purpose | None = None) -> Interpretation:
+        """Say what a body means; what cannot be read exactly is Unknown with the reason."""
+        try:
+            doc = loads(body)
+        except InvalidValue as error:
+            return Unknown(_late(purpose) + error.message)
+        if type(doc) is not dict:
+            return Unknown(f"{_late(purpose)}the body is not a JSON object but {type(doc).__name__}")
+        if purpose is Purpose.TIMEOUT:
+            return Unknown(_TIMEOUT, _request_of(doc))
+        # The one shape that comes thousands of times a second is tried before the table.
+        if "TransID" in doc and "Result" not in doc and "Body" not in doc:
+            return _customer_payment(doc, purpose)
+        shapes = [read for marks, read in _SHAPES if marks <= doc.keys()]
+        if not shapes:
+            return Unknown(f"not a known M-PESA message; its keys are {_names(doc)}")
+        if ("Result" in doc) + ("Body" in doc) + ("TransID" in doc) > 1:
+            return Unknown(f"the body looks like more than one message; its keys are {_names(doc)}")
+        return shapes[0](doc)
+
+    def ack(self, outcome: AckOutcome) -> bytes:
+        """The answer to a delivery. A confirmation cannot be refused: the second form only tells a stranger so."""
+        if outcome is AckOutcome.KEPT:
+            return b'{"ResultCode":0,"ResultDesc":"Success"}'
+        return b'{"ResultCode":1,"ResultDesc":"Rejected"}'
+
+    def asked(self, body: bytes) -> Asked | None:
+        """What a validation request asks, None when it cannot be read."""
+        try:
+            doc = loads(body)
+            if type(doc) is not dict or "BillRefNumber" not in doc:
+                return None
+            return Asked(
+                account_reference=fields.typed(doc["BillRefNumber"], "BillRefNumber"),
+                amount_minor=fields.cents(doc.get("TransAmount"), "TransAmount"),
+                channel_account=fields.shortcode(doc.get("BusinessShortCode"), "BusinessShortCode"),
+            )
+        except InvalidValue:
+            return None
+
+    def answer(self, answer: Answer) -> bytes:
+        """The answer to a validation request, with the provider's own code for a refusal."""
+        return _ANSWERS[answer]
+
+
+_ANSWERS: Final[Mapping[Answer, bytes]] = {
+    Answer.ACCEPT: b'{"ResultCode":"0","ResultDesc":"Accepted"}',
+    Answer.UNKNOWN_ACCOUNT: b'{"ResultCode":"C2B00012","ResultDesc":"Rejected"}',
+    Answer.WRONG_AMOUNT: b'{"ResultCode":"C2B00013","ResultDesc":"Rejected"}',
+    Answer.REFUSE: b'{"ResultCode":"C2B00016","ResultDesc":"Rejected"}',
+}
+
+_TIMEOUT: Final = "queue timeout: the outcome is not known, ask for the status of the transaction"
+_ASKS_FIRST: Final = "validation request: nothing has moved yet"
+
+
+@lru_cache(maxsize=4096)
+def _judge_peer(peer: str, allowed: tuple[str, ...]) -> Verdict:
+    try:
+        address = ipaddress.ip_address(peer)
+    except ValueError:
+        return Verdict(accepted=False, reason="the peer address cannot be read")
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    if any(address in network for network in _networks(allowed)):
+        return Verdict(accepted=True)
+    return Verdict(accepted=False, reason="the peer address is not on the allow-list of the channel account")
+
+
+@lru_cache(maxsize=64)
+def _networks(allowed: tuple[str, ...]) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    return tuple(ipaddress.ip_network(peer) for peer in allowed)
+
+
+def _late(purpose: Purpose | None) -> str:
+    return f"{_TIMEOUT}; " if purpose is Purpose.TIMEOUT else ""
+
+
+def _names(doc: _Body) -> str:
+    listed = ", ".join(fields.shown(name) for name in list(doc)[:6])
+    if not listed:
+        return "none"
+    return listed if len(doc) <= 6 else f"{listed} and {len(doc) - 6} more"
+
+
+def _request_of(doc: _Body) -> str:
+    """The request a late message speaks of, wherever its shape keeps the id."""
+    body = doc.get("Body")
+    for inner in (doc.get("Result"), body.get("stkCallback") if isinstance(body, dict) else None, doc):
+        if isinstance(inner, dict):
+            found = results.request_of(inner) or fields.request_id(inner.get("CheckoutRequestID"))
+            if found:
+                return found
+    return ""
+
+
+def _customer_payment(doc: _Body, purpose: Purpose | None) -> Interpretation:
+    """A customer's payment (C2B): the same body asks first (validation) and tells afterwards (confirmation).
+
+    What the endpoint was registered for decides. Where that is not known, an OrgAccountBalance that is there and empty
+    marks a validation: the balance is known only once the money has moved.
+    """
+    get = doc.get
+    if purpose is Purpose.VALIDATION:
+        return Ignored(_ASKS_FIRST)
+    if purpose is not Purpose.CONFIRMATION and get("OrgAccountBalance", "none") in ("", None):
+        return Ignored(_ASKS_FIRST)
+    try:
+        names = (get("FirstName"), get("MiddleName"), get("LastName"))
+        kind = get("TransactionType")
+        return Paid(
+            reference=fields.receipt(get("TransID"), "TransID"),
+            amount_minor=fields.cents(get("TransAmount"), "TransAmount"),
+            occurred_at=fields.stamp(get("TransTime"), "TransTime"),
+            channel_account=fields.shortcode(get("BusinessShortCode"), "BusinessShortCode"),
+            account_reference=fields.typed(get("BillRefNumber"), "BillRefNumber"),
+            message=f"C2B confirmation: {fields.lenient(kind)[:40]}" if kind else "C2B confirmation",
+            party=Party(" ".join([fields.lenient(name) for name in names if name]), fields.lenient(get("MSISDN"))),
+        )
+    except InvalidValue as error:
+        return Unknown(f"customer payment: {error.message}")
+
+
+def _push(doc: _Body) -> Interpretation:
+    body = doc["Body"]
+    inner = body.get("stkCallback") if isinstance(body, dict) else None
+    if not isinstance(inner, dict):
+        return Unknown("a Body without an stkCallback object: not a known M-PESA message")
+    return pushes.push_result(inner)
+
+
+def _result(doc: _Body) -> Interpretation:
+    inner = doc["Result"]
+    if not isinstance(inner, dict):
+        return Unknown("a Result that is not an object: not a known M-PESA message")
+    return results.result(inner)
+
+
+def _bill_manager(doc: _Body) -> Interpretation:
+    """A Bill Manager notice: the same receipt as the confirmation, with a day and no hour, so it only supports."""
+    try:
+        return Paid(
+            reference=fields.receipt(doc["transactionId"], "transactionId"),
+            amount_minor=fields.cents(doc["paidAmount"], "paidAmount"),
+            occurred_at=fields.day_start(doc.get("dateCreated"), "dateCreated"),
+            channel_account=fields.shortcode(doc.get("shortCode"), "shortCode"),
+            account_reference=fields.typed(doc.get("accountReference"), "accountReference"),
+            strength=Strength.SUPPORTS,
+            message="Bill Manager notification (day only, midnight stands for it)",
+            party=Party(msisdn=fields.lenient(doc.get("msisdn"))),
+        )
+    except InvalidValue as error:
+        return Unknown(f"Bill Manager notification: {error.message}")
+
+
+def _pull(doc: _Body) -> Interpretation:
+    code, rows = fields.code(doc.get("ResponseCode")), doc.get("Response")
+    if code == "1001":
+        return Ignored("a pull answer with no transactions")
+    if code != "1000" or not isinstance(rows, list):
+        return Unknown(f"a pull answer that was not given (ResponseCode {fields.shown(code)}): pull again")
+    count = sum(len(row) if isinstance(row, list) else 1 for row in rows)
+    return Unknown(f"a pull answer of {count} transactions is not one notice: the pull client reads it row by row")
+
+
+def _error(doc: _Body) -> Interpretation:
+    """An error answered at once. Only a call refused at the door is known to have moved nothing."""
+    code = fields.code(doc["errorCode"])
+    if code.startswith(("400.", "401.", "404.")) or code in ("500.003.02", "500.003.03"):
+        return Ignored(f"error {fields.shown(code)}: the call was refused, nothing has moved")
+    return Unknown(f"error {fields.shown(code)} has several meanings, one is still being processed: query the request")
+
+
+def _registered(doc: _Body) -> Interpretation:
+    code = fields.code(doc.get("Response Status"))
+    return Ignored(f"the answer to a pull registration (status {fields.shown(code)}): not a payment")
+
+
+def _accepted(doc: _Body) -> Interpretation:
+    code, request_id = fields.code(doc["ResponseCode"]), results.request_of(doc)
+    if code == "0":
+        return Ignored("the request was accepted: nothing has moved yet", request_id)
+    return Unknown(f"the request was not accepted (ResponseCode {fields.shown(code)}): ask for its status", request_id)
+
+
+_SHAPES: Final[tuple[tuple[frozenset[str], _Reader], ...]] = (
+    (frozenset({"Body"}), _push),
+    (frozenset({"Result"}), _result),
+    (frozenset({"transactionId", "paidAmount"}), _bill_manager),
+    (frozenset({"errorCode"}), _error),
+    (frozenset({"CheckoutRequestID", "ResponseCode", "ResultCode"}), pushes.push_query),
+    (frozenset({"CheckoutRequestID", "ResponseCode"}), pushes.push_accepted),
+    (frozenset({"ResponseRefID", "ResponseCode"}), _pull),
+    (frozenset({"ResponseRefID", "Response Status"}), _registered),
+    (frozenset({"ConversationID", "ResponseCode"}), _accepted),
+)
+"""The keys by which each message is known, the most telling first; a customer's payment is known by TransID."""
+
+adapter = MpesaAdapter()

@@ -1,0 +1,182 @@
+"""Readers of single M-PESA fields: each takes what JSON gave and answers an exact value or raises InvalidValue.
+
+Numbers arrive as text or as JSON numbers, identifiers as text or as integers, in every mix; the readers accept both
+and nothing vaguer. Their messages name the field and what was found, and are never used on personal data.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+
+from revenue_engine.errors import InvalidValue
+from revenue_engine.money import LARGEST_MINOR, minor_from_decimal
+from revenue_engine.periods import NAIROBI
+from revenue_engine.strict_json import storable
+
+_AMOUNT = re.compile(r"-?\d{1,12}(?:\.\d{1,6})?", re.ASCII)
+_RECEIPT = re.compile(r"[A-Za-z0-9]{8,12}")
+_STAMP = re.compile(r"\d{14}", re.ASCII)
+_DOTTED = re.compile(r"(\d\d)\.(\d\d)\.(\d{4}) (\d\d):(\d\d):(\d\d)", re.ASCII)
+_DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII)
+_SHORTCODE = re.compile(r"\d{3,8}", re.ASCII)
+_NAMED_SHORTCODE = re.compile(r"(\d{5,7}) - ", re.ASCII)
+_REQUEST_ID = re.compile(r"[!-~]{1,100}")
+_CURRENCY = re.compile(r"[A-Z]{3}")
+_FIRST_YEAR, _LAST_YEAR = 2006, 2099
+"""M-PESA receipts count their years from 2006; a time outside these bounds is a slip, not a payment."""
+
+
+def shown(value: object) -> str:
+    """A value for a reason: its literal form, cut, so that it can neither flood a log nor break a database."""
+    text = "nothing" if value is None else repr(str(value)[:40] if isinstance(value, Decimal) else value)
+    return text if len(text) <= 48 else f"{text[:45]}..."
+
+
+def cents(value: object, where: str) -> int:
+    """Shillings (text such as ``"10.00"``, or a JSON number) as whole cents, above zero and below 10^12."""
+    if type(value) is str:
+        if _AMOUNT.fullmatch(value) is None:
+            raise InvalidValue(f"{where} must be a plain decimal amount such as 10.00, found {shown(value)}")
+        exact = Decimal(value)
+    elif type(value) is Decimal:
+        exact = value
+    elif type(value) is int:
+        exact = Decimal(value)
+    else:
+        raise InvalidValue(f"{where} must be an amount, found {shown(value)}")
+    try:
+        minor = minor_from_decimal(exact)
+    except InvalidValue as error:
+        raise InvalidValue(f"{where}: {error.message}, found {shown(value)}") from None
+    if minor <= 0:
+        raise InvalidValue(f"{where} must be above zero, found {shown(value)}")
+    if minor >= LARGEST_MINOR:
+        raise InvalidValue(f"{where} is too large to believe, found {shown(value)}")
+    return minor
+
+
+def receipt(value: object, where: str) -> str:
+    """An M-PESA receipt in upper case: 10 letters and digits today, 8 before about 2013, 12 allowed."""
+    if type(value) is not str or _RECEIPT.fullmatch(value) is None:
+        raise InvalidValue(f"{where} must be an M-PESA receipt of 8 to 12 letters and digits, found {shown(value)}")
+    return value.upper()
+
+
+def stamp(value: object, where: str) -> datetime:
+    """``yyyyMMddHHmmss`` as text or integer: local Nairobi time, as every Daraja body writes it."""
+    text = str(value) if type(value) is int else value
+    if type(text) is not str or _STAMP.fullmatch(text) is None:
+        raise InvalidValue(f"{where} must be a time as yyyyMMddHHmmss, found {shown(value)}")
+    day, clock = divmod(int(text), 1_000_000)
+    return _instant(day, clock, where, value)
+
+
+def dotted_stamp(value: object, where: str) -> datetime:
+    """``dd.mm.yyyy HH:MM:SS`` in Nairobi time: only B2C results write it so."""
+    found = _DOTTED.fullmatch(value) if type(value) is str else None
+    if found is None:
+        raise InvalidValue(f"{where} must be a time as dd.mm.yyyy HH:MM:SS, found {shown(value)}")
+    day, month, year, *clock = found.groups()
+    return _instant(int(year + month + day), int("".join(clock)), where, value)
+
+
+def day_start(value: object, where: str) -> datetime:
+    """``yyyy-mm-dd`` as midnight in Nairobi: Bill Manager tells the day only, so the hour is ours, not the payer's."""
+    found = _DAY.fullmatch(value) if type(value) is str else None
+    if found is None:
+        raise InvalidValue(f"{where} must be a day as yyyy-mm-dd, found {shown(value)}")
+    return _instant(int("".join(found.groups())), 0, where, value)
+
+
+def _instant(day: int, clock: int, where: str, value: object) -> datetime:
+    """The instant of a day written ``yyyymmdd`` and a clock written ``HHMMSS``, both as plain numbers."""
+    if not _FIRST_YEAR <= day // 10_000 <= _LAST_YEAR:
+        raise InvalidValue(f"{where} must lie in {_FIRST_YEAR} to {_LAST_YEAR}, found {shown(value)}")
+    try:
+        return datetime(
+            day // 10_000, day // 100 % 100, day % 100, clock // 10_000, clock // 100 % 100, clock % 100, tzinfo=NAIROBI
+        )
+    except ValueError:
+        raise InvalidValue(f"{where} is not a time of the calendar, found {shown(value)}") from None
+
+
+def shortcode(value: object, where: str) -> str:
+    """A pay bill or till number as text; empty where the body names none."""
+    text = str(value) if type(value) is int else value
+    if text is None or text == "":
+        return ""
+    if type(text) is not str or _SHORTCODE.fullmatch(text) is None:
+        # Not shown: nine digits and more may be somebody's phone number.
+        raise InvalidValue(f"{where} must be a short code of 3 to 8 digits")
+    return text
+
+
+def named_shortcode(value: object) -> str:
+    """The short code in front of a party name (``"600134 - County"``), empty when the party is a person or nobody.
+
+    Five to seven digits are an organisation; a subscriber has twelve (``"2547... - Name"``).
+    """
+    found = _NAMED_SHORTCODE.match(value) if type(value) is str else None
+    return found[1] if found else ""
+
+
+def typed(value: object, where: str) -> str:
+    """What a payer typed, untouched, as text; a missing one is empty."""
+    if type(value) is str:
+        return storable(value)
+    if value is None:
+        return ""
+    if type(value) is int:
+        return str(value)
+    raise InvalidValue(f"{where} must be text, found {type(value).__name__}")
+
+
+def lenient(value: object) -> str:
+    """Text nothing depends on (a name, a phone number): what is not text or an integer reads as empty."""
+    if type(value) is str:
+        return storable(value)
+    return str(value) if type(value) is int else ""
+
+
+def request_id(*values: object) -> str:
+    """The first usable identifier of a request of ours, empty when there is none."""
+    for value in values:
+        if type(value) is str and _REQUEST_ID.fullmatch(value):
+            return value
+    return ""
+
+
+def currency(value: object, where: str) -> str:
+    """An ISO 4217 code; a missing one is KES, the only currency of the API."""
+    if value is None:
+        return "KES"
+    if type(value) is not str or _CURRENCY.fullmatch(value) is None:
+        raise InvalidValue(f"{where} must be a currency of three capital letters, found {shown(value)}")
+    return value
+
+
+def code(value: object) -> str:
+    """A result code as text: ``0``, ``"0"`` and ``"00000000"`` are all ``"0"``; empty when there is none to read."""
+    if type(value) is int:
+        return str(value)
+    if type(value) is not str:
+        return ""
+    return "0" if value and not value.strip("0") else storable(value)
+
+
+def pairs(items: object, name: str, where: str) -> Mapping[str, object]:
+    """A list of ``{name: ..., "Value": ...}`` (or a single one) by name, in whatever order it came.
+
+    An item without a Value stands with None. A name that stands twice is refused: two values, two meanings.
+    """
+    found: dict[str, object] = {}
+    for item in items if isinstance(items, list) else [items]:
+        if not isinstance(item, dict) or type(key := item.get(name)) is not str:
+            raise InvalidValue(f"{where} must hold objects with a {name}")
+        if key in found:
+            raise InvalidValue(f"{where} names {shown(key)} twice")
+        found[key] = item.get("Value")
+    return found
