@@ -113,6 +113,23 @@ def fail(
     return dead
 
 
+def look_again(session: Session, *, worker: str, claims: list[Claim], seconds: float) -> None:
+    """Put jobs back for another look soon, inside the transaction that looked; fenced as ``finish`` is."""
+    if not claims:
+        return
+    moved = (
+        raw(session)
+        .execute(
+            "UPDATE job SET leased_by = NULL, lease_until = NULL, run_after = clock_timestamp() + make_interval(secs => %s)"
+            " WHERE id = ANY(%s) AND leased_by = %s AND lease_until > clock_timestamp()",
+            (seconds, [claimed.id for claimed in claims], worker),
+        )
+        .rowcount
+    )
+    if moved != len(claims):
+        raise Retryable(f"the lease on {len(claims) - moved} of {len(claims)} jobs was lost before the work was done")
+
+
 def release(session: Session, *, worker: str) -> int:
     """Give back every lease of a worker that is stopping; the attempts it made stay counted."""
     return (

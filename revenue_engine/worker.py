@@ -1,0 +1,227 @@
+"""The worker: claims jobs, runs the pipeline on them, and answers the bell. Sweeps by itself when no bell rings.
+
+Correctness never depends on Redis: jobs are rows, and every worker looks for due rows at least once a second.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from revenue_engine import jobs, ledger, pipeline
+from revenue_engine.bell import Bell
+from revenue_engine.channels import CallbackAdapter
+from revenue_engine.db import transaction
+from revenue_engine.errors import Retryable, RevenueError
+from revenue_engine.identifiers import public_id
+from revenue_engine.jobs import Claim
+
+log = structlog.get_logger("worker")
+
+SNAPSHOT_EVERY = 5_000
+LOOK_AGAIN_SECONDS = 3.0
+LOOKS = 3
+"""A delivery whose counterpart may be committing elsewhere is looked at this many times before it simply waits."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a worker has done since it started."""
+
+    deliveries: int = 0
+    recorded: int = 0
+    reversed: int = 0
+    failed: int = 0
+    dead: int = 0
+
+
+@dataclass(slots=True)
+class Worker:
+    """One worker process or thread. ``batch`` jobs are claimed at a time and done in one transaction."""
+
+    engine: Engine
+    adapters: Mapping[str, CallbackAdapter]
+    batch: int = 500
+    lease_seconds: int = 60
+    max_attempts: int = 8
+    name: str = field(default_factory=lambda: f"{os.getpid()}-{public_id('w')[-8:]}")
+    tally: Tally = field(default_factory=Tally)
+    ring: Callable[[], object] | None = None
+    """Called when a full batch was claimed, so that idle workers elsewhere come and help."""
+
+    def drain(self, *, stop: threading.Event | None = None) -> int:
+        """Work until nothing is due; returns how many jobs were done. A stop is honoured between batches."""
+        done = 0
+        while stop is None or not stop.is_set():
+            count = self.once()
+            if not count:
+                return done
+            done += count
+        return done
+
+    def once(self) -> int:
+        """One batch of each kind of work; returns how many jobs were claimed."""
+        with transaction(self.engine) as session:
+            claims = jobs.claim(
+                session, kind="interpret", worker=self.name, limit=self.batch, lease_seconds=self.lease_seconds
+            )
+        if claims:
+            if len(claims) == self.batch and self.ring is not None:
+                self.ring()
+            self._deliveries(claims)
+        with transaction(self.engine) as session:
+            credit = jobs.claim(
+                session, kind="apply_credit", worker=self.name, limit=50, lease_seconds=self.lease_seconds
+            )
+        for claimed in credit:
+            self._credit(claimed)
+        if claims:
+            with transaction(self.engine) as session:
+                ledger.snapshot(session, every=SNAPSHOT_EVERY)
+        return len(claims) + len(credit)
+
+    def _deliveries(self, claims: Sequence[Claim]) -> None:
+        """Run a batch; on an error run its halves, so that one poison row never holds back the rest."""
+        try:
+            with transaction(self.engine) as session:
+                outcome = pipeline.process(session, [claimed.ref_id for claimed in claims], adapters=self.adapters)
+                again = [c for c in claims if c.ref_id in outcome.look_again and c.attempts < LOOKS]
+                again_ids = {claimed.id for claimed in again}
+                jobs.look_again(session, worker=self.name, claims=again, seconds=LOOK_AGAIN_SECONDS)
+                jobs.finish(session, worker=self.name, claims=[c for c in claims if c.id not in again_ids])
+        except (DBAPIError, RevenueError, *_driver_errors()) as error:
+            if _is_transient(error):
+                self._give_back(claims, error)
+            elif len(claims) > 1:
+                middle = len(claims) // 2
+                self._deliveries(claims[:middle])
+                self._deliveries(claims[middle:])
+            else:
+                self._give_back(claims, error)
+            return
+        self.tally.deliveries += len(claims)
+        self.tally.recorded += outcome.recorded
+        self.tally.reversed += outcome.reversed
+        log.info(
+            "batch",
+            deliveries=len(claims),
+            recorded=outcome.recorded,
+            reversed=outcome.reversed,
+            waiting=outcome.waiting,
+            ignored=outcome.ignored,
+        )
+
+    def _credit(self, claimed: Claim) -> None:
+        try:
+            with transaction(self.engine) as session:
+                pipeline.apply_credit(session, claimed.ref_id)
+                jobs.finish(session, worker=self.name, claims=[claimed])
+        except (DBAPIError, RevenueError, *_driver_errors()) as error:
+            self._give_back([claimed], error)
+
+    def _give_back(self, claims: Sequence[Claim], error: Exception) -> None:
+        """Return jobs for another try later; the words kept are the error's kind and code, never a row's content."""
+        words = f"{type(error).__name__}: {_public_words(error)}"
+        self.tally.failed += len(claims)
+        with transaction(self.engine) as session:
+            for claimed in claims:
+                wait = min(3600.0, 2.0 ** min(claimed.attempts, 11))
+                dead = jobs.fail(
+                    session,
+                    worker=self.name,
+                    claimed=claimed,
+                    error=words,
+                    max_attempts=self.max_attempts,
+                    back_off_seconds=wait,
+                )
+                self.tally.dead += dead
+                if dead:
+                    log.error("job dead", job=claimed.id, ref=claimed.ref_id, error=words)
+        log.warning("batch given back", jobs=len(claims), error=words)
+
+    def run(self, stop: threading.Event, wake: threading.Event, *, idle_seconds: float = 0.5) -> None:
+        """Work until told to stop: at once when woken, else every ``idle_seconds``.
+
+        A database that is away is waited for with growing patience; nothing is lost meanwhile.
+        """
+        patience = 0.2
+        while not stop.is_set():
+            try:
+                done = self.once()
+                patience = 0.2
+            except (OperationalError, DBAPIError, *_driver_errors()) as error:
+                log.warning("database away", error=type(error).__name__, wait=patience)
+                self.engine.dispose()
+                stop.wait(patience)
+                patience = min(patience * 2, 5.0)
+                continue
+            if not done:
+                wake.wait(idle_seconds)
+                wake.clear()
+        self._stop()
+
+    def _stop(self) -> None:
+        try:
+            with transaction(self.engine) as session:
+                jobs.release(session, worker=self.name)
+        except (DBAPIError, *_driver_errors()) as error:
+            log.warning("leases not given back; they expire by themselves", error=type(error).__name__)
+        self.engine.dispose()
+
+
+def _driver_errors() -> tuple[type[Exception], ...]:
+    import psycopg
+
+    return (psycopg.Error,)
+
+
+def _is_transient(error: Exception) -> bool:
+    """Whether the same batch may well succeed later: a lost lease, a lock, a deadlock, a server that is away."""
+    if isinstance(error, Retryable):
+        return True
+    origin = getattr(error, "orig", None) or error
+    state = getattr(origin, "sqlstate", None)
+    return (state is None and not isinstance(error, RevenueError)) or (state or "")[:2] in {"08", "40", "53", "55", "57"}
+
+
+def _public_words(error: Exception) -> str:
+    origin = getattr(error, "orig", None) or error
+    diagnosis = getattr(origin, "diag", None)
+    if diagnosis is not None:  # the primary message names constraints; details would name values
+        return (
+            f"{getattr(origin, 'sqlstate', '')} {diagnosis.constraint_name or diagnosis.message_primary or ''}".strip()
+        )
+    return error.message if isinstance(error, RevenueError) else type(error).__name__
+
+
+def run_forever(make: Callable[[], Worker], *, threads: int, redis_url: str | None) -> None:
+    """Run ``threads`` sweeping workers until SIGTERM or SIGINT; with Redis, also answer rings and ring for help."""
+    stop, wake = threading.Event(), threading.Event()
+
+    def end(*_: object) -> None:
+        stop.set()
+        wake.set()
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, end)
+    bell = Bell(redis_url) if redis_url else None
+    workers = [make() for _ in range(threads)]
+    for worker in workers:
+        worker.ring = bell.ring if bell else None
+    running = [threading.Thread(target=worker.run, args=(stop, wake), name=worker.name) for worker in workers]
+    for thread in running:
+        thread.start()
+    if bell is not None:
+        bell.listen(wake.set)
+    stop.wait()
+    for thread in running:
+        thread.join(timeout=30)
+    if bell is not None:
+        bell.close()
