@@ -120,7 +120,8 @@ def look_again(session: Session, *, worker: str, claims: list[Claim], seconds: f
     moved = (
         raw(session)
         .execute(
-            "UPDATE job SET leased_by = NULL, lease_until = NULL, run_after = clock_timestamp() + make_interval(secs => %s)"
+            "UPDATE job SET leased_by = NULL, lease_until = NULL,"
+            " run_after = clock_timestamp() + make_interval(secs => %s)"
             " WHERE id = ANY(%s) AND leased_by = %s AND lease_until > clock_timestamp()",
             (seconds, [claimed.id for claimed in claims], worker),
         )

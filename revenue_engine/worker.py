@@ -11,9 +11,10 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import psycopg
 import structlog
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from revenue_engine import jobs, ledger, pipeline
 from revenue_engine.bell import Bell
@@ -96,7 +97,7 @@ class Worker:
                 again_ids = {claimed.id for claimed in again}
                 jobs.look_again(session, worker=self.name, claims=again, seconds=LOOK_AGAIN_SECONDS)
                 jobs.finish(session, worker=self.name, claims=[c for c in claims if c.id not in again_ids])
-        except (DBAPIError, RevenueError, *_driver_errors()) as error:
+        except Exception as error:  # noqa: BLE001 - whatever one row does, the others go on and this one is kept
             if _is_transient(error):
                 self._give_back(claims, error)
             elif len(claims) > 1:
@@ -123,7 +124,7 @@ class Worker:
             with transaction(self.engine) as session:
                 pipeline.apply_credit(session, claimed.ref_id)
                 jobs.finish(session, worker=self.name, claims=[claimed])
-        except (DBAPIError, RevenueError, *_driver_errors()) as error:
+        except Exception as error:  # noqa: BLE001 - whatever one row does, the others go on and this one is kept
             self._give_back([claimed], error)
 
     def _give_back(self, claims: Sequence[Claim], error: Exception) -> None:
@@ -156,7 +157,7 @@ class Worker:
             try:
                 done = self.once()
                 patience = 0.2
-            except (OperationalError, DBAPIError, *_driver_errors()) as error:
+            except (DBAPIError, psycopg.Error) as error:
                 log.warning("database away", error=type(error).__name__, wait=patience)
                 self.engine.dispose()
                 stop.wait(patience)
@@ -171,15 +172,9 @@ class Worker:
         try:
             with transaction(self.engine) as session:
                 jobs.release(session, worker=self.name)
-        except (DBAPIError, *_driver_errors()) as error:
+        except (DBAPIError, psycopg.Error) as error:
             log.warning("leases not given back; they expire by themselves", error=type(error).__name__)
         self.engine.dispose()
-
-
-def _driver_errors() -> tuple[type[Exception], ...]:
-    import psycopg
-
-    return (psycopg.Error,)
 
 
 def _is_transient(error: Exception) -> bool:
@@ -187,17 +182,15 @@ def _is_transient(error: Exception) -> bool:
     if isinstance(error, Retryable):
         return True
     origin = getattr(error, "orig", None) or error
-    state = getattr(origin, "sqlstate", None)
-    return (state is None and not isinstance(error, RevenueError)) or (state or "")[:2] in {"08", "40", "53", "55", "57"}
+    if not isinstance(origin, psycopg.Error):
+        return False
+    return origin.sqlstate is None or origin.sqlstate[:2] in {"08", "40", "53", "55", "57"}
 
 
 def _public_words(error: Exception) -> str:
     origin = getattr(error, "orig", None) or error
-    diagnosis = getattr(origin, "diag", None)
-    if diagnosis is not None:  # the primary message names constraints; details would name values
-        return (
-            f"{getattr(origin, 'sqlstate', '')} {diagnosis.constraint_name or diagnosis.message_primary or ''}".strip()
-        )
+    if isinstance(origin, psycopg.Error):  # the primary message names constraints; details would name values
+        return f"{origin.sqlstate or ''} {origin.diag.constraint_name or origin.diag.message_primary or ''}".strip()
     return error.message if isinstance(error, RevenueError) else type(error).__name__
 
 
