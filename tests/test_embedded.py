@@ -231,7 +231,7 @@ def test_root_without_namespaces_runs_postgres_as_an_account(state: Path, monkey
 def test_a_shared_folder_is_not_closed_to_its_other_users(state: Path) -> None:
     state.mkdir(mode=0o755)
     (state / "somebody's").write_text("")
-    with pytest.raises(ConfigurationError, match="REVENUE_STATE_DIR .* holds other files"):
+    with pytest.raises(ConfigurationError, match=r"REVENUE_STATE_DIR .* holds other files"):
         embedded.ensure(Settings(state_dir=state))
     assert stat.S_IMODE(state.stat().st_mode) == 0o755
 
@@ -290,11 +290,9 @@ def test_the_log_keeps_no_values(state: Path) -> None:
     servers = embedded.ensure(Settings(state_dir=state))
     with psycopg.connect(servers.database_url, autocommit=True) as connection:
         connection.execute("CREATE TABLE payer (msisdn text PRIMARY KEY)")
-        for _ in range(2):
-            try:
-                connection.execute("INSERT INTO payer VALUES ('254712345678')")
-            except psycopg.errors.UniqueViolation as error:
-                assert "254712345678" in str(error)
+        connection.execute("INSERT INTO payer VALUES ('254712345678')")
+        with pytest.raises(psycopg.errors.UniqueViolation, match="254712345678"):
+            connection.execute("INSERT INTO payer VALUES ('254712345678')")
     log = (state / "pg.log").read_text()
     assert "payer_pkey" in log
     assert "254712345678" not in log
