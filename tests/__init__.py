@@ -1,0 +1,1 @@
+"""The suite: real servers, no mocks of our own code."""

@@ -1,0 +1,103 @@
+"""Real servers for the suite: one PostgreSQL and one Valkey a session, one fresh database a test.
+
+``REVENUE_TEST_DATABASE_URL`` runs the suite on a PostgreSQL that exists already (a superuser's URL);
+``REVENUE_TEST_POSTGRES_BIN`` runs it on another release's programs, such as /usr/lib/postgresql/15/bin.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from revenue_engine import embedded
+from revenue_engine.config import PREFIX, TEST_PREFIX, Settings
+
+TEMPLATE = "revenue_template"
+_numbers = itertools.count(1)
+
+# The suite states its own settings; what the shell happens to hold must not steer it.
+for _name in [name for name in os.environ if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX)]:
+    del os.environ[_name]
+
+
+def in_database(url: str, name: str) -> str:
+    """The same server's URL for another database."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+@dataclass(frozen=True)
+class Database:
+    """One test's database. ``url`` is a superuser's; ``role_url`` is what the process of a role would use."""
+
+    url: str
+    name: str
+    servers: embedded.Servers
+
+    def role_url(self, role: str) -> str:
+        """The URL of a role's own login, or of the superuser that takes the role at connect."""
+        own = self.servers.role_urls.get(role, self.servers.database_url)
+        if own != self.servers.database_url:
+            return in_database(own, self.name)
+        return f"{self.url}{'&' if '?' in self.url else '?'}options=-c%20role%3Drevenue_{role}"
+
+    def connect(self, role: str | None = None) -> psycopg.Connection[Any]:
+        """A connection as the superuser, or after SET ROLE to a capability role."""
+        connection = psycopg.connect(self.url)
+        if role is not None:
+            connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(f"revenue_{role}")))
+            connection.commit()
+        return connection
+
+
+@pytest.fixture(scope="session")
+def settings() -> Iterator[Settings]:
+    """Settings of the session's servers, whose state directory is removed with them."""
+    folder = Path(tempfile.mkdtemp(prefix="revenue-tests-"))
+    url, programs = os.environ.get(f"{TEST_PREFIX}DATABASE_URL"), os.environ.get(f"{TEST_PREFIX}POSTGRES_BIN")
+    made = Settings.model_validate(
+        {"state_dir": folder, "database_url": url or None, "embedded_postgres_bin": programs or None}
+    )
+    yield made
+    embedded.stop(made)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def servers(settings: Settings) -> embedded.Servers:
+    """The session's servers."""
+    return embedded.ensure(settings)
+
+
+@pytest.fixture(scope="session")
+def migrated(servers: embedded.Servers) -> Iterator[embedded.Servers]:
+    """The servers with a migrated template database and the logins of the roles."""
+    from migrations import upgrade
+
+    with psycopg.connect(servers.database_url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {TEMPLATE} WITH (FORCE)")
+        connection.execute(f"CREATE DATABASE {TEMPLATE}")
+    upgrade(in_database(servers.database_url, TEMPLATE))
+    yield embedded.create_logins(servers)
+    with psycopg.connect(servers.database_url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {TEMPLATE} WITH (FORCE)")
+
+
+@pytest.fixture
+def database(migrated: embedded.Servers) -> Iterator[Database]:
+    """A fresh migrated database, dropped after the test with whoever is still connected."""
+    name = f"t_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(migrated.database_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+        yield Database(in_database(migrated.database_url, name), name, migrated)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
