@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from reconciliation import rules
 from reconciliation.breaks import BreakReason, NewBreak, suspense_key
 from reconciliation.rules import Named, Rung
-from revenue_engine import open_bills, periods, receivables, tariffs
+from revenue_engine import invoices, open_bills, periods, tariffs
 from revenue_engine.ledger.postings import Bill, Placed
 from revenue_engine.open_bills import BilledThing, Open
 from revenue_engine.payments import Push, Recorded
@@ -166,17 +166,17 @@ class Placer:
             detail = "no one tariff line in force gives this amount"
             self._suspend(placement, BreakReason.NO_TARIFF_FOR_AMOUNT, detail, stream, station_code)
             return
-        line, quantity = matched
-        self.spots.append(_Spot(placement, line, quantity, thing, station_code))
+        self.spots.append(_Spot(placement, matched.line, matched.quantity, thing, station_code))
         placement.rest_minor = 0
 
     def _raise_spot_bills(self) -> None:
         if not self.spots:
             return
-        issued = receivables.issue_invoices(
+        issued = invoices.issue_invoices(
             self.session,
             [
-                receivables.InvoiceRequest(
+                invoices.InvoiceRequest(
+                    stream_code=spot.line.stream_code,
                     lines=[
                         tariffs.AssessedLine(
                             spot.line.id,
@@ -187,16 +187,16 @@ class Placer:
                             spot.line.amount_minor,
                         )
                     ],
+                    due_on=periods.nairobi_date(spot.placement.incoming.payment.occurred_at),
                     payer_id=spot.thing.payer_id if spot.thing else None,
                     object_id=spot.thing.id if spot.thing else None,
                     station_code=spot.station_code,
                     billing="spot",
                     at=spot.placement.incoming.payment.occurred_at,
-                    due_on=periods.nairobi_date(spot.placement.incoming.payment.occurred_at),
-                    issued_by="spot",
                 )
                 for spot in self.spots
             ],
+            issued_by="spot",
         )
         for spot, invoice in zip(self.spots, issued, strict=True):
             amount = spot.placement.incoming.payment.amount_minor

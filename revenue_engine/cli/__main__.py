@@ -1,0 +1,5 @@
+"""``python -m revenue_engine.cli`` is ``revenue-engine``."""
+
+from revenue_engine.cli.app import main
+
+main()

@@ -1,0 +1,33 @@
+"""The command tree. Heavy libraries are imported inside the commands that use them, so that help is instant."""
+
+from __future__ import annotations
+
+import typer
+
+from revenue_engine import __version__
+from revenue_engine.cli import bench, callbacks, invoices, ledgers, reports, running
+
+app = typer.Typer(
+    name="revenue-engine",
+    help="Cashless revenue collection and reconciliation for a county government.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+running.register(app)
+app.add_typer(invoices.app, name="invoice")
+app.add_typer(callbacks.app, name="callback")
+app.add_typer(ledgers.app, name="ledger")
+app.add_typer(reports.app, name="report")
+app.add_typer(bench.app, name="bench")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

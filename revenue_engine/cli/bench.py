@@ -1,0 +1,60 @@
+"""``bench NAME``: measurements side by side with a strong baseline, from a checkout."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from revenue_engine.cli.output import JsonFlag, answering, err, print_json
+from revenue_engine.errors import ConfigurationError
+
+app = typer.Typer(help="Measurements beside a strong baseline.", no_args_is_help=True)
+
+
+@app.callback()
+def _nouns() -> None:
+    """Measurements beside a strong baseline."""
+
+
+def _bench(name: str) -> Any:
+    root = Path(__file__).resolve().parents[2]
+    if not (root / "benchmarks" / f"bench_{name}.py").exists():
+        raise ConfigurationError("benchmarks run from a checkout of the project: clone it and run 'make bench'")
+    sys.path.insert(0, str(root))
+    return importlib.import_module(f"benchmarks.bench_{name}")
+
+
+@app.command("intake")
+def intake(
+    seconds: Annotated[float, typer.Option(min=1, max=60, help="Seconds a round.")] = 5.0,
+    clients: Annotated[int, typer.Option(min=1, max=512, help="Clients at once.")] = 64,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="Rounds of each server.")] = 3,
+    as_json: JsonFlag = False,
+) -> None:
+    """Durable intake beside an async FastAPI endpoint with a pool of ten."""
+    with answering(as_json=as_json):
+        _answer(_bench("intake").run(seconds=seconds, clients=clients, rounds=rounds), as_json=as_json)
+
+
+@app.command("post")
+def post(
+    payments: Annotated[int, typer.Option(min=1_000, max=2_000_000, help="Payments a round.")] = 20_000,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="Rounds.")] = 3,
+    grow: Annotated[bool, typer.Option("--grow", help="Also at 100,000 and 1,000,000 payments already there.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Record, apply and receipt beside django-hordak."""
+    with answering(as_json=as_json):
+        _answer(_bench("post").run(payments=payments, rounds=rounds, grow=grow), as_json=as_json)
+
+
+def _answer(result: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(result)
+        return
+    for name, value in result.items():
+        err.print(f"{name:40} {value}", highlight=False)

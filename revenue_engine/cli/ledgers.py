@@ -1,0 +1,97 @@
+"""``ledger verify|balance|export``: the books from the auditor's point of view."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from revenue_engine.cli.output import FAILED, JsonFlag, answering, out, print_json
+from revenue_engine.money import wire
+
+app = typer.Typer(help="The books.", no_args_is_help=True)
+Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last book date counted.")]
+
+
+@app.callback()
+def _nouns() -> None:
+    """The books."""
+
+
+@app.command("verify")
+def verify(as_json: JsonFlag = False) -> None:
+    """Recompute every invariant from the rows; name each row that breaks one. Exit 1 when any does."""
+    from revenue_engine import bootstrap
+    from revenue_engine.db import transaction
+    from revenue_engine.ledger import verify as checking
+
+    with answering(as_json=as_json):
+        with transaction(bootstrap.engine("migrate")) as session:
+            found = checking.verify(session)
+        if as_json:
+            print_json(found.as_dict())
+        else:
+            table = Table("", "invariant", "rows", "what it says", box=None)
+            for invariant in found.invariants:
+                mark = "[red]✗[/]" if invariant.failures else "[green]✓[/]"
+                table.add_row(mark, invariant.name, f"{invariant.rows_checked:,}", invariant.statement)
+            out.print(table)
+            for invariant in found.invariants:
+                for failure in invariant.failures:
+                    out.print(f"[red]✗[/] {invariant.name}: {failure.table} {failure.key}: {failure.detail}")
+    if not found.ok:
+        raise typer.Exit(FAILED)
+
+
+@app.command("balance")
+def balance(on: Day = None, as_json: JsonFlag = False) -> None:
+    """The trial balance."""
+    from revenue_engine import bootstrap, ledger
+    from revenue_engine.db import transaction
+
+    with answering(as_json=as_json):
+        with transaction(bootstrap.engine("report")) as session:
+            lines = ledger.trial_balance(session, effective=on.date() if on else None)
+        debits, credits_ = sum(line.debit_minor for line in lines), sum(line.credit_minor for line in lines)
+        if as_json:
+            print_json(
+                {
+                    "accounts": [
+                        {
+                            "code": line.code,
+                            "name": line.name,
+                            "type": line.type.value,
+                            "debit": wire(line.debit_minor),
+                            "credit": wire(line.credit_minor),
+                            "balance": wire(line.balance_minor),
+                        }
+                        for line in lines
+                    ],
+                    "debits": wire(debits),
+                    "credits": wire(credits_),
+                }
+            )
+            return
+        table = Table("account", "name", box=None)
+        for heading in ("debit", "credit", "balance"):
+            table.add_column(heading, justify="right")
+        for line in lines:
+            table.add_row(
+                line.code, line.name, wire(line.debit_minor), wire(line.credit_minor), wire(line.balance_minor)
+            )
+        table.add_row("", "[bold]total[/]", wire(debits), wire(credits_), wire(debits - credits_))
+        out.print(table)
+
+
+@app.command("export")
+def export() -> None:
+    """The whole book as hledger journal text on standard output, for a check by another program."""
+    from revenue_engine import bootstrap, ledger
+    from revenue_engine.db import transaction
+
+    with answering(as_json=False), transaction(bootstrap.engine("report")) as session:
+        for part in ledger.hledger(session):
+            sys.stdout.write(part)

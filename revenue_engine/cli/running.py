@@ -1,0 +1,217 @@
+"""Commands that run the engine: init, demo, serve, intake, worker, doctor, stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from revenue_engine.cli.output import ATTENTION, FAILED, JsonFlag, answering, err, out, print_json
+
+
+class Mode(StrEnum):
+    """Whether the books are for real."""
+
+    TEST = "test"
+    LIVE = "live"
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the top of the command tree."""
+    app.command("init")(init)
+    app.command("demo")(demo)
+    app.command("serve")(serve)
+    app.command("intake")(intake)
+    app.command("worker")(worker)
+    app.command("doctor")(doctor)
+    app.command("stop")(stop)
+
+
+def init(
+    county: Annotated[str | None, typer.Option(help="The county whose facts are loaded.")] = None,
+    mode: Annotated[Mode, typer.Option(help="test books or live books")] = Mode.TEST,
+    as_json: JsonFlag = False,
+) -> None:
+    """Prepare everything: servers, schema, roles, logins and the county's facts. Safe to run again."""
+    import migrations
+    from revenue_engine import bootstrap, embedded
+    from revenue_engine import county as counties
+    from revenue_engine.db import transaction
+
+    with answering(as_json=as_json):
+        settings = bootstrap.settings()
+        err.print("servers: starting or re-attaching")
+        servers = bootstrap.servers()
+        err.print("schema: bringing it to the newest revision")
+        migrations.upgrade(servers.role_urls["migrate"])
+        servers = embedded.create_logins(servers)
+        err.print("county: loading its facts")
+        with transaction(bootstrap.engine("migrate")) as session:
+            loaded = counties.load(session, county or settings.county, mode=mode.value)
+        if as_json:
+            print_json({"ok": True, "county": county or settings.county, "mode": mode.value, "loaded": str(loaded)})
+        else:
+            out.print(f"[green]Ready.[/] {loaded}", highlight=False)
+
+
+def demo(
+    days: Annotated[int, typer.Option(min=1, max=60, help="Days of traffic.")] = 7,
+    payments: Annotated[int, typer.Option(min=10, max=200_000, help="Payments in all.")] = 4_000,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same traffic.")] = 7,
+    reset: Annotated[bool, typer.Option("--reset", help="Begin with an empty demo database.")] = False,
+    no_serve: Annotated[bool, typer.Option("--no-serve", help="End after the report.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Run the main job on embedded servers: days of M-PESA traffic, posted, receipted, compared with the truth."""
+    from revenue_engine import bootstrap
+    from revenue_engine import demo as demonstration
+
+    with answering(as_json=as_json):
+        bootstrap.configure_logging("warning")
+        code = demonstration.command(
+            bootstrap.settings(),
+            days=days,
+            payments=payments,
+            seed=seed,
+            reset=reset,
+            serve=not no_serve,
+            as_json=as_json,
+        )
+    raise typer.Exit(code)
+
+
+def intake() -> None:
+    """Receive callbacks: the small process that keeps every delivery before it answers."""
+    from revenue_engine import bootstrap
+    from revenue_engine import intake as receiving
+
+    with answering(as_json=False):
+        settings = bootstrap.settings()
+        bootstrap.configure_logging(settings.log_level)
+        servers = bootstrap.servers()
+        url = servers.role_urls["intake"]
+        role = "intake" if url == servers.database_url else None
+        receiving.run(settings, database_url=url, role=role, adapters=bootstrap.adapters())
+
+
+def worker(
+    threads: Annotated[int | None, typer.Option(min=1, max=64, help="Threads of this process.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="End when nothing is due.")] = False,
+) -> None:
+    """Work on what was received: record, apply, receipt. Sweeps by itself; Redis only wakes it sooner."""
+    from revenue_engine import bootstrap
+    from revenue_engine import worker as working
+
+    with answering(as_json=False):
+        settings = bootstrap.settings()
+        bootstrap.configure_logging(settings.log_level)
+        servers = bootstrap.servers()
+        adapters = bootstrap.adapters()
+        url = servers.role_urls["worker"]
+
+        def make() -> working.Worker:
+            return working.Worker(
+                bootstrap.make_engine(url, "worker", shared=url == servers.database_url, pool_size=2),
+                adapters,
+                batch=settings.worker_batch,
+                lease_seconds=settings.job_lease_seconds,
+                max_attempts=settings.job_max_attempts,
+            )
+
+        if once:
+            done = make().drain()
+            out.print(f"{done} jobs done", highlight=False)
+        else:
+            working.run_forever(make, threads=threads or settings.worker_threads, redis_url=servers.redis_url or None)
+
+
+def serve() -> None:
+    """Run intake and worker on this machine until Ctrl-C or SIGTERM; a process that dies is started again."""
+    from revenue_engine import bootstrap
+
+    with answering(as_json=False):
+        settings = bootstrap.settings()
+        bootstrap.configure_logging(settings.log_level)
+        bootstrap.servers()
+        err.print(f"callbacks: http://{settings.intake_host}:{settings.intake_port}/cb/v1/<token>", highlight=False)
+        _supervise(("intake", "worker"))
+
+
+def _supervise(names: tuple[str, ...]) -> None:
+    stopping = False
+
+    def end(*_: object) -> None:
+        nonlocal stopping
+        stopping = True
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    command = [sys.executable, "-m", "revenue_engine.cli"]
+    children: dict[str, subprocess.Popen[bytes]] = {}
+    born: dict[str, float] = {}
+    patience = dict.fromkeys(names, 0.5)
+    while not stopping:
+        for name in names:
+            child = children.get(name)
+            if child is not None and child.poll() is None:
+                continue
+            if child is not None:
+                lived = time.monotonic() - born[name]
+                patience[name] = 0.5 if lived > 30 else min(patience[name] * 2, 30.0)
+                err.print(f"{name} ended with {child.returncode}; starting it again in {patience[name]:.1f} s")
+                time.sleep(patience[name])
+                if stopping:
+                    break
+            children[name] = subprocess.Popen([*command, name], env=os.environ.copy())
+            born[name] = time.monotonic()
+        time.sleep(0.3)
+    for child in children.values():
+        child.terminate()
+    for child in children.values():
+        try:
+            child.wait(timeout=40)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait(timeout=10)
+
+
+def doctor(
+    as_json: JsonFlag = False,
+    strict: Annotated[bool, typer.Option("--strict", help="A warning is a failure.")] = False,
+) -> None:
+    """Check everything the engine stands on: one line a check, with the fix. Exit 4 for settings, 5 for servers."""
+    from revenue_engine import doctor as checking
+
+    with answering(as_json=as_json):
+        checks = checking.examine()
+    if as_json:
+        print_json({"ok": all(check.ok for check in checks), "checks": [check.as_dict() for check in checks]})
+    else:
+        for check in checks:
+            mark = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[red]✗[/]"}[check.state]
+            out.print(f"{mark} {check.name}: {check.detail}", highlight=False)
+            if check.fix and check.state != "ok":
+                out.print(f"    fix: {check.fix}", highlight=False)
+    failed = [check for check in checks if check.state == "failed"]
+    if failed:
+        raise typer.Exit(max(check.exit_code for check in failed) or FAILED)
+    if strict and any(check.state == "warning" for check in checks):
+        raise typer.Exit(ATTENTION)
+
+
+def stop(as_json: JsonFlag = False) -> None:
+    """Stop the embedded servers of the state folder. The data stays."""
+    from revenue_engine import bootstrap, embedded
+
+    with answering(as_json=as_json):
+        stopped = embedded.stop(bootstrap.settings())
+        if as_json:
+            print_json({"ok": True, "stopped": stopped})
+        else:
+            out.print(f"stopped: {', '.join(stopped) or 'nothing was running'}", highlight=False)
