@@ -76,8 +76,6 @@ def examine() -> list[Check]:
 
 def _python() -> Check:
     version = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info < (3, 11):
-        return Check("python", "failed", version, "install Python 3.11 or newer", 4)
     return Check("python", "ok", version)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -27,6 +28,7 @@ from revenue_engine.jobs import Claim
 log = structlog.get_logger("worker")
 
 SNAPSHOT_EVERY = 5_000
+TICK_SECONDS = 60.0
 LOOK_AGAIN_SECONDS = 3.0
 LOOKS = 3
 """A delivery whose counterpart may be committing elsewhere is looked at this many times before it simply waits."""
@@ -153,9 +155,13 @@ class Worker:
         A database that is away is waited for with growing patience; nothing is lost meanwhile.
         """
         patience = 0.2
+        ticked = -TICK_SECONDS
         while not stop.is_set():
             try:
                 done = self.once()
+                if time.monotonic() - ticked >= TICK_SECONDS:
+                    ticked = time.monotonic()
+                    self._tick()
                 patience = 0.2
             except (DBAPIError, psycopg.Error) as error:
                 log.warning("database away", error=type(error).__name__, wait=patience)
@@ -167,6 +173,12 @@ class Worker:
                 wake.wait(idle_seconds)
                 wake.clear()
         self._stop()
+
+    def _tick(self) -> None:
+        """Mark what is known now, and fold what few postings a quiet day leaves into a snapshot."""
+        with transaction(self.engine) as session:
+            ledger.tick(session)
+            ledger.snapshot(session, every=1)
 
     def _stop(self) -> None:
         try:
