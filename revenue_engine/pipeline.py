@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from reconciliation import breaks
 from reconciliation.breaks import BreakReason, NewBreak
-from revenue_engine import inbox, ledger, open_bills, payments, periods, receipts, tariffs
+from revenue_engine import inbox, jobs, later, ledger, open_bills, payments, periods, receipts, tariffs
 from revenue_engine.channels import (
     CallbackAdapter,
     Ignored,
@@ -200,6 +200,7 @@ def _record_payments(
     lost_race = [identity for identity in chosen if identity not in recorded]
     standing |= payments.find(session, lost_race) | recorded
     _post(session, batch, channels, recorded, chosen, facts, asked)
+    _identify_by_push(session, weighed, standing.keys() - recorded.keys(), standing, asked)
     _compare(batch, weighed, standing)
     _wait(batch, weighed, standing)
 
@@ -326,6 +327,25 @@ def _post_received(
             # A clock that runs ahead must not book money to a day that has not come.
             book_on[key] = periods.nairobi_date(placed.incoming.received_at)
     return ledger.post_many(session, journals, book_on=book_on)
+
+
+def _identify_by_push(
+    session: Session,
+    weighed: Sequence[Stored],
+    earlier: Iterable[Identity],
+    standing: Mapping[Identity, Recorded],
+    asked: Mapping[str, Push],
+) -> None:
+    """Money in suspense whose push request is told only now goes to the bill that the request was for."""
+    known = set(earlier)
+    told = {standing[one.identity].id: one for one in weighed if one.identity in known and one.request_id in asked}
+    if not told:
+        return
+    bills = open_bills.lock(session, (asked[one.request_id].invoice_id for one in told.values()))
+    for one in payments.held(session, payment_ids=list(told)):
+        if one.account == chart.SUSPENSE:
+            push = asked[told[one.payment_id].request_id]
+            later.identify(session, one, bills[push.invoice_id], rung="push")
 
 
 def _compare(batch: _Batch, weighed: Sequence[Stored], standing: Mapping[Identity, Recorded]) -> None:
@@ -469,6 +489,9 @@ def _take_back(
         ],
     )
     receipts.cancel(session, [original.id for _, original in ready], reason="the provider reversed the payment")
+    # A bill that is open again is paid by other money that named it, as if that money had come after.
+    reopened = sorted({i for _, p in ready for i, _, _ in applied.get(p.id, [])})
+    jobs.add(session, kind="pay_reopened", refs=reopened)
     batch.outcome.reversed += len(ready)
     batch.closed += [breaks.suspense_key(original.id) for _, original in ready]
 
@@ -489,40 +512,3 @@ def _where_it_is(
         if one.payment_id == original.id
     ]
     return places
-
-
-# --- credit ----------------------------------------------------------------------------------------------------------
-
-
-def apply_credit(session: Session, invoice_id: int) -> int:
-    """Let the unapplied credit of a bill's payer pay it, oldest payment first; returns the cents applied."""
-    locked = open_bills.lock(session, [invoice_id])
-    bill = locked.get(invoice_id)
-    if bill is None or bill.bill.payer_id is None or bill.cancelled or not bill.outstanding_minor:
-        return 0
-    open_bills.lock_payers(session, [bill.bill.payer_id])
-    used = 0
-    for one in payments.held(session, payer_id=bill.bill.payer_id):
-        if one.account != chart.UNAPPLIED_CREDIT:
-            continue
-        taken = bill.pay(one.amount_minor)
-        amount = sum(part for _, part in taken)
-        if not amount:
-            break
-        used += amount
-        journal = ledger.post(
-            session,
-            postings.credit_applied(bill.bill, amount, payment_id=one.payment_id, at=periods.now()),
-            key=f"payment:{one.payment_id}:credit:{invoice_id}",
-        )
-        payments.apply(
-            session,
-            [NewApplication(one.payment_id, invoice_id, c, part, journal.id, "credit") for c, part in taken],
-        )
-        if amount == one.amount_minor:
-            breaks.close_many(
-                session,
-                [f"{reason}:{one.payment_id}" for reason in BreakReason],
-                resolution="the payer's credit paid a later bill",
-            )
-    return used
