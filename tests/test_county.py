@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Engine
 
 from adapters import mpesa
-from revenue_engine import county, county_files, inbox, ledger, periods, tariffs
+from reconciliation import rules
+from revenue_engine import county, county_files, inbox, ledger, open_bills, periods, tariffs
 from revenue_engine.county_files import CountyRefused
 from revenue_engine.db import make_engine, raw, transaction
 from revenue_engine.errors import Conflict, InvalidValue, NotFound
@@ -177,6 +178,30 @@ def test_every_spot_stream_has_a_station_and_distinct_prices(engine: Engine) -> 
     assert by_stream.keys() <= stations
     for amounts in by_stream.values():
         assert len(amounts) == len(set(amounts))
+
+
+@pytest.mark.parametrize("typed", ["{0}", "{0} KDA123A", "kda 123a {0}", "{0}, stall 4"])
+def test_every_station_of_busia_is_known_by_its_code_and_by_its_name(engine: Engine, typed: str) -> None:
+    with transaction(engine) as session:
+        county.load(session, "busia")
+        keys, streams = open_bills.stations(session)
+        prefixes = tariffs.prefixes(session)
+        names = raw(session).execute("SELECT code, name FROM station").fetchall()
+    known = rules.Known({}, {}, {}, keys)
+    assert len(streams) == len(names)
+    for code, name in names:
+        for said in (code, name, name.lower(), name.upper().replace(" ", "")):
+            assert rules.name(rules.read(typed.format(said), prefixes=prefixes), known).station_code == code, said
+
+
+def test_two_stations_in_one_reference_are_not_chosen_between(engine: Engine) -> None:
+    with transaction(engine) as session:
+        county.load(session, "busia")
+        keys, _ = open_bills.stations(session)
+    known = rules.Known({}, {}, {}, keys)
+    assert rules.name(rules.read("malaba tanaka"), known).station_code is None
+    assert rules.name(rules.read("malaba market tanaka"), known).station_code is None
+    assert rules.name(rules.read("malaba"), known).station_code == "MALABA"
 
 
 # --- live is not test ------------------------------------------------------------------------------------------------
