@@ -45,6 +45,7 @@ class Break(Base):
     __table_args__ = (
         CheckConstraint("(closed_at IS NULL) = (resolution IS NULL)", name="closed"),
         Index("ix_break_case_open", "reason", "opened_at", postgresql_where=text("closed_at IS NULL")),
+        Index("ix_break_case_invoice_id", "invoice_id", postgresql_where=text("invoice_id IS NOT NULL")),
         Index("ix_break_case_payment_id", "payment_id", postgresql_where=text("payment_id IS NOT NULL")),
     )
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
@@ -55,6 +56,8 @@ class Break(Base):
     amount_minor: Mapped[int]
     owner: Mapped[str]
     payment_id: Mapped[int | None]
+    invoice_id: Mapped[int | None]
+    """The bill that the money named, where it named one."""
     delivery_id: Mapped[int | None]
     channel_account_id: Mapped[int | None]
     stream_code: Mapped[str | None]
@@ -90,6 +93,7 @@ class NewBreak:
     occurred_at: datetime
     amount_minor: int = 0
     payment_id: int | None = None
+    invoice_id: int | None = None
     delivery_id: int | None = None
     channel_account_id: int | None = None
     stream_code: str | None = None
@@ -107,6 +111,7 @@ def open_many(session: Session, found: Iterable[NewBreak]) -> None:
             new.amount_minor,
             OWNERS.get(new.reason, "finance"),
             new.payment_id,
+            new.invoice_id,
             new.delivery_id,
             new.channel_account_id,
             new.stream_code,
@@ -118,11 +123,18 @@ def open_many(session: Session, found: Iterable[NewBreak]) -> None:
     if rows:
         with raw(session).cursor() as cursor:
             cursor.executemany(
-                "INSERT INTO break_case (public_id, key, reason, detail, amount_minor, owner, payment_id, delivery_id,"
-                " channel_account_id, stream_code, station_code, occurred_at)"
-                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (key) DO NOTHING",
+                "INSERT INTO break_case (public_id, key, reason, detail, amount_minor, owner, payment_id, invoice_id,"
+                " delivery_id, channel_account_id, stream_code, station_code, occurred_at)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (key) DO NOTHING",
                 rows,
             )
+
+
+def lower(session: Session, key: str, *, amount_minor: int) -> None:
+    """Say how much money an open break still stands for, after a part of it found its home."""
+    raw(session).execute(
+        "UPDATE break_case SET amount_minor = %s WHERE key = %s AND closed_at IS NULL", (amount_minor, key)
+    )
 
 
 def close_many(session: Session, keys: Sequence[str], *, resolution: str) -> int:

@@ -120,6 +120,8 @@ class Arrived:
     purpose: str
     received_at: datetime
     body: bytes
+    whole: bool
+    """Whether ``body`` is all that was sent, and not the first part of something over the cap."""
     accepted: bool
     verdict_reason: str
 
@@ -133,12 +135,54 @@ def channels(session: Session) -> dict[int, Channel]:
 def arrived(session: Session, delivery_ids: Sequence[int]) -> list[Arrived]:
     """Read deliveries in the order they came."""
     rows = raw(session).execute(
-        "SELECT id, channel_account_id, purpose, received_at, body, verdict = 'accepted', verdict_reason"
+        "SELECT id, channel_account_id, purpose, received_at, body, body_length = length(body), verdict = 'accepted',"
+        " verdict_reason"
         "  FROM delivery WHERE id = ANY(%s) ORDER BY id",
         (list(delivery_ids),),
         binary=True,
     )
     return [Arrived(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a delivery brought to prove its origin: kept headers and the address it came from."""
+
+    headers: dict[str, str]
+    peer: str
+
+
+def proofs(session: Session, delivery_ids: Sequence[int]) -> dict[int, Proof]:
+    """The proofs of deliveries, to judge again those that were refused before a setting was mended."""
+    rows = raw(session).execute(
+        "SELECT id, headers, coalesce(host(peer), '') FROM delivery WHERE id = ANY(%s)", (list(delivery_ids),)
+    )
+    return {row[0]: Proof(row[1], row[2]) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A delivery and how it stands, for a list: nothing of its body."""
+
+    id: int
+    received_at: datetime
+    account: str
+    purpose: str
+    verdict: str
+    state: str
+    reason: str
+
+
+def standing(session: Session, *, state: str | None = None, limit: int = 50) -> list[Standing]:
+    """The newest deliveries, of one state when named: posted, evidence, ignored, waiting, dead or pending."""
+    rows = raw(session).execute(
+        "SELECT d.id, d.received_at, a.adapter || ' ' || a.identifier, d.purpose, d.verdict, s.state, s.reason"
+        "  FROM delivery d JOIN delivery_state s ON s.delivery_id = d.id JOIN channel_account a"
+        "    ON a.id = d.channel_account_id WHERE %(state)s::text IS NULL OR s.state = %(state)s"
+        " ORDER BY d.id DESC LIMIT %(limit)s",
+        {"state": state, "limit": limit},
+    )
+    return [Standing(*row) for row in rows]
 
 
 def write_outcomes(session: Session, outcomes: Sequence[tuple[int, str, str]]) -> None:

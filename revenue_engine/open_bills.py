@@ -153,7 +153,7 @@ def lock_payers(session: Session, payer_ids: Iterable[int]) -> None:
     wanted = sorted(set(payer_ids))
     if wanted:
         raw(session).execute(
-            "SELECT pg_advisory_xact_lock(7202, (id % 2147483647)::int) FROM unnest(%s::bigint[]) WITH ORDINALITY"
+            "SELECT pg_advisory_xact_lock(7202, mod(id, 2147483647)::int) FROM unnest(%s::bigint[]) WITH ORDINALITY"
             " AS w (id, n) ORDER BY n",
             (wanted,),
         )

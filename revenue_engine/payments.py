@@ -14,6 +14,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine.channels import Party, Strength
 from revenue_engine.db import Base, copy_rows, raw
+from revenue_engine.errors import NotFound
 from revenue_engine.identifiers import public_id
 from revenue_engine.ledger import chart
 
@@ -296,6 +297,22 @@ def find(session: Session, identities: Iterable[Identity]) -> dict[Identity, Rec
     return {payment.identity: payment for payment in found}
 
 
+def by_id(session: Session, payment_id: int) -> Recorded:
+    """One payment. Raises NotFound."""
+    row = (
+        raw(session)
+        .execute(
+            "SELECT id, channel_account_id, kind, reference, amount_minor, occurred_at, reverses_id FROM payment"
+            " WHERE id = %s",
+            (payment_id,),
+        )
+        .fetchone()
+    )
+    if row is None:
+        raise NotFound(f"no payment {payment_id}", payment_id=payment_id)
+    return Recorded(row[0], Identity(*row[1:4]), *row[4:])
+
+
 def reversed_already(session: Session, payment_ids: Sequence[int]) -> set[int]:
     """Which of these payments a reversal stands for."""
     if not payment_ids:
@@ -459,3 +476,19 @@ def held(session: Session, *, payment_ids: Sequence[int] = (), payer_id: int | N
         },
     )
     return [Held(*row) for row in rows]
+
+
+def held_for(session: Session, invoice_id: int, *, payer_id: int | None) -> list[Held]:
+    """Money still held that named this bill when it came: in its payer's credit, or, without a payer, in suspense."""
+    connection = raw(session)
+    if payer_id is None:
+        rows = connection.execute(
+            "SELECT DISTINCT payment_id FROM break_case WHERE invoice_id = %s AND closed_at IS NULL", (invoice_id,)
+        )
+    else:
+        rows = connection.execute(
+            "SELECT DISTINCT payment_id FROM posting WHERE payer_id = %s AND invoice_id = %s AND credit = %s",
+            (payer_id, invoice_id, chart.UNAPPLIED_CREDIT),
+        )
+    ids = [row[0] for row in rows if row[0] is not None]
+    return held(session, payment_ids=ids) if ids else []

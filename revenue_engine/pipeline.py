@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from reconciliation import breaks
 from reconciliation.breaks import BreakReason, NewBreak
-from revenue_engine import inbox, ledger, open_bills, payments, periods, receipts, tariffs
+from revenue_engine import inbox, jobs, later, ledger, open_bills, payments, periods, receipts, tariffs
 from revenue_engine.channels import (
     CallbackAdapter,
     Ignored,
@@ -27,7 +27,7 @@ from revenue_engine.channels import (
     Strength,
     Unknown,
 )
-from revenue_engine.inbox import Arrived, Channel
+from revenue_engine.inbox import Arrived, Channel, Proof
 from revenue_engine.ledger import chart, postings
 from revenue_engine.ledger.postings import Placed
 from revenue_engine.money import KES
@@ -83,9 +83,16 @@ def process(session: Session, delivery_ids: Sequence[int], *, adapters: Mapping[
     batch = _Batch()
     channels = inbox.channels(session)
     mode = tariffs.county(session).mode
-    for arrived in inbox.arrived(session, delivery_ids):
+    arrivals = inbox.arrived(session, delivery_ids)
+    refused = [arrived.id for arrived in arrivals if not arrived.accepted]
+    proofs = inbox.proofs(session, refused) if refused else {}
+    for arrived in arrivals:
         channel = channels[arrived.channel_account_id]
-        _read(batch, arrived, channel, adapters.get(channel.adapter), live=channel.mode == mode)
+        adapter = adapters.get(channel.adapter)
+        if not arrived.accepted and not _proved_since(arrived, proofs[arrived.id], channel, adapter):
+            batch.end(arrived, "waiting", f"its proof failed: {arrived.verdict_reason}", BreakReason.PROOF_FAILED)
+            continue
+        _read(batch, arrived, channel, adapter, live=channel.mode == mode)
     payments.write_evidence(session, batch.facts)
     batch.outcome.evidence = len(batch.facts)
     _record_payments(session, batch, channels, adapters)
@@ -99,10 +106,18 @@ def process(session: Session, delivery_ids: Sequence[int], *, adapters: Mapping[
 # --- read ------------------------------------------------------------------------------------------------------------
 
 
+def _proved_since(arrived: Arrived, proof: Proof, channel: Channel, adapter: CallbackAdapter | None) -> bool:
+    """Whether a delivery that was refused proves itself by the settings of today: an allow-list was mended, say."""
+    if adapter is None or not arrived.whole:
+        return False
+    try:
+        settings = adapter.settings_model.model_validate(channel.settings)
+    except ValueError:
+        return False
+    return adapter.verify(proof.headers, arrived.body, proof.peer, settings).accepted
+
+
 def _read(batch: _Batch, arrived: Arrived, channel: Channel, adapter: CallbackAdapter | None, *, live: bool) -> None:
-    if not arrived.accepted:
-        batch.end(arrived, "waiting", f"its proof failed: {arrived.verdict_reason}", BreakReason.PROOF_FAILED)
-        return
     if adapter is None:
         batch.end(arrived, "waiting", f"no adapter {channel.adapter!r} is installed", BreakReason.UNPARSEABLE)
         return
@@ -140,6 +155,7 @@ def _keep(batch: _Batch, arrived: Arrived, channel: Channel, meaning: Paid | Rev
         batch.end(arrived, "waiting", reason, BreakReason.PAYOUT_NOT_EXPECTED)
         return
     batch.facts.append(_fact(arrived, channel, meaning))
+    batch.closed.append(f"delivery:{arrived.id}")  # whatever an earlier look at it complained of
     if meaning.request_id:
         batch.closed.append(f"request:{meaning.request_id}")
     if meaning.occurred_at > arrived.received_at + CLOCK_TOLERANCE:
@@ -200,6 +216,7 @@ def _record_payments(
     lost_race = [identity for identity in chosen if identity not in recorded]
     standing |= payments.find(session, lost_race) | recorded
     _post(session, batch, channels, recorded, chosen, facts, asked)
+    _identify_by_push(session, weighed, standing.keys() - recorded.keys(), standing, asked)
     _compare(batch, weighed, standing)
     _wait(batch, weighed, standing)
 
@@ -326,6 +343,25 @@ def _post_received(
             # A clock that runs ahead must not book money to a day that has not come.
             book_on[key] = periods.nairobi_date(placed.incoming.received_at)
     return ledger.post_many(session, journals, book_on=book_on)
+
+
+def _identify_by_push(
+    session: Session,
+    weighed: Sequence[Stored],
+    earlier: Iterable[Identity],
+    standing: Mapping[Identity, Recorded],
+    asked: Mapping[str, Push],
+) -> None:
+    """Money in suspense whose push request is told only now goes to the bill that the request was for."""
+    known = set(earlier)
+    told = {standing[one.identity].id: one for one in weighed if one.identity in known and one.request_id in asked}
+    if not told:
+        return
+    bills = open_bills.lock(session, (asked[one.request_id].invoice_id for one in told.values()))
+    for one in payments.held(session, payment_ids=list(told)):
+        if one.account == chart.SUSPENSE:
+            push = asked[told[one.payment_id].request_id]
+            later.identify(session, one, bills[push.invoice_id], rung="push")
 
 
 def _compare(batch: _Batch, weighed: Sequence[Stored], standing: Mapping[Identity, Recorded]) -> None:
@@ -469,6 +505,9 @@ def _take_back(
         ],
     )
     receipts.cancel(session, [original.id for _, original in ready], reason="the provider reversed the payment")
+    # A bill that is open again is paid by other money that named it, as if that money had come after.
+    reopened = sorted({i for _, p in ready for i, _, _ in applied.get(p.id, [])})
+    jobs.add(session, kind="pay_reopened", refs=reopened)
     batch.outcome.reversed += len(ready)
     batch.closed += [breaks.suspense_key(original.id) for _, original in ready]
 
@@ -489,40 +528,3 @@ def _where_it_is(
         if one.payment_id == original.id
     ]
     return places
-
-
-# --- credit ----------------------------------------------------------------------------------------------------------
-
-
-def apply_credit(session: Session, invoice_id: int) -> int:
-    """Let the unapplied credit of a bill's payer pay it, oldest payment first; returns the cents applied."""
-    locked = open_bills.lock(session, [invoice_id])
-    bill = locked.get(invoice_id)
-    if bill is None or bill.bill.payer_id is None or bill.cancelled or not bill.outstanding_minor:
-        return 0
-    open_bills.lock_payers(session, [bill.bill.payer_id])
-    used = 0
-    for one in payments.held(session, payer_id=bill.bill.payer_id):
-        if one.account != chart.UNAPPLIED_CREDIT:
-            continue
-        taken = bill.pay(one.amount_minor)
-        amount = sum(part for _, part in taken)
-        if not amount:
-            break
-        used += amount
-        journal = ledger.post(
-            session,
-            postings.credit_applied(bill.bill, amount, payment_id=one.payment_id, at=periods.now()),
-            key=f"payment:{one.payment_id}:credit:{invoice_id}",
-        )
-        payments.apply(
-            session,
-            [NewApplication(one.payment_id, invoice_id, c, part, journal.id, "credit") for c, part in taken],
-        )
-        if amount == one.amount_minor:
-            breaks.close_many(
-                session,
-                [f"{reason}:{one.payment_id}" for reason in BreakReason],
-                resolution="the payer's credit paid a later bill",
-            )
-    return used

@@ -226,8 +226,9 @@ class Placer:
         """The rest becomes the payer's unapplied credit, or suspense where no payer is known."""
         stream = bill.stream_code if bill else (thing.stream_code if thing else None)
         station = bill.station_code if bill else (thing.station_code if thing else None)
+        named = bill.invoice_id if bill else None
         if payer_id is None:
-            self._suspend(placement, reason, detail, stream, station)
+            self._suspend(placement, reason, detail, stream, station, named)
             return
         payment = placement.incoming.payment
         if reason is not BreakReason.OVERPAID:
@@ -245,7 +246,13 @@ class Placer:
                 )
             )
         placement.places.append(
-            Placed(placement.rest_minor, payer_id=payer_id, stream_code=stream, station_code=station)
+            Placed(
+                placement.rest_minor,
+                payer_id=payer_id,
+                stream_code=stream,
+                station_code=station,
+                named_invoice_id=named,
+            )
         )
         placement.rest_minor = 0
 
@@ -256,6 +263,7 @@ class Placer:
         detail: str,
         stream_code: str | None = None,
         station_code: str | None = None,
+        named_invoice_id: int | None = None,
     ) -> None:
         payment = placement.incoming.payment
         placement.breaks.append(
@@ -266,10 +274,18 @@ class Placer:
                 payment.occurred_at,
                 amount_minor=placement.rest_minor,
                 payment_id=payment.id,
+                invoice_id=named_invoice_id,
                 channel_account_id=payment.identity.channel_account_id,
                 stream_code=stream_code,
                 station_code=station_code,
             )
         )
-        placement.places.append(Placed(placement.rest_minor, stream_code=stream_code, station_code=station_code))
+        placement.places.append(
+            Placed(
+                placement.rest_minor,
+                stream_code=stream_code,
+                station_code=station_code,
+                named_invoice_id=named_invoice_id,
+            )
+        )
         placement.rest_minor = 0

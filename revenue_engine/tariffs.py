@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import ARRAY, BigInteger, CheckConstraint, ForeignKey, Identity, Text, UniqueConstraint, select, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Text,
+    UniqueConstraint,
+    and_,
+    exists,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine.db import Base
-from revenue_engine.errors import InvalidValue, NotFound
+from revenue_engine.errors import Conflict, InvalidValue, NotFound, Rejected
 
 COMPONENTS = ("costs", "penalty", "interest", "arrears", "principal")
 """The parts of a bill in the order in which money pays them: costs and fines, penalty, interest, the oldest principal
@@ -114,14 +127,35 @@ class AssessedLine:
         return self.quantity * self.unit_amount_minor
 
 
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What is to be charged: ``quantity`` units of a tariff item, as a component of a bill."""
+
+    item_code: str
+    quantity: int = 1
+    component: str = "principal"
+
+
+_NOT_A_SAMPLE_IN_A_LIVE_COUNTY = or_(
+    TariffLine.status == "active",
+    and_(
+        TariffLine.status == "sample",
+        exists(select(1).where(County.singleton.is_(True), County.mode != "live")),
+    ),
+)
+
+
 def in_force(
     session: Session, *, on: date, item_code: str | None = None, stream_code: str | None = None
 ) -> list[TariffLine]:
-    """Tariff lines in force on a day: active (or ``sample`` in a test county), begun and not ended."""
+    """Tariff lines in force on a day: begun, not ended, and active; ``sample`` lines only where the county is not live.
+
+    A live county never charges by a sample: its amount stands in no Act.
+    """
     statement = select(TariffLine).where(
         TariffLine.effective_from <= on,
         (TariffLine.effective_to.is_(None)) | (TariffLine.effective_to > on),
-        TariffLine.status.in_(("active", "sample")),
+        _NOT_A_SAMPLE_IN_A_LIVE_COUNTY,
     )
     if item_code is not None:
         statement = statement.where(TariffLine.item_code == item_code)
@@ -133,18 +167,57 @@ def in_force(
 def assess(session: Session, *, item_code: str, quantity: int, on: date, component: str = "principal") -> AssessedLine:
     """Charge ``quantity`` units of an item by the tariff in force on a day.
 
-    Raises NotFound when no line of that code is in force (never begun, ended, suspended), InvalidValue for a
-    quantity below one or an unknown component.
+    Raises NotFound when no line of that code is in force (never begun, ended, suspended), Conflict when the only line
+    is a sample and the county is live, InvalidValue for a quantity below one or an unknown component.
     """
-    if quantity < 1:
-        raise InvalidValue("a quantity is at least 1", quantity=quantity)
-    if component not in COMPONENTS:
-        raise InvalidValue(f"a component is one of {', '.join(COMPONENTS)}", component=component)
-    lines = in_force(session, on=on, item_code=item_code)
-    if not lines:
-        raise NotFound(f"no tariff line {item_code!r} is in force on {on}", item_code=item_code, on=on)
-    line = lines[0]
-    return AssessedLine(line.id, line.stream_code, line.name, component, quantity, line.amount_minor)
+    return assess_many(session, [(Charge(item_code, quantity, component), on)])[0]
+
+
+def assess_many(session: Session, charges: Sequence[tuple[Charge, date]]) -> list[AssessedLine]:
+    """Charge many items, each by the tariff in force on its own day, in one statement; answers in the order asked.
+
+    Raises what ``assess`` raises, for the first charge that is wrong.
+    """
+    for charge, _ in charges:
+        if type(charge.quantity) is not int or charge.quantity < 1:
+            raise InvalidValue("a quantity is at least 1", field="quantity", quantity=charge.quantity)
+        if charge.component not in COMPONENTS:
+            raise InvalidValue(f"a component is one of {', '.join(COMPONENTS)}", component=charge.component)
+    wanted = {charge.item_code for charge, _ in charges}
+    if not wanted:
+        return []
+    known: dict[str, list[TariffLine]] = {}
+    statement = select(TariffLine).where(TariffLine.item_code.in_(wanted), _NOT_A_SAMPLE_IN_A_LIVE_COUNTY)
+    for line in session.scalars(statement):
+        known.setdefault(line.item_code, []).append(line)
+    assessed = []
+    for charge, on in charges:
+        found = next((line for line in known.get(charge.item_code, ()) if _covers(line, on)), None)
+        if found is None:
+            raise _not_in_force(session, charge.item_code, on)
+        assessed.append(
+            AssessedLine(found.id, found.stream_code, found.name, charge.component, charge.quantity, found.amount_minor)
+        )
+    return assessed
+
+
+def _covers(line: TariffLine, on: date) -> bool:
+    return line.effective_from <= on and (line.effective_to is None or on < line.effective_to)
+
+
+def _not_in_force(session: Session, item_code: str, on: date) -> Rejected:
+    """Why an item cannot be charged on a day."""
+    lines = session.scalars(select(TariffLine).where(TariffLine.item_code == item_code))
+    today = [line for line in lines if _covers(line, on)]
+    if any(line.status == "sample" for line in today):
+        return Conflict(
+            f"tariff line {item_code!r} is a sample and this county is live: load the amount of the published Act",
+            item_code=item_code,
+            field="status",
+        )
+    if today:
+        return NotFound(f"tariff line {item_code!r} is {today[0].status} on {on}", item_code=item_code, on=on)
+    return NotFound(f"no tariff line {item_code!r} is in force on {on}", item_code=item_code, on=on)
 
 
 def holidays(session: Session) -> frozenset[date]:
@@ -160,6 +233,46 @@ def county(session: Session) -> County:
     return found
 
 
-def spot_lines(session: Session, *, on: date) -> Sequence[TariffLine]:
-    """Lines of pay-before-service streams in force on a day."""
-    return [line for line in in_force(session, on=on) if line.spot]
+def prefixes(session: Session) -> frozenset[str]:
+    """Every short word that payers put before a plate or a number, of all streams."""
+    return frozenset(prefix for row in session.scalars(select(Stream.prefixes)) for prefix in row)
+
+
+def spot_lines(session: Session, *, on: date, stream_code: str | None = None) -> Sequence[TariffLine]:
+    """Lines of pay-before-service streams (or of one of them) in force on a day."""
+    return [line for line in in_force(session, on=on, stream_code=stream_code) if line.spot]
+
+
+COUNTABLE_UNITS = frozenset({"bag", "bundle", "crate", "head", "night", "tonne"})
+"""Units of which one payment may buy several. A trip, an entry or a day at a place is bought one at a time: twice its
+price is two payers' money or a mistake, and a person must look."""
+LARGEST_SPOT_QUANTITY = 20
+
+
+@dataclass(frozen=True, slots=True)
+class SpotMatch:
+    """The line that an amount buys, and how many units of it."""
+
+    line: TariffLine
+    quantity: int
+
+
+def spot_match(lines: Iterable[TariffLine], amount_minor: int) -> SpotMatch | None:
+    """Which spot line of a stream a payment of ``amount_minor`` cents buys; None when that is not certain. Pure.
+
+    1. Exactly one line costs exactly this amount: one unit of it. Two lines of the same amount: not certain.
+    2. Else, exactly one line with a countable unit divides the amount, into 2 to 20 units: so many of it.
+    A line of the exact amount is always preferred, so 400 is the entry of 400 and not two of 200.
+    """
+    spots = [line for line in lines if line.spot]
+    exact = [line for line in spots if line.amount_minor == amount_minor]
+    if exact:
+        return SpotMatch(exact[0], 1) if len(exact) == 1 else None
+    several = [
+        line
+        for line in spots
+        if line.unit in COUNTABLE_UNITS
+        and amount_minor % line.amount_minor == 0
+        and 2 <= amount_minor // line.amount_minor <= LARGEST_SPOT_QUANTITY
+    ]
+    return SpotMatch(several[0], amount_minor // several[0].amount_minor) if len(several) == 1 else None

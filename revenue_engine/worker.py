@@ -16,8 +16,9 @@ import psycopg
 import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
-from revenue_engine import jobs, ledger, pipeline
+from revenue_engine import jobs, later, ledger, pipeline
 from revenue_engine.bell import Bell
 from revenue_engine.channels import CallbackAdapter
 from revenue_engine.db import transaction
@@ -32,6 +33,13 @@ TICK_SECONDS = 60.0
 LOOK_AGAIN_SECONDS = 3.0
 LOOKS = 3
 """A delivery whose counterpart may be committing elsewhere is looked at this many times before it simply waits."""
+
+
+_ONE_BY_ONE: Mapping[str, Callable[[Session, int], object]] = {
+    "apply_credit": later.apply_credit,
+    "pay_reopened": later.pay_reopened,
+}
+"""Work that is rare, and done a row a transaction."""
 
 
 @dataclass(slots=True)
@@ -79,16 +87,17 @@ class Worker:
             if len(claims) == self.batch and self.ring is not None:
                 self.ring()
             self._deliveries(claims)
-        with transaction(self.engine) as session:
-            credit = jobs.claim(
-                session, kind="apply_credit", worker=self.name, limit=50, lease_seconds=self.lease_seconds
-            )
-        for claimed in credit:
-            self._credit(claimed)
+        done = len(claims)
+        for kind, work in _ONE_BY_ONE.items():
+            with transaction(self.engine) as session:
+                held = jobs.claim(session, kind=kind, worker=self.name, limit=50, lease_seconds=self.lease_seconds)
+            for claimed in held:
+                self._single(claimed, work)
+            done += len(held)
         if claims:
             with transaction(self.engine) as session:
                 ledger.snapshot(session, every=SNAPSHOT_EVERY)
-        return len(claims) + len(credit)
+        return done
 
     def _deliveries(self, claims: Sequence[Claim]) -> None:
         """Run a batch; on an error run its halves, so that one poison row never holds back the rest."""
@@ -121,10 +130,10 @@ class Worker:
             ignored=outcome.ignored,
         )
 
-    def _credit(self, claimed: Claim) -> None:
+    def _single(self, claimed: Claim, work: Callable[[Session, int], object]) -> None:
         try:
             with transaction(self.engine) as session:
-                pipeline.apply_credit(session, claimed.ref_id)
+                work(session, claimed.ref_id)
                 jobs.finish(session, worker=self.name, claims=[claimed])
         except Exception as error:  # noqa: BLE001 - whatever one row does, the others go on and this one is kept
             self._give_back([claimed], error)

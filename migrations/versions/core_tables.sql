@@ -33,6 +33,7 @@ CREATE TABLE break_case (
     amount_minor BIGINT NOT NULL,
     owner TEXT NOT NULL,
     payment_id BIGINT,
+    invoice_id BIGINT,
     delivery_id BIGINT,
     channel_account_id BIGINT,
     stream_code TEXT,
@@ -46,6 +47,7 @@ CREATE TABLE break_case (
     CONSTRAINT uq_break_case_public_id UNIQUE (public_id),
     CONSTRAINT uq_break_case_key UNIQUE (key)
 );
+CREATE INDEX ix_break_case_invoice_id ON break_case (invoice_id) WHERE invoice_id IS NOT NULL;
 CREATE INDEX ix_break_case_open ON break_case (reason, opened_at) WHERE closed_at IS NULL;
 CREATE INDEX ix_break_case_payment_id ON break_case (payment_id) WHERE payment_id IS NOT NULL;
 

@@ -33,6 +33,8 @@ class Placed:
     payer_id: int | None = None
     stream_code: str | None = None
     station_code: str | None = None
+    named_invoice_id: int | None = None
+    """The bill that money in credit or suspense named: if that bill opens again, this money pays it."""
 
 
 def _home(place: Placed) -> str:
@@ -51,6 +53,7 @@ def _move(debit: str, credit: str, place: Placed, *, payment_id: int | None, cha
             station_code=place.station_code,
             channel_account_id=channel,
             payer_id=place.payer_id,
+            invoice_id=place.named_invoice_id,
             payment_id=payment_id,
         )
     return Posting(

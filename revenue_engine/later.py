@@ -1,0 +1,103 @@
+"""Money that finds its bill later: credit at the next issue, suspense identified, money that named a reopened bill."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from reconciliation import breaks
+from reconciliation.breaks import BreakReason
+from revenue_engine import ledger, open_bills, payments, periods, receipts
+from revenue_engine.ledger import chart, postings
+from revenue_engine.ledger.postings import Placed
+from revenue_engine.payments import NewApplication
+
+
+def identify(session: Session, one: payments.Held, bill: open_bills.Open, *, rung: str) -> None:
+    """Move money out of suspense to its bill; what is above the bill stays held, for its payer where one is known."""
+    taken = bill.pay(one.amount_minor)
+    amount = sum(part for _, part in taken)
+    if not amount:
+        return
+    payment = payments.by_id(session, one.payment_id)
+    places = [Placed(amount, bill.bill)]
+    rest = one.amount_minor - amount
+    if rest and bill.bill.payer_id is not None:
+        places.append(Placed(rest, payer_id=bill.bill.payer_id, named_invoice_id=bill.bill.invoice_id))
+        rest = 0
+    journal = ledger.post(
+        session,
+        postings.suspense_identified(
+            places,
+            payment_id=payment.id,
+            stream_code=one.stream_code,
+            station_code=one.station_code,
+            at=periods.now(),
+        ),
+        key=f"payment:{payment.id}:identified:{bill.bill.invoice_id}:{periods.unix_milliseconds()}",
+    )
+    payments.apply(
+        session,
+        [NewApplication(payment.id, bill.bill.invoice_id, part[0], part[1], journal.id, rung) for part in taken],
+    )
+    if receipts.cancel(session, [payment.id], reason="replaced by a receipt", kinds=["acknowledgement"]):
+        receipts.issue(
+            session,
+            [receipts.ToIssue(payment.id, "receipt", payment.amount_minor, payment.occurred_at, journal.book_date)],
+        )
+    if rest:
+        breaks.lower(session, breaks.suspense_key(payment.id), amount_minor=rest)
+    else:
+        breaks.close_many(session, [breaks.suspense_key(payment.id)], resolution="its bill was found")
+
+
+def pay_reopened(session: Session, invoice_id: int) -> int:
+    """Let money that named this bill while it was paid, pay it now that it is open again; returns the cents applied."""
+    return _pay_from_held(session, invoice_id, only_named=True)
+
+
+def apply_credit(session: Session, invoice_id: int) -> int:
+    """Let the unapplied credit of a new bill's payer pay it, oldest payment first; returns the cents applied."""
+    return _pay_from_held(session, invoice_id, only_named=False)
+
+
+def _pay_from_held(session: Session, invoice_id: int, *, only_named: bool) -> int:
+    bill = open_bills.lock(session, [invoice_id]).get(invoice_id)
+    if bill is None or bill.cancelled or not bill.outstanding_minor:
+        return 0
+    before = bill.outstanding_minor
+    payer_id = bill.bill.payer_id
+    if payer_id is not None:
+        open_bills.lock_payers(session, [payer_id])
+    if only_named:
+        found = payments.held_for(session, invoice_id, payer_id=payer_id)
+    else:
+        found = payments.held(session, payer_id=payer_id) if payer_id is not None else []
+    for one in found:
+        if not bill.outstanding_minor:
+            break
+        if one.account == chart.SUSPENSE and only_named:
+            identify(session, one, bill, rung="reopened")
+        elif one.account == chart.UNAPPLIED_CREDIT and one.payer_id == payer_id:
+            _spend_credit(session, one, bill)
+    return before - bill.outstanding_minor
+
+
+def _spend_credit(session: Session, one: payments.Held, bill: open_bills.Open) -> None:
+    taken = bill.pay(one.amount_minor)
+    journal = ledger.post(
+        session,
+        postings.credit_applied(bill.bill, sum(part for _, part in taken), payment_id=one.payment_id, at=periods.now()),
+        key=f"payment:{one.payment_id}:credit:{bill.bill.invoice_id}:{periods.unix_milliseconds()}",
+    )
+    payments.apply(
+        session,
+        [
+            NewApplication(one.payment_id, bill.bill.invoice_id, part[0], part[1], journal.id, "credit")
+            for part in taken
+        ],
+    )
+    breaks.close_many(
+        session,
+        [f"{reason}:{one.payment_id}" for reason in BreakReason],
+        resolution="the payer's credit paid a bill",
+    )

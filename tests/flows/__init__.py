@@ -1,0 +1,1 @@
+"""Worked examples: from a provider's callback to the trial balance and the receipt."""

@@ -1,0 +1,43 @@
+"""Every flow has a small county of its own on a real database."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import psycopg
+import pytest
+
+from revenue_engine import embedded
+from tests.books import Books
+from tests.conftest import TEMPLATE, Database, in_database
+
+
+@pytest.fixture
+def books(database: Database) -> Iterator[Books]:
+    """A small county with open books."""
+    made = Books(database.url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def new_books(migrated: embedded.Servers) -> Callable[[], AbstractContextManager[Books]]:
+    """Makes one fresh county after another, for a test that compares many."""
+    numbers = itertools.count(1)
+
+    @contextmanager
+    def make() -> Iterator[Books]:
+        name = f"many_{next(numbers)}"
+        with psycopg.connect(migrated.database_url, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+            books = Books(in_database(migrated.database_url, name))
+            try:
+                yield books
+            finally:
+                books.close()
+                connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    return make
