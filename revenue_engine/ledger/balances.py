@@ -90,7 +90,7 @@ def known_horizon(session: Session, known_at: datetime) -> int:
 
 _SNAPSHOT_SQL = """
 INSERT INTO balance_slice (account, book_date, horizon, debit_minor, credit_minor, postings)
-SELECT account, book_date, %(end)s::text::xid8, sum(debit_minor), sum(credit_minor), count(*)
+SELECT account, p.book_date, %(end)s::text::xid8, sum(debit_minor), sum(credit_minor), count(*)
   FROM journal j
   JOIN posting p ON p.journal_id = j.id AND p.book_date = j.book_date
   CROSS JOIN LATERAL (VALUES (p.debit, p.amount_minor, 0::bigint), (p.credit, 0::bigint, p.amount_minor))

@@ -149,16 +149,26 @@ def written_off(bill: Bill, amount_minor: int, *, at: datetime, reason: str) -> 
 def transferred(
     origin: Bill, target: Bill, amount_minor: int, *, payment_id: int, at: datetime, reason: str
 ) -> Journal:
-    """Dr receivable of the bill paid by mistake, Cr receivable of the right one. Two persons agree to it."""
-    back = chart.receivable(origin.stream_code)
-    forth = chart.receivable(target.stream_code)
-    if back == forth:  # the same stream: through suspense, because a posting needs two accounts
-        postings: tuple[Posting, ...] = (
-            _move(back, chart.SUSPENSE, Placed(amount_minor, origin), payment_id=payment_id, channel=None),
-            _move(chart.SUSPENSE, forth, Placed(amount_minor, target), payment_id=payment_id, channel=None),
-        )
-    else:
-        postings = (_move(back, forth, Placed(amount_minor, target), payment_id=payment_id, channel=None),)
+    """Dr receivable of the bill paid by mistake, Cr receivable of the right one. Two persons agree to it.
+
+    Through suspense, in and out at once: so each side is a posting of its own and names its own bill, payer and stream.
+    """
+    postings = (
+        _move(
+            chart.receivable(origin.stream_code),
+            chart.SUSPENSE,
+            Placed(amount_minor, origin),
+            payment_id=payment_id,
+            channel=None,
+        ),
+        _move(
+            chart.SUSPENSE,
+            chart.receivable(target.stream_code),
+            Placed(amount_minor, target),
+            payment_id=payment_id,
+            channel=None,
+        ),
+    )
     return Journal("transferred", at, postings, reason=reason)
 
 
@@ -260,9 +270,11 @@ def settled(
     net_minor: int, fee_minor: int, *, bank: str, clearing: str, channel_account_id: int, at: datetime
 ) -> Journal:
     """Dr bank for the net and Dr charges for the fee, Cr clearing for both: gross, never netted out of revenue."""
-    postings = [Posting(bank, clearing, net_minor, channel_account_id=channel_account_id)]
-    if fee_minor:
-        postings.append(Posting(chart.CHARGES, clearing, fee_minor, channel_account_id=channel_account_id))
+    postings = [
+        Posting(account, clearing, amount, channel_account_id=channel_account_id)
+        for account, amount in ((bank, net_minor), (chart.CHARGES, fee_minor))
+        if amount
+    ]
     return Journal("settled", at, tuple(postings))
 
 
