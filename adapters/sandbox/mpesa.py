@@ -355,7 +355,7 @@ class _Maker:
         return push
 
     def _spot(self, at: datetime, dirt: str) -> Credit:
-        spot = self.rng.choice(self.population.spots)
+        spot = self._any_spot()
         typed = self.rng.choice(spot.typed)
         if dirt == "spacing":
             typed = slips.spaced_name(self.rng, typed)
@@ -363,9 +363,12 @@ class _Maker:
             typed = slips.prefixed(self.rng, typed)
         return self._new(at, spot.stream, spot.amount_minor, typed, spot=spot, dirt=dirt)
 
+    def _any_spot(self) -> Spot:
+        return self.rng.choices(self.population.spots, cum_weights=self.population.spot_weights)[0]
+
     def _nobody(self, at: datetime) -> Credit:
         """Who typed a name or a phone number: nothing certain can be read out of it."""
-        spot = self.rng.choice(self.population.spots)
+        spot = self._any_spot()
         return self._new(at, spot.stream, spot.amount_minor, slips.name_or_phone(self.rng), dirt="name_or_phone")
 
     def _two(self, at: datetime) -> Credit:

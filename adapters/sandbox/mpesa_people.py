@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class Spot:
     """Ways in which payers name it that leave no doubt: a station, a plate, both."""
     station: str
     object_id: int | None = None
+    weight: int = 1
+    """How often it is bought, beside the others."""
 
 
 @dataclass(frozen=True)
@@ -45,3 +48,8 @@ class Population:
     def by_key(self) -> dict[str, Bill]:
         """The bills by their keys."""
         return {bill.key: bill for bill in self.bills}
+
+    @cached_property
+    def spot_weights(self) -> list[int]:
+        """The weights of the spots, summed up as they stand, for drawing one."""
+        return list(accumulate(spot.weight for spot in self.spots))
