@@ -59,7 +59,8 @@ $$;
 CREATE TRIGGER close_book_date BEFORE INSERT ON closed_day FOR EACH ROW EXECUTE FUNCTION close_book_date();
 ALTER TABLE closed_day ENABLE ALWAYS TRIGGER close_book_date;
 
--- 4. Journals go to open days only; and only the worker, which acts on evidence, may move what channels and banks hold.
+-- 4. Journals go to open days only; and only the worker, which acts on evidence, may move money that the county holds:
+-- at channels, banks and the Fund, as payers' credit, in suspense, as refunds.
 CREATE FUNCTION journal_guard() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, public AS $$
 DECLARE
@@ -83,7 +84,7 @@ DECLARE
 BEGIN
     IF NOT pg_has_role(current_user, 'revenue_worker', 'MEMBER') THEN
         SELECT debit, credit INTO refused FROM written
-         WHERE debit ~ '^(10|11|12|22)' OR credit ~ '^(10|11|12|22)' LIMIT 1;
+         WHERE debit ~ '^(1[012]|2[123])' OR credit ~ '^(1[012]|2[123])' LIMIT 1;
         IF FOUND THEN
             RAISE EXCEPTION 'role % may not post % to %: money moves on evidence only', current_user, refused.credit,
                 refused.debit USING ERRCODE = 'insufficient_privilege';
