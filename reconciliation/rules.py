@@ -160,5 +160,7 @@ def name(reading: Reading, known: Known) -> Named:
 
 
 def _station(reading: Reading, known: Known) -> str | None:
-    codes = {known.stations[key] for key in reading.names if key in known.stations}
+    """The one station named. A name inside a longer one is not meant: Malaba Market is not Malaba."""
+    keys = [key for key in reading.names if key in known.stations]
+    codes = {known.stations[key] for key in keys if not any(key != other and key in other for other in keys)}
     return codes.pop() if len(codes) == 1 else None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import re
+import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -15,12 +18,16 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     UniqueConstraint,
+    select,
     text,
 )
 from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from revenue_engine import audit, identifiers
+from revenue_engine.channels import Purpose
 from revenue_engine.db import Base, copy_rows, raw
+from revenue_engine.errors import Conflict, InvalidValue, NotFound
 
 
 class ChannelAccount(Base):
@@ -120,6 +127,8 @@ class Arrived:
     purpose: str
     received_at: datetime
     body: bytes
+    whole: bool
+    """Whether ``body`` is all that was sent, and not the first part of something over the cap."""
     accepted: bool
     verdict_reason: str
 
@@ -133,12 +142,54 @@ def channels(session: Session) -> dict[int, Channel]:
 def arrived(session: Session, delivery_ids: Sequence[int]) -> list[Arrived]:
     """Read deliveries in the order they came."""
     rows = raw(session).execute(
-        "SELECT id, channel_account_id, purpose, received_at, body, verdict = 'accepted', verdict_reason"
+        "SELECT id, channel_account_id, purpose, received_at, body, body_length = length(body), verdict = 'accepted',"
+        " verdict_reason"
         "  FROM delivery WHERE id = ANY(%s) ORDER BY id",
         (list(delivery_ids),),
         binary=True,
     )
     return [Arrived(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a delivery brought to prove its origin: kept headers and the address it came from."""
+
+    headers: dict[str, str]
+    peer: str
+
+
+def proofs(session: Session, delivery_ids: Sequence[int]) -> dict[int, Proof]:
+    """The proofs of deliveries, to judge again those that were refused before a setting was mended."""
+    rows = raw(session).execute(
+        "SELECT id, headers, coalesce(host(peer), '') FROM delivery WHERE id = ANY(%s)", (list(delivery_ids),)
+    )
+    return {row[0]: Proof(row[1], row[2]) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A delivery and how it stands, for a list: nothing of its body."""
+
+    id: int
+    received_at: datetime
+    account: str
+    purpose: str
+    verdict: str
+    state: str
+    reason: str
+
+
+def standing(session: Session, *, state: str | None = None, limit: int = 50) -> list[Standing]:
+    """The newest deliveries, of one state when named: posted, evidence, ignored, waiting, dead or pending."""
+    rows = raw(session).execute(
+        "SELECT d.id, d.received_at, a.adapter || ' ' || a.identifier, d.purpose, d.verdict, s.state, s.reason"
+        "  FROM delivery d JOIN delivery_state s ON s.delivery_id = d.id JOIN channel_account a"
+        "    ON a.id = d.channel_account_id WHERE %(state)s::text IS NULL OR s.state = %(state)s"
+        " ORDER BY d.id DESC LIMIT %(limit)s",
+        {"state": state, "limit": limit},
+    )
+    return [Standing(*row) for row in rows]
 
 
 def write_outcomes(session: Session, outcomes: Sequence[tuple[int, str, str]]) -> None:
@@ -150,3 +201,118 @@ def write_outcomes(session: Session, outcomes: Sequence[tuple[int, str, str]]) -
         ("int8", "text", "text"),
         [(delivery_id, outcome, reason[:500]) for delivery_id, outcome, reason in outcomes],
     )
+
+
+# --- setting channels up ---------------------------------------------------------------------------------------------
+
+TOKEN_BYTES = 32
+_ADAPTER = re.compile(r"[a-z][a-z0-9_]{1,19}", re.ASCII)
+_IDENTIFIER = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{1,33}", re.ASCII)
+
+
+def add_channel_account(
+    session: Session,
+    *,
+    adapter: str,
+    identifier: str,
+    mode: str,
+    name: str,
+    settings: Mapping[str, Any],
+    clearing_account: str,
+    status: str = "active",
+    by: str = "setup",
+) -> ChannelAccount:
+    """Register a way to pay whose clearing account is open already; ``county.add_channel_account`` opens it as well.
+
+    Raises InvalidValue for a malformed field and Conflict when the same adapter, identifier and mode are registered.
+    """
+    if not _ADAPTER.fullmatch(adapter):
+        raise InvalidValue("an adapter is named by 2 to 20 small letters and digits", field="adapter")
+    if not _IDENTIFIER.fullmatch(identifier):
+        raise InvalidValue("an identifier is 2 to 34 letters, digits and dashes", field="identifier")
+    if mode not in {"test", "live"}:
+        raise InvalidValue("a channel account is test or live", field="mode", mode=mode)
+    if status not in {"sample", "active"}:
+        raise InvalidValue("a new channel account is active, or a sample", field="status", status=status)
+    if not 1 <= len(name.strip()) <= 200:
+        raise InvalidValue("a channel account's name has 1 to 200 characters", field="name")
+    if find_channel_account(session, adapter=adapter, identifier=identifier, mode=mode) is not None:
+        raise Conflict(f"the {mode} {adapter} account {identifier} is registered already", field="identifier")
+    added = ChannelAccount(
+        public_id=identifiers.public_id("cha"),
+        name=name.strip(),
+        adapter=adapter,
+        identifier=identifier,
+        mode=mode,
+        status=status,
+        clearing_account=clearing_account,
+        settings=dict(settings),
+    )
+    session.add(added)
+    session.flush()
+    audit.record(
+        session,
+        actor=by,
+        action="channel_account.added",
+        subject=added.public_id,
+        facts={"adapter": adapter, "identifier": identifier, "mode": mode, "status": status},
+    )
+    return added
+
+
+def find_channel_account(session: Session, *, adapter: str, identifier: str, mode: str) -> ChannelAccount | None:
+    """The channel account of an adapter with this identifier, test or live; None when there is none."""
+    return session.scalars(
+        select(ChannelAccount).where(
+            ChannelAccount.adapter == adapter, ChannelAccount.identifier == identifier, ChannelAccount.mode == mode
+        )
+    ).one_or_none()
+
+
+def add_endpoint(session: Session, *, channel_account_id: int, purpose: str, by: str = "setup") -> str:
+    """Open one callback address of a channel account and answer its token, which is shown this once.
+
+    The token is 256 random bits, safe in a URL; only its SHA-256 is kept, so that nobody who reads the database can
+    call in the provider's name. Raises InvalidValue for an unknown purpose, NotFound, Conflict for a disabled account.
+    """
+    try:
+        wanted = Purpose(purpose)
+    except ValueError as error:
+        raise InvalidValue(f"a purpose is one of {', '.join(Purpose)}", field="purpose", purpose=purpose) from error
+    account = session.get(ChannelAccount, channel_account_id)
+    if account is None:
+        raise NotFound(f"no channel account {channel_account_id}", channel_account_id=channel_account_id)
+    if account.status == "disabled":
+        raise Conflict(f"channel account {account.public_id} is disabled", field="status")
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    endpoint = ChannelEndpoint(
+        channel_account_id=account.id, purpose=wanted.value, token_sha256=hashlib.sha256(token.encode()).digest()
+    )
+    session.add(endpoint)
+    session.flush()
+    audit.record(
+        session,
+        actor=by,
+        action="endpoint.opened",
+        subject=account.public_id,
+        facts={"endpoint": endpoint.id, "purpose": wanted.value},
+    )
+    return token
+
+
+def revoke_endpoint(session: Session, *, endpoint_id: int, by: str = "setup") -> None:
+    """Close a callback address: deliveries to it are refused from the intake's next look (within seconds) on.
+
+    Raises NotFound, and Conflict when it is revoked already.
+    """
+    done = (
+        raw(session)
+        .execute("UPDATE channel_endpoint SET revoked_at = now() WHERE id = %s AND revoked_at IS NULL", (endpoint_id,))
+        .rowcount
+    )
+    if not done:
+        row = raw(session).execute("SELECT id FROM channel_endpoint WHERE id = %s", (endpoint_id,)).fetchone()
+        if row is None:
+            raise NotFound(f"no endpoint {endpoint_id}", endpoint_id=endpoint_id)
+        raise Conflict(f"endpoint {endpoint_id} is revoked already", endpoint_id=endpoint_id, field="revoked_at")
+    audit.record(session, actor=by, action="endpoint.revoked", subject=str(endpoint_id))

@@ -134,7 +134,7 @@ def _price(session: Session, requests: Sequence[InvoiceRequest], at: datetime) -
         if instant.tzinfo is None:
             raise InvalidValue("the instant of issue must carry its zone", field="at", index=index)
     objects = _objects(session, requests)
-    _streams_exist(session, requests)
+    _names_exist(session, requests)
     charges = [
         (line, periods.nairobi_date(instant))
         for request, instant in zip(requests, instants, strict=True)
@@ -200,7 +200,7 @@ def _objects(session: Session, requests: Sequence[InvoiceRequest]) -> dict[int, 
     return found
 
 
-def _streams_exist(session: Session, requests: Sequence[InvoiceRequest]) -> None:
+def _names_exist(session: Session, requests: Sequence[InvoiceRequest]) -> None:
     """Every stream, station and payer named exists; so that a wrong name is a refusal and not a database error."""
     streams = {request.stream_code for request in requests}
     stations = {(request.station_code, request.stream_code) for request in requests if request.station_code}

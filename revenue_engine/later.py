@@ -1,4 +1,4 @@
-"""Money that finds its bill later: credit at the next issue, suspense identified, money that named a bill opened again."""
+"""Money that finds its bill later: credit at the next issue, suspense identified, money that named a reopened bill."""
 
 from __future__ import annotations
 

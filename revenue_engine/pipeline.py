@@ -27,7 +27,7 @@ from revenue_engine.channels import (
     Strength,
     Unknown,
 )
-from revenue_engine.inbox import Arrived, Channel
+from revenue_engine.inbox import Arrived, Channel, Proof
 from revenue_engine.ledger import chart, postings
 from revenue_engine.ledger.postings import Placed
 from revenue_engine.money import KES
@@ -83,9 +83,16 @@ def process(session: Session, delivery_ids: Sequence[int], *, adapters: Mapping[
     batch = _Batch()
     channels = inbox.channels(session)
     mode = tariffs.county(session).mode
-    for arrived in inbox.arrived(session, delivery_ids):
+    arrivals = inbox.arrived(session, delivery_ids)
+    refused = [arrived.id for arrived in arrivals if not arrived.accepted]
+    proofs = inbox.proofs(session, refused) if refused else {}
+    for arrived in arrivals:
         channel = channels[arrived.channel_account_id]
-        _read(batch, arrived, channel, adapters.get(channel.adapter), live=channel.mode == mode)
+        adapter = adapters.get(channel.adapter)
+        if not arrived.accepted and not _proved_since(arrived, proofs[arrived.id], channel, adapter):
+            batch.end(arrived, "waiting", f"its proof failed: {arrived.verdict_reason}", BreakReason.PROOF_FAILED)
+            continue
+        _read(batch, arrived, channel, adapter, live=channel.mode == mode)
     payments.write_evidence(session, batch.facts)
     batch.outcome.evidence = len(batch.facts)
     _record_payments(session, batch, channels, adapters)
@@ -99,10 +106,18 @@ def process(session: Session, delivery_ids: Sequence[int], *, adapters: Mapping[
 # --- read ------------------------------------------------------------------------------------------------------------
 
 
+def _proved_since(arrived: Arrived, proof: Proof, channel: Channel, adapter: CallbackAdapter | None) -> bool:
+    """Whether a delivery that was refused proves itself by the settings of today: an allow-list was mended, say."""
+    if adapter is None or not arrived.whole:
+        return False
+    try:
+        settings = adapter.settings_model.model_validate(channel.settings)
+    except ValueError:
+        return False
+    return adapter.verify(proof.headers, arrived.body, proof.peer, settings).accepted
+
+
 def _read(batch: _Batch, arrived: Arrived, channel: Channel, adapter: CallbackAdapter | None, *, live: bool) -> None:
-    if not arrived.accepted:
-        batch.end(arrived, "waiting", f"its proof failed: {arrived.verdict_reason}", BreakReason.PROOF_FAILED)
-        return
     if adapter is None:
         batch.end(arrived, "waiting", f"no adapter {channel.adapter!r} is installed", BreakReason.UNPARSEABLE)
         return
@@ -140,6 +155,7 @@ def _keep(batch: _Batch, arrived: Arrived, channel: Channel, meaning: Paid | Rev
         batch.end(arrived, "waiting", reason, BreakReason.PAYOUT_NOT_EXPECTED)
         return
     batch.facts.append(_fact(arrived, channel, meaning))
+    batch.closed.append(f"delivery:{arrived.id}")  # whatever an earlier look at it complained of
     if meaning.request_id:
         batch.closed.append(f"request:{meaning.request_id}")
     if meaning.occurred_at > arrived.received_at + CLOCK_TOLERANCE:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine.db import Base
-from revenue_engine.errors import Conflict, InvalidValue, NotFound, Rejected
+from revenue_engine.errors import Conflict, IntegrityFault, InvalidValue, NotFound, Rejected
 
 COMPONENTS = ("costs", "penalty", "interest", "arrears", "principal")
 """The parts of a bill in the order in which money pays them: costs and fines, penalty, interest, the oldest principal
@@ -176,7 +176,7 @@ def assess(session: Session, *, item_code: str, quantity: int, on: date, compone
 def assess_many(session: Session, charges: Sequence[tuple[Charge, date]]) -> list[AssessedLine]:
     """Charge many items, each by the tariff in force on its own day, in one statement; answers in the order asked.
 
-    Raises what ``assess`` raises, for the first charge that is wrong.
+    Raises what ``assess`` raises, for the first charge that is wrong; IntegrityFault when two lines are in force.
     """
     for charge, _ in charges:
         if type(charge.quantity) is not int or charge.quantity < 1:
@@ -192,9 +192,14 @@ def assess_many(session: Session, charges: Sequence[tuple[Charge, date]]) -> lis
         known.setdefault(line.item_code, []).append(line)
     assessed = []
     for charge, on in charges:
-        found = next((line for line in known.get(charge.item_code, ()) if _covers(line, on)), None)
-        if found is None:
+        covering = [line for line in known.get(charge.item_code, ()) if _covers(line, on)]
+        if not covering:
             raise _not_in_force(session, charge.item_code, on)
+        if len(covering) > 1:
+            raise IntegrityFault(
+                f"{len(covering)} tariff lines {charge.item_code!r} are in force on {on}: end all but one"
+            )
+        found = covering[0]
         assessed.append(
             AssessedLine(found.id, found.stream_code, found.name, charge.component, charge.quantity, found.amount_minor)
         )
@@ -243,6 +248,11 @@ def spot_lines(session: Session, *, on: date, stream_code: str | None = None) ->
     return [line for line in in_force(session, on=on, stream_code=stream_code) if line.spot]
 
 
+UNITS = frozenset(
+    {"application", "bag", "bundle", "crate", "day", "document", "entry", "head", "month", "night", "service", "tonne"}
+    | {"trip", "year"}
+)
+"""What tariffs charge by."""
 COUNTABLE_UNITS = frozenset({"bag", "bundle", "crate", "head", "night", "tonne"})
 """Units of which one payment may buy several. A trip, an entry or a day at a place is bought one at a time: twice its
 price is two payers' money or a mistake, and a person must look."""

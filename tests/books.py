@@ -271,7 +271,7 @@ def _set_up(connection: psycopg.Connection[Any]) -> None:
     )
     connection.execute(
         "INSERT INTO tariff_line (item_code, stream_code, name, unit, amount_minor, law, effective_from, status, spot)"
-        " VALUES ('TRL-NIGHT', 'TRAILER', 'Trailer, a night', 'night', 30000, 'Finance Act', '2026-07-01', 'active', true)"
+        " VALUES ('TRL-NIGHT', 'TRAILER', 'Trailer', 'night', 30000, 'Finance Act', '2026-07-01', 'active', true)"
     )
     connection.execute(
         "INSERT INTO channel_account (public_id, name, adapter, identifier, mode, status, clearing_account, settings)"

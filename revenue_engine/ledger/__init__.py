@@ -1,5 +1,6 @@
 """The revenue ledger: post once, reverse once, never edit; read at any day and as known at any moment."""
 
+from revenue_engine.ledger.accounts import open_accounts
 from revenue_engine.ledger.balances import (
     Balance,
     balance,
@@ -28,6 +29,7 @@ __all__ = [
     "is_closed",
     "known_horizon",
     "load",
+    "open_accounts",
     "post",
     "post_many",
     "reverse",

@@ -248,6 +248,20 @@ def test_a_delivery_whose_proof_failed_is_kept_and_never_posted(books: Books) ->
     assert books.open_breaks() == ["proof_failed"]
 
 
+def test_a_refused_delivery_is_posted_by_a_replay_after_the_allow_list_is_mended(books: Books) -> None:
+    bill = books.bill(400)
+    (told,) = books.deliver(confirmation(400, bill.pay_account_number), accepted=False)
+    books.work()
+    assert books.left(bill) == 400
+    books.execute('UPDATE channel_account SET settings = settings || \'{"peers": ["127.0.0.1"]}\'::jsonb')
+    with db.transaction(books.as_role("api")) as session:
+        jobs.replay(session, kind="interpret", ref_id=told)
+    books.work()
+    assert books.left(bill) == 0
+    assert books.states([told]) == ["posted"]
+    assert books.open_breaks() == []
+
+
 def test_a_test_notice_never_touches_live_books(books: Books) -> None:
     books.execute("UPDATE channel_account SET mode = 'test'")
     (told,) = books.deliver(confirmation(400, "x"))
