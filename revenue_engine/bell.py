@@ -27,12 +27,11 @@ class Bell:
         self.broker = RedisBroker(  # type: ignore[no-untyped-call]
             url=redis_url, heartbeat_timeout=15_000, maintenance_chance=1_000_000
         )
-        self.broker.add_middleware(dramatiq.middleware.AgeLimit(max_age=RING_LIVES_MILLISECONDS))
         self._work: Callable[[], object] | None = None
         self._worker: dramatiq.Worker | None = None
-        self._actor = dramatiq.actor(actor_name="work", queue_name=QUEUE, broker=self.broker, max_retries=0)(
-            self._answer
-        )
+        self._actor = dramatiq.actor(
+            actor_name="work", queue_name=QUEUE, broker=self.broker, max_retries=0, max_age=RING_LIVES_MILLISECONDS
+        )(self._answer)
 
     def _answer(self) -> None:
         if self._work is not None:

@@ -162,7 +162,12 @@ def _endpoints(connection: psycopg.Connection[Any]) -> Check:
     row = connection.execute("SELECT count(*) FROM channel_endpoint WHERE revoked_at IS NULL").fetchone()
     count = row[0] if row else 0
     if not count:
-        return Check("endpoints", "warning", "no callback address is open", "open one for each channel account")
+        return Check(
+            "endpoints",
+            "warning",
+            "no callback address is open",
+            "revenue-engine channel open SHORTCODE --purpose confirmation",
+        )
     return Check("endpoints", "ok", f"{count} callback addresses open")
 
 

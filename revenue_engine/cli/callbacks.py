@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from revenue_engine.channels import Purpose, Unknown, as_wire
 from revenue_engine.cli.output import ATTENTION, answering, out, print_json
 from revenue_engine.errors import NotFound
 
@@ -39,6 +38,7 @@ def parse(
 ) -> None:
     """Say what a callback body means. Exit 3 when it cannot be understood."""
     from revenue_engine import bootstrap
+    from revenue_engine.channels import Purpose, Unknown, as_wire
 
     with answering(as_json=as_json):
         adapters = bootstrap.adapters()

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
+import psycopg
 from sqlalchemy.orm import Session
 
 from revenue_engine import periods
 from revenue_engine.db import copy_rows, next_ids, raw
-from revenue_engine.errors import Conflict, IntegrityFault, InvalidValue, NotFound
+from revenue_engine.errors import Conflict, IntegrityFault, InvalidValue, NotFound, Retryable
 from revenue_engine.ledger.journal import Journal, Posting, digest
 from revenue_engine.ledger.locks import book_dates
 
@@ -62,7 +63,7 @@ class StoredJournal:
 
 def post(session: Session, journal: Journal, *, key: str, book_on: date | None = None) -> Posted:
     """Post one journal once. The same key with the same content answers the journal that stands; with other content
-    it raises Conflict naming the field that differs. ``book_on`` asks for a later day than the day it occurred."""
+    it raises Conflict naming the field that differs. ``book_on`` asks for another day than the day it occurred."""
     return post_many(session, [(key, journal)], book_on={key: book_on} if book_on else None)[0]
 
 
@@ -72,7 +73,8 @@ def post_many(
     """Post many journals in a fixed number of statements; answers in the order asked.
 
     Each is booked to the first open day on or after ``book_on[key]`` or the Nairobi day it occurred.
-    Raises Conflict as ``post`` does; then nothing of the batch may be committed.
+    Raises Conflict as ``post`` does, and Retryable when another transaction posted one of the keys at this very moment;
+    then nothing of the batch may be committed.
     """
     asked = dict(journals)
     if len(asked) != len(journals):
@@ -80,12 +82,10 @@ def post_many(
     if not journals:
         return []
     connection = raw(session)
-    standing = {
-        row[1]: Posted(row[0], row[2], row[1], new=False)
-        for row in connection.execute("SELECT id, key, book_date FROM journal WHERE key = ANY(%s)", (list(asked),))
-    }
-    for key in standing:
-        _agrees(session, key, asked[key])
+    standing: dict[str, Posted] = {}
+    for stored in _stored(connection, list(asked)):
+        _agrees(stored, asked[stored.key])
+        standing[stored.key] = Posted(stored.id, stored.book_date, stored.key, new=False)
     fresh = [(key, journal) for key, journal in journals if key not in standing]
     days = {key: (book_on or {}).get(key) or periods.nairobi_date(journal.occurred_at) for key, journal in fresh}
     booked = book_dates(session, days.values())
@@ -116,13 +116,39 @@ def post_many(
         )
         posting_rows += [(journal_id, seq, on, *posting) for seq, posting in enumerate(journal.postings)]
         standing[key] = Posted(journal_id, on, key, new=True)
-    copy_rows(connection, "journal", _JOURNAL, _JOURNAL_TYPES, journal_rows)
+    try:
+        copy_rows(connection, "journal", _JOURNAL, _JOURNAL_TYPES, journal_rows)
+    except psycopg.errors.UniqueViolation as error:
+        if error.diag.constraint_name == "uq_journal_reverses_id":
+            raise Conflict("the journal was reversed already, under another key") from error
+        raise Retryable("one of these journals was posted by another at this moment: ask again") from error
     copy_rows(connection, "posting", _POSTING, _POSTING_TYPES, posting_rows)
     return [standing[key] for key, _ in journals]
 
 
-def _agrees(session: Session, key: str, journal: Journal) -> None:
-    stored = load(session, key=key)
+_HEAD = "id, book_date, key, kind, occurred_at, recorded_at, reverses_id, reason, digest"
+_ABOUT = (
+    "debit, credit, amount_minor, currency, stream_code, station_code, channel_account_id, payer_id, invoice_id,"
+    " payment_id"
+)
+
+
+def _stored(connection: psycopg.Connection[Any], keys: list[str]) -> list[StoredJournal]:
+    """Those of the keys that stand, in two statements whatever their number."""
+    heads = connection.execute(f"SELECT {_HEAD} FROM journal WHERE key = ANY(%s)", (keys,)).fetchall()  # noqa: S608
+    if not heads:
+        return []
+    postings: dict[int, list[Posting]] = {head[0]: [] for head in heads}
+    for journal_id, *about in connection.execute(
+        f"SELECT journal_id, {_ABOUT} FROM posting WHERE journal_id = ANY(%s) ORDER BY journal_id, seq",  # noqa: S608
+        (list(postings),),
+    ):
+        postings[journal_id].append(Posting(*about))
+    return [StoredJournal(*(*head, tuple(postings[head[0]]))) for head in heads]
+
+
+def _agrees(stored: StoredJournal, journal: Journal) -> None:
+    key = stored.key
     for field in ("kind", "occurred_at", "reverses_id", "reason", "postings"):
         was, asked = getattr(stored, field), getattr(journal, field)
         if was != asked:
@@ -145,19 +171,13 @@ def _first_difference(stored: Sequence[Posting], asked: Sequence[Posting]) -> tu
 def load(session: Session, *, key: str | None = None, journal_id: int | None = None) -> StoredJournal:
     """Read one journal by its key or id. Raises NotFound."""
     connection = raw(session)
-    row = connection.execute(
-        "SELECT id, book_date, key, kind, occurred_at, recorded_at, reverses_id, reason, digest FROM journal"
-        " WHERE (%(key)s::text IS NULL OR key = %(key)s) AND (%(id)s::bigint IS NULL OR id = %(id)s) LIMIT 1",
-        {"key": key, "id": journal_id},
-    ).fetchone()
-    if row is None or (key is None and journal_id is None):
+    if key is None:
+        row = connection.execute("SELECT key FROM journal WHERE id = %s", (journal_id,)).fetchone()
+        key = row[0] if row else None
+    found = _stored(connection, [key]) if key is not None else []
+    if not found or journal_id not in {None, found[0].id}:
         raise NotFound(f"no journal {key or journal_id!r}", key=key, journal_id=journal_id)
-    postings = connection.execute(
-        "SELECT debit, credit, amount_minor, currency, stream_code, station_code, channel_account_id, payer_id,"
-        " invoice_id, payment_id FROM posting WHERE journal_id = %s ORDER BY seq",
-        (row[0],),
-    ).fetchall()
-    return StoredJournal(*(*row, tuple(Posting(*posting) for posting in postings)))
+    return found[0]
 
 
 def reverse(session: Session, journal_id: int, *, reason: str, at: datetime | None = None) -> Posted:
@@ -179,7 +199,10 @@ def reverse(session: Session, journal_id: int, *, reason: str, at: datetime | No
         reverses_id=journal_id,
         reason=reason,
     )
-    return post(session, mirror, key=f"{stored.key}:undone")
+    try:
+        return post(session, mirror, key=f"{stored.key}:undone")
+    except Retryable as error:
+        raise Conflict(f"journal {stored.key!r} was reversed by another at this moment", key=stored.key) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +225,7 @@ def feed(session: Session, *, after: int = 0, upto: int | None = None) -> tuple[
     Never by ``id > last``: a serial id is drawn before its commit, so such a reader loses rows for ever.
     """
     end = min(upto, horizon(session)) if upto is not None else horizon(session)
+    end = max(end, after)  # a reader never goes back
     return Feed(after, end), _stream(session, after, end)
 
 

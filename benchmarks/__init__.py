@@ -1,0 +1,1 @@
+"""Measurements beside strong baselines, run from a checkout."""

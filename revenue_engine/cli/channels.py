@@ -1,0 +1,99 @@
+"""``channel list|open|revoke``: the county's channel accounts and the callback addresses given to providers."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from revenue_engine.cli.callbacks import PurposeName
+from revenue_engine.cli.output import JsonFlag, answering, out, print_json
+
+app = typer.Typer(help="Ways to pay.", no_args_is_help=True)
+
+
+@app.callback()
+def _nouns() -> None:
+    """Ways to pay."""
+
+
+@app.command("list")
+def listing(as_json: JsonFlag = False) -> None:
+    """List channel accounts and the callback addresses that are open, by number and purpose."""
+    from revenue_engine import bootstrap
+    from revenue_engine.db import raw, transaction
+
+    with answering(as_json=as_json):
+        with transaction(bootstrap.engine("api")) as session:
+            rows = (
+                raw(session)
+                .execute(
+                    "SELECT a.adapter, a.identifier, a.mode, a.status, a.name,"
+                    " coalesce(string_agg(e.id || ' ' || e.purpose, ', ' ORDER BY e.id)"
+                    " FILTER (WHERE e.revoked_at IS NULL), '')"
+                    " FROM channel_account a LEFT JOIN channel_endpoint e ON e.channel_account_id = a.id"
+                    " GROUP BY a.id ORDER BY a.id"
+                )
+                .fetchall()
+            )
+        names = ("adapter", "identifier", "mode", "status", "name", "open")
+        if as_json:
+            print_json([dict(zip(names, row, strict=True)) for row in rows])
+            return
+        table = Table(*names, box=None)
+        for row in rows:
+            table.add_row(*row)
+        out.print(table)
+
+
+@app.command("open")
+def open_address(
+    identifier: Annotated[str, typer.Argument(help="The shortcode, till or account.")],
+    purpose: Annotated[PurposeName, typer.Option(help="What the provider will post there.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Open a callback address and print it. It is shown this once: only its hash is kept."""
+    from sqlalchemy import select
+
+    from revenue_engine import bootstrap, inbox
+    from revenue_engine.db import transaction
+    from revenue_engine.errors import NotFound
+
+    with answering(as_json=as_json):
+        settings = bootstrap.settings()
+        with transaction(bootstrap.engine("api")) as session:
+            account = session.scalars(
+                select(inbox.ChannelAccount).where(inbox.ChannelAccount.identifier == identifier)
+            ).first()
+            if account is None:
+                raise NotFound(f"no channel account {identifier!r}: see 'revenue-engine channel list'")
+            by = f"cli:{getpass.getuser()}"
+            token = inbox.add_endpoint(session, channel_account_id=account.id, purpose=purpose.value, by=by)
+        path = f"/cb/v1/{token}"
+        address = f"http://{settings.intake_host}:{settings.intake_port}{path}"
+        if as_json:
+            print_json({"identifier": identifier, "purpose": purpose.value, "path": path, "local_address": address})
+        else:
+            out.print(f"{purpose.value} of {identifier}:", highlight=False)
+            out.print(f"  {address}", highlight=False, soft_wrap=True)
+            out.print("Give the provider this path on your public HTTPS host. It will not be shown again.")
+
+
+@app.command("revoke")
+def revoke(
+    endpoint: Annotated[int, typer.Argument(help="The address's number, from 'channel list'.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Close a callback address. The intake stops listening on it within five seconds."""
+    from revenue_engine import bootstrap, inbox
+    from revenue_engine.db import transaction
+
+    with answering(as_json=as_json):
+        with transaction(bootstrap.engine("api")) as session:
+            inbox.revoke_endpoint(session, endpoint_id=endpoint, by=f"cli:{getpass.getuser()}")
+        if as_json:
+            print_json({"ok": True})
+        else:
+            out.print("closed", highlight=False)
