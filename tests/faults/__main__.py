@@ -19,7 +19,7 @@ def main() -> int:
     for seed in seeds:
         try:
             with world(seed) as made:
-                sent = plan.make(made.books, seed=seed, credits=max(400, kills * 40))
+                sent = plan.make(made.books, seed=seed, payments=max(400, kills * 40))
                 targets = ("intake", "worker", "pg", "valkey")
                 provider, figures = under_fire(made, sent, kills=kills, per_second=100, targets=targets)
                 with made.connect() as connection:

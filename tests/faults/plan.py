@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -72,6 +73,11 @@ class _Credit:
     push: str = ""
 
 
+def counted(messages: Sequence[Message]) -> Counter[bytes]:
+    """How often each body is among the messages."""
+    return Counter(message.digest for message in messages)
+
+
 def issue(books: Books, amounts: Sequence[int]) -> list[invoices.Issued]:
     """Bills of so many cents, issued in one go to nobody known, so that an excess is in suspense."""
     with db.transaction(books.as_role("api")) as session:
@@ -90,14 +96,14 @@ def issue(books: Books, amounts: Sequence[int]) -> list[invoices.Issued]:
         )
 
 
-def make(books: Books, *, seed: int, credits: int, duplicates: float = 0.3, reversals: float = 0.06) -> Plan:
+def make(books: Books, *, seed: int, payments: int, duplicates: float = 0.3, reversals: float = 0.06) -> Plan:
     """Bills in the books, and a plan of so many payments on them; the same seed makes the same plan."""
     rng = random.Random(seed)
-    amounts = [rng.randrange(100_00, 5_000_00, 100) for _ in range(credits)]
+    amounts = [rng.randrange(100_00, 5_000_00, 100) for _ in range(payments)]
     issued = issue(books, [*[HOT_MINOR] * HOT_BILLS, *amounts])
     hot, own = issued[:HOT_BILLS], issued[HOT_BILLS:]
     truth = Truth(bills={bill.id: HOT_MINOR for bill in hot})
-    paid = [_credit(rng, seed, index, hot, own[index], amounts[index]) for index in range(credits)]
+    paid = [_credit(rng, seed, index, hot, own[index], amounts[index]) for index in range(payments)]
     _ask_for_pushes(books, paid)
     messages = []
     for index, credit in enumerate(paid):
