@@ -89,8 +89,8 @@ class Rig:
     def account(self, adapter: str, settings: dict[str, Any]) -> int:
         """Another channel account; its id."""
         rows = self.sql(
-            "INSERT INTO channel_account (public_id, name, adapter, identifier, mode, status, clearing_account, settings)"
-            " VALUES (%s, 'other', %s, %s, 'test', 'active', '1200.1', %s) RETURNING id",
+            "INSERT INTO channel_account (public_id, name, adapter, identifier, mode, status, clearing_account,"
+            " settings) VALUES (%s, 'other', %s, %s, 'test', 'active', '1200.1', %s) RETURNING id",
             secrets.token_hex(8),
             adapter,
             secrets.token_hex(4),
