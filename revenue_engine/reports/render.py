@@ -238,6 +238,7 @@ def _control_sheet(book: Any, report: Report, styles: dict[Any, Any]) -> None:
 
 
 def _shillings(minor: int) -> Decimal:
+    """The file format holds doubles: sixteen digits of an exact decimal keep every cent."""
     return Decimal(minor).scaleb(-2)
 
 
