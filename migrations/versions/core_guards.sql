@@ -59,12 +59,19 @@ $$;
 CREATE TRIGGER close_book_date BEFORE INSERT ON closed_day FOR EACH ROW EXECUTE FUNCTION close_book_date();
 ALTER TABLE closed_day ENABLE ALWAYS TRIGGER close_book_date;
 
--- 4. Journals go to open days only; and only the worker, which acts on evidence, may move what channels and banks hold.
+-- 4. Journals go to open days only, whole, in the transaction that they say; and only the worker, which acts on
+--    evidence, may move money the county holds: at channels, banks and the Fund, as payers' credit, in suspense, as
+--    refunds. The guard takes the lock too, for whoever did not ask for a day.
 CREATE FUNCTION journal_guard() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, public AS $$
 DECLARE
     closed date;
 BEGIN
+    IF EXISTS (SELECT FROM written WHERE xid <> pg_current_xact_id()) THEN
+        RAISE EXCEPTION 'a journal may not say that another transaction wrote it' USING ERRCODE = 'check_violation';
+    END IF;
+    PERFORM pg_advisory_xact_lock_shared(7201, d.book_date - DATE '2000-01-01')
+       FROM (SELECT DISTINCT book_date FROM written ORDER BY book_date) d;
     SELECT min(c.book_date) INTO closed
       FROM (SELECT DISTINCT book_date FROM written) w JOIN closed_day c USING (book_date);
     IF closed IS NOT NULL THEN
@@ -77,13 +84,25 @@ CREATE TRIGGER journal_guard AFTER INSERT ON journal
     REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION journal_guard();
 ALTER TABLE journal ENABLE ALWAYS TRIGGER journal_guard;
 
-CREATE FUNCTION posting_guard() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, public AS $$
+-- No sequential scan: a plan made while the journal was small is kept, and must not grow slow with it.
+CREATE FUNCTION posting_guard() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, public
+    SET enable_seqscan = off AS $$
 DECLARE
     refused record;
 BEGIN
+    IF EXISTS (SELECT FROM written WHERE xid <> pg_current_xact_id()) THEN
+        RAISE EXCEPTION 'a posting may not say that another transaction wrote it' USING ERRCODE = 'check_violation';
+    END IF;
+    SELECT w.journal_id INTO refused FROM (SELECT DISTINCT journal_id, book_date FROM written) w
+     WHERE (SELECT j.xid FROM journal j WHERE j.id = w.journal_id AND j.book_date = w.book_date)
+           IS DISTINCT FROM pg_current_xact_id() LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'journal % stands and takes no further posting', refused.journal_id
+            USING ERRCODE = 'check_violation', HINT = 'Post another journal.';
+    END IF;
     IF NOT pg_has_role(current_user, 'revenue_worker', 'MEMBER') THEN
         SELECT debit, credit INTO refused FROM written
-         WHERE debit ~ '^(10|11|12|22)' OR credit ~ '^(10|11|12|22)' LIMIT 1;
+         WHERE debit ~ '^(1[012]|2[123])' OR credit ~ '^(1[012]|2[123])' LIMIT 1;
         IF FOUND THEN
             RAISE EXCEPTION 'role % may not post % to %: money moves on evidence only', current_user, refused.credit,
                 refused.debit USING ERRCODE = 'insufficient_privilege';

@@ -79,10 +79,18 @@ def tick(session: Session) -> int:
 
 
 def known_horizon(session: Session, known_at: datetime) -> int:
-    """The horizon of the last tick at or before an instant; 0 (nothing was known) before the first tick."""
+    """The horizon known at an instant by the ticks at or before it; 0 (nothing was known) before the first tick.
+
+    Two processes may tick at once and write in the other order: the furthest of the last few counts, because what was
+    known is never forgotten.
+    """
     row = (
         raw(session)
-        .execute("SELECT horizon::text::bigint FROM ledger_tick WHERE at <= %s ORDER BY at DESC LIMIT 1", (known_at,))
+        .execute(
+            "SELECT coalesce(max(horizon)::text::bigint, 0)"
+            "  FROM (SELECT horizon FROM ledger_tick WHERE at <= %s ORDER BY at DESC LIMIT 100) latest",
+            (known_at,),
+        )
         .fetchone()
     )
     return int(row[0]) if row else 0

@@ -41,10 +41,11 @@ def close_day(session: Session, day: date, *, by: str) -> None:
     """
     if day >= periods.today():
         raise Conflict(f"{day} has not ended yet in Nairobi", book_date=day)
-    if session.get(ClosedDay, day) is not None:
+    closed = raw(session).execute(
+        "INSERT INTO closed_day (book_date, closed_by) VALUES (%s, %s) ON CONFLICT DO NOTHING", (day, by)
+    )
+    if not closed.rowcount:
         raise Conflict(f"{day} is closed already", book_date=day)
-    session.add(ClosedDay(book_date=day, closed_by=by))
-    session.flush()
 
 
 def is_closed(session: Session, day: date) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -34,6 +35,7 @@ _POSTING = (
     "payment_id",
 )
 _POSTING_TYPES = ("int8", "int2", "date", *["text"] * 2, "int8", *["text"] * 3, *["int8"] * 4)
+_cursors = itertools.count(1)
 
 
 class Posted(NamedTuple):
@@ -200,9 +202,12 @@ def reverse(session: Session, journal_id: int, *, reason: str, at: datetime | No
         reason=reason,
     )
     try:
-        return post(session, mirror, key=f"{stored.key}:undone")
+        posted = post(session, mirror, key=f"{stored.key}:undone")
     except Retryable as error:
         raise Conflict(f"journal {stored.key!r} was reversed by another at this moment", key=stored.key) from error
+    if not posted.new:  # another hand undid it between our look and our post
+        raise Conflict(f"journal {stored.key!r} was reversed already by {posted.key!r}", key=stored.key)
+    return posted
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +235,7 @@ def feed(session: Session, *, after: int = 0, upto: int | None = None) -> tuple[
 
 
 def _stream(session: Session, after: int, end: int) -> Iterator[StoredJournal]:
-    with raw(session).cursor(name=f"feed_{after}_{end}") as cursor:
+    with raw(session).cursor(name=f"feed_{next(_cursors)}") as cursor:
         cursor.itersize = 5_000
         cursor.execute(
             """

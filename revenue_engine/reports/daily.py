@@ -87,7 +87,7 @@ def daily(session: Session, on: date) -> Report:
 
 
 def _rows(session: Session, statement: str, values: dict[str, Any]) -> tuple[tuple[Any, ...], ...]:
-    return tuple(tuple(row) for row in raw(session).execute(statement, values))  # type: ignore[call-overload]
+    return tuple(tuple(row) for row in raw(session).execute(statement, values))
 
 
 def _by_stream(session: Session, dates: dict[str, Any]) -> tuple[Section, Section]:
@@ -197,11 +197,6 @@ def _suspense(session: Session, dates: dict[str, Any]) -> Section:
     return Section("held", "Suspense and unapplied credit", columns, rows, "opening + came - went = closing")
 
 
-_STANDING_BREAKS = """
-  FROM break_case WHERE occurred_at < %(end)s AND (closed_at IS NULL OR closed_at >= %(end)s)
-"""
-
-
 def _ageing(session: Session, dates: dict[str, Any]) -> Section:
     rows = _rows(
         session,
@@ -211,9 +206,8 @@ def _ageing(session: Session, dates: dict[str, Any]) -> Section:
                    WHEN age <= 7 THEN '4-7 days' WHEN age <= 30 THEN '8-30 days' ELSE 'over 30 days' END AS bucket,
                    least(age, 31) AS rank
               FROM (SELECT amount_minor, floor(EXTRACT(EPOCH FROM %(end)s::timestamptz - occurred_at) / 86400) AS age
-        """
-        + _STANDING_BREAKS
-        + """ AND key LIKE 'suspense:%%') aged
+                      FROM break_case WHERE occurred_at < %(end)s AND (closed_at IS NULL OR closed_at >= %(end)s)
+                       AND key LIKE 'suspense:%%') aged
         ) placed GROUP BY bucket ORDER BY min(rank)
         """,
         dates,
@@ -227,8 +221,8 @@ def _breaks(session: Session, dates: dict[str, Any]) -> Section:
         session,
         "SELECT reason, owner, count(*), sum(amount_minor)::bigint,"
         " max(floor(EXTRACT(EPOCH FROM %(end)s::timestamptz - occurred_at) / 86400))::int"
-        + _STANDING_BREAKS
-        + " GROUP BY reason, owner ORDER BY reason, owner",
+        " FROM break_case WHERE occurred_at < %(end)s AND (closed_at IS NULL OR closed_at >= %(end)s)"
+        " GROUP BY reason, owner ORDER BY reason, owner",
         dates,
     )
     columns = (
@@ -246,7 +240,8 @@ def _reversals(session: Session, dates: dict[str, Any]) -> Section:
         session,
         "SELECT o.reference, p.reference, p.occurred_at, p.amount_minor FROM journal j"
         " JOIN payment p ON j.key = 'payment:' || p.id || ':reversed' JOIN payment o ON o.id = p.reverses_id"
-        " WHERE j.kind = 'payment_reversed' AND j.book_date = %(on)s AND p.kind = 'reversal' ORDER BY p.occurred_at, p.id",
+        " WHERE j.kind = 'payment_reversed' AND j.book_date = %(on)s AND p.kind = 'reversal'"
+        " ORDER BY p.occurred_at, p.id",
         dates,
     )
     columns = (
@@ -301,7 +296,8 @@ def _controls(session: Session, dates: dict[str, Any]) -> tuple[Control, ...]:
                         AND (credit LIKE '1300.%%' OR credit IN ('2100', '2200'))), 0)::bigint,
                (SELECT coalesce(sum(q.amount_minor), 0)::bigint FROM payment q
                  WHERE q.kind = 'payment' AND 'payment:' || q.id || ':received' IN (SELECT key FROM moved)),
-               coalesce(sum(amount_minor) FILTER (WHERE kind = 'payment_reversed' AND credit LIKE '1200.%%'), 0)::bigint,
+               coalesce(sum(amount_minor) FILTER (WHERE kind = 'payment_reversed'
+                        AND credit LIKE '1200.%%'), 0)::bigint,
                (SELECT coalesce(sum(q.amount_minor), 0)::bigint FROM payment q
                  WHERE q.kind = 'reversal' AND 'payment:' || q.id || ':reversed' IN (SELECT key FROM moved))
           FROM moved

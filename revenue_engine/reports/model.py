@@ -21,7 +21,7 @@ class Kind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its heading, its key in JSON, and what it holds. Money and counts are totalled unless told not to be."""
+    """A column: its key in JSON, its heading, what it holds. Money and counts are totalled unless told not to be."""
 
     key: str
     heading: str
@@ -42,7 +42,7 @@ class Section:
     def totals(self) -> list[int | None]:
         """The sum of each totalled column of money or counts; None for the others."""
         return [
-            sum(int(row[index]) for row in self.rows if isinstance(row[index], int))
+            sum(cell for row in self.rows if isinstance(cell := row[index], int))
             if column.kind in {Kind.MONEY, Kind.COUNT} and column.totalled
             else None
             for index, column in enumerate(self.columns)

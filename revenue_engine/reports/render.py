@@ -14,7 +14,7 @@ from revenue_engine.money import wire
 from revenue_engine.reports.model import Cell, Column, Control, Kind, Report, Section
 
 Format = Literal["table", "csv", "json", "xlsx"]
-TABLE_WIDTH = 170
+TABLE_WIDTH = 200
 
 
 def render(report: Report, form: str) -> bytes:
@@ -121,7 +121,7 @@ def _inert(text: str) -> str:
 
 
 def as_csv(report: Report) -> bytes:
-    """One line a figure's row, with the section in the first column; UTF-8 with a mark, so that Excel reads it right."""
+    """One line a row, its section in the first column; UTF-8 with a mark, so that Excel reads it right."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n", quoting=csv.QUOTE_ALL)
     for name, value in _header(report):
