@@ -1,1 +1,2 @@
-def run(*a,**k): return {}
+def run(*a, **k):
+    return {}
