@@ -7,9 +7,11 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 NAME ?= all
 ARGS ?=
+SEEDS ?= 3
+KILLS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench lock clean
+.PHONY: help setup demo test faults lint bench lock golden clean
 .DELETE_ON_ERROR:
 
 help:  ## Show this help
@@ -22,6 +24,9 @@ demo: $(STAMP)  ## Start the embedded servers, load Busia, take payments and rec
 
 test: $(STAMP)  ## Run the test suite on real servers (ARGS="-k words" chooses)
 	$(BIN)/python -m pytest $(ARGS)
+
+faults: $(STAMP)  ## Kill real processes under load for longer than the suite does (SEEDS=3 or SEEDS=1,2,3; KILLS=60)
+	SEEDS=$(SEEDS) KILLS=$(KILLS) $(BIN)/python -m tests.faults
 
 lint: $(STAMP)  ## Check style, types and the import floors
 	$(BIN)/ruff check .
@@ -36,6 +41,9 @@ lock: $(STAMP)  ## Resolve the lock files anew from pyproject.toml (ARGS=--upgra
 	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header -q $(ARGS) pyproject.toml -o requirements/run.txt
 	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header -q --extra dev $(ARGS) \
 		pyproject.toml -o requirements/dev.txt
+
+golden: $(STAMP)  ## Write the golden schema anew; read the difference before committing it
+	REVENUE_TEST_WRITE_GOLDEN=1 $(BIN)/python -m pytest -q tests/test_schema.py
 
 clean:  ## Remove .venv and caches; the servers' data in var/ stays
 	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -47,18 +47,23 @@ class Claim:
 def claim(session: Session, *, kind: str, worker: str, limit: int, lease_seconds: int) -> list[Claim]:
     """Lease up to ``limit`` due jobs of a kind. The attempt counts from here, so a killed worker's tries are counted.
 
-    An expired lease makes a job due again; rows locked by another claimer are skipped, never waited for.
+    An expired lease makes a job due again; rows locked by another claimer are skipped, never waited for. A job whose
+    holder was lost twice is leased alone, the least tried first: if it is what kills workers, it takes nobody along.
     """
     rows = (
         raw(session)
         .execute(
             """
+            WITH due AS (
+                SELECT id, attempts, leased_by IS NOT NULL AND attempts > 1 AS left_behind FROM job
+                 WHERE kind = %(kind)s AND state = 'ready' AND run_after <= clock_timestamp()
+                   AND (lease_until IS NULL OR lease_until < clock_timestamp())
+                 ORDER BY run_after LIMIT %(limit)s FOR UPDATE SKIP LOCKED),
+            alone AS (SELECT id FROM due WHERE left_behind ORDER BY attempts, id LIMIT 1)
             UPDATE job SET leased_by = %(worker)s, attempts = attempts + 1,
                            lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
-             WHERE id IN (SELECT id FROM job
-                           WHERE kind = %(kind)s AND state = 'ready' AND run_after <= clock_timestamp()
-                             AND (lease_until IS NULL OR lease_until < clock_timestamp())
-                           ORDER BY run_after LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+             WHERE id IN (SELECT id FROM alone
+                          UNION ALL SELECT id FROM due WHERE NOT EXISTS (SELECT FROM alone))
             RETURNING id, ref_id, attempts
             """,
             {"worker": worker, "lease": lease_seconds, "kind": kind, "limit": limit},
@@ -89,22 +94,32 @@ def finish(session: Session, *, worker: str, claims: list[Claim]) -> None:
 
 
 def fail(
-    session: Session, *, worker: str, claimed: Claim, error: str, max_attempts: int, back_off_seconds: float
+    session: Session,
+    *,
+    worker: str,
+    claimed: Claim,
+    error: str,
+    max_attempts: int,
+    back_off_seconds: float,
+    counts: bool = True,
 ) -> bool:
     """Give a job back after an error: due again after the back-off, or dead after ``max_attempts``.
 
-    Returns whether it is dead now. ``error`` must hold no personal data. A job whose lease was lost is left alone.
+    Returns whether it is dead now. A try that does not count (``counts``: the fault was not the job's) is taken off
+    again. ``error`` must hold no personal data. A job whose lease was lost is left alone.
     """
-    dead = claimed.attempts >= max_attempts
+    dead = counts and claimed.attempts >= max_attempts
     raw(session).execute(
         """
         UPDATE job SET leased_by = NULL, lease_until = NULL, last_error = %(error)s, state = %(state)s,
+                       attempts = attempts - %(taken_off)s,
                        run_after = clock_timestamp() + make_interval(secs => %(wait)s)
          WHERE id = %(id)s AND leased_by = %(worker)s
         """,
         {
             "error": error[:500],
             "state": "dead" if dead else "ready",
+            "taken_off": 0 if counts else 1,
             "wait": back_off_seconds,
             "id": claimed.id,
             "worker": worker,

@@ -5,8 +5,6 @@ The healthy runs and the sabotages call the same functions: a check that no sabo
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections import Counter
 from collections.abc import Mapping
 from datetime import date
@@ -16,6 +14,7 @@ import psycopg
 from sqlalchemy import Engine
 
 from revenue_engine import db, ledger
+from revenue_engine.ledger.verify import verify
 from tests.faults.plan import Truth
 
 Connection = psycopg.Connection[Any]
@@ -145,11 +144,8 @@ def figures_of(connection: Connection, day: date) -> tuple[int, int]:
 
 def books_verify(engine: Engine) -> list[str]:
     """``ledger verify`` is green."""
-    if importlib.util.find_spec("revenue_engine.ledger.verify") is None:
-        return []
-    verifying = importlib.import_module("revenue_engine.ledger.verify")
     with db.transaction(engine) as session:
-        answer = verifying.verify(session, keep=3)
+        answer = verify(session, keep=3)
     return [
         f"ledger verify: {one.name}: {one.failed} of {one.rows_checked}, such as {one.failures[0].key}"
         f" {one.failures[0].detail}"

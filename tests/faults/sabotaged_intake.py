@@ -31,7 +31,7 @@ def answer_first() -> None:
 def commit_unflushed() -> None:
     """The commit returns before it is on disk, and the check that refuses such a server is off."""
 
-    async def trust(_connection: Any) -> None:
+    async def trust(connection: Any) -> None:
         return None
 
     intake_store._assert_durable = trust
