@@ -1,0 +1,1 @@
+"""The ledger: postings, journals, the feed, balances and book dates."""
