@@ -31,6 +31,8 @@ log = structlog.get_logger("worker")
 SNAPSHOT_EVERY = 5_000
 TICK_SECONDS = 60.0
 LOOK_AGAIN_SECONDS = 3.0
+BURY_AFTER = 3
+"""How many times ``max_attempts`` a job may be claimed whose workers leave no word of how it ended."""
 LOOKS = 3
 """A delivery whose counterpart may be committing elsewhere is looked at this many times before it simply waits."""
 
@@ -86,18 +88,26 @@ class Worker:
         if claims:
             if len(claims) == self.batch and self.ring is not None:
                 self.ring()
-            self._deliveries(claims)
+            if hopeful := self._bury(claims):
+                self._deliveries(hopeful)
         done = len(claims)
         for kind, work in _ONE_BY_ONE.items():
             with transaction(self.engine) as session:
                 held = jobs.claim(session, kind=kind, worker=self.name, limit=50, lease_seconds=self.lease_seconds)
-            for claimed in held:
+            for claimed in self._bury(held):
                 self._single(claimed, work)
             done += len(held)
         if claims:
             with transaction(self.engine) as session:
                 ledger.snapshot(session, every=SNAPSHOT_EVERY)
         return done
+
+    def _bury(self, claims: Sequence[Claim]) -> list[Claim]:
+        """Let jobs die whose workers died of them, or were too slow, time and again; answers the others."""
+        hopeless = [claimed for claimed in claims if claimed.attempts > self.max_attempts * BURY_AFTER]
+        if hopeless:
+            self._give_back(hopeless, RevenueError("no worker that took it came to its end"))
+        return [claimed for claimed in claims if claimed not in hopeless]
 
     def _deliveries(self, claims: Sequence[Claim]) -> None:
         """Run a batch; on an error run its halves, so that one poison row never holds back the rest."""
@@ -186,7 +196,8 @@ class Worker:
     def _tick(self) -> None:
         """Mark what is known now, and fold what few postings a quiet day leaves into a snapshot."""
         with transaction(self.engine) as session:
-            ledger.tick(session)
+            ledger.tick(session)  # by itself: a mark that is committed late would change what was answered meanwhile
+        with transaction(self.engine) as session:
             ledger.snapshot(session, every=1)
 
     def _stop(self) -> None:
