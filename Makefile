@@ -7,9 +7,11 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 NAME ?= all
 ARGS ?=
+SEEDS ?= 3
+KILLS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench lock clean
+.PHONY: help setup demo test faults lint bench lock clean
 .DELETE_ON_ERROR:
 
 help:  ## Show this help
@@ -22,6 +24,9 @@ demo: $(STAMP)  ## Start the embedded servers, load Busia, take payments and rec
 
 test: $(STAMP)  ## Run the test suite on real servers (ARGS="-k words" chooses)
 	$(BIN)/python -m pytest $(ARGS)
+
+faults: $(STAMP)  ## Kill real processes under load for longer than the suite does (SEEDS=3 or SEEDS=1,2,3; KILLS=60)
+	SEEDS=$(SEEDS) KILLS=$(KILLS) $(BIN)/python -m tests.faults
 
 lint: $(STAMP)  ## Check style, types and the import floors
 	$(BIN)/ruff check .

@@ -1,8 +1,8 @@
 """The two servers that ``bench_intake`` sets side by side, each run as a process of its own.
 
 ``ours`` is the intake as it is deployed. ``baseline`` is the strong usual way: async FastAPI on one uvicorn process
-with uvloop and httptools, raw bytes, a psycopg pool of ten, autocommit and prepared INSERT into a table of the same shape
-without our trigger, the token found in a dictionary.
+with uvloop and httptools, raw bytes, a psycopg pool of ten, autocommit and prepared INSERT into a table of the same
+shape without our trigger, the token found in a dictionary.
 """
 
 from __future__ import annotations

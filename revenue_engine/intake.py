@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Final, Protocol, TypeAlias
 
 import structlog
@@ -304,7 +305,7 @@ class Intake:
         self.counters.questions += 1
         asking = asyncio.create_task(self._judge_question(endpoint, asks, body.data))
         self._asking.add(asking)  # a task nobody holds may be collected
-        asking.add_done_callback(self._asking.discard)
+        asking.add_done_callback(self._asked)
         started = time.monotonic()
         await self._store.keep(row, within=KEEP_QUESTION_WITHIN)
         answer = Answer.ACCEPT
@@ -317,6 +318,11 @@ class Intake:
         if answer is not Answer.ACCEPT:
             self.counters.questions_refused += 1
         return asks.answer(answer)
+
+    def _asked(self, asking: asyncio.Task[Answer]) -> None:
+        self._asking.discard(asking)
+        if not asking.cancelled() and (error := asking.exception()) is not None:
+            log.warning("question not looked up", error=type(error).__name__)
 
     async def _judge_question(self, endpoint: Endpoint, asks: AskingAdapter, body: bytes) -> Answer:
         directory = self._directory
@@ -400,6 +406,7 @@ def _peer(client: tuple[str, int] | None, forwarded: str, proxies: tuple[Network
     return peer
 
 
+@lru_cache(maxsize=4096)
 def _address(text: str) -> str:
     """An address in its plain form: without port, brackets or zone, IPv4 also where it came mapped into IPv6."""
     text = text.strip()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from reconciliation import breaks
-from reconciliation.breaks import BreakReason
 from revenue_engine import ledger, open_bills, payments, periods, receipts
 from revenue_engine.ledger import chart, postings
 from revenue_engine.ledger.postings import Placed
@@ -69,7 +68,8 @@ def _pay_from_held(session: Session, invoice_id: int, *, only_named: bool) -> in
     if payer_id is not None:
         open_bills.lock_payers(session, [payer_id])
     if only_named:
-        found = payments.held_for(session, invoice_id, payer_id=payer_id)
+        stream = bill.bill.stream_code if bill.object_id is not None else None
+        found = payments.held_for(session, invoice_id, payer_id=payer_id, standing_stream=stream)
     else:
         found = payments.held(session, payer_id=payer_id) if payer_id is not None else []
     for one in found:
@@ -98,6 +98,6 @@ def _spend_credit(session: Session, one: payments.Held, bill: open_bills.Open) -
     )
     breaks.close_many(
         session,
-        [f"{reason}:{one.payment_id}" for reason in BreakReason],
+        breaks.credit_keys(one.payment_id),
         resolution="the payer's credit paid a bill",
     )

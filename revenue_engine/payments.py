@@ -478,8 +478,14 @@ def held(session: Session, *, payment_ids: Sequence[int] = (), payer_id: int | N
     return [Held(*row) for row in rows]
 
 
-def held_for(session: Session, invoice_id: int, *, payer_id: int | None) -> list[Held]:
-    """Money still held that named this bill when it came: in its payer's credit, or, without a payer, in suspense."""
+def held_for(
+    session: Session, invoice_id: int, *, payer_id: int | None, standing_stream: str | None = None
+) -> list[Held]:
+    """Money still held that named this bill when it came: in its payer's credit, or, without a payer, in suspense.
+
+    ``standing_stream`` is the stream of a bill of an object: credit that named one of its payer's objects of that
+    stream, and so no one bill, counts as well.
+    """
     connection = raw(session)
     if payer_id is None:
         rows = connection.execute(
@@ -487,8 +493,9 @@ def held_for(session: Session, invoice_id: int, *, payer_id: int | None) -> list
         )
     else:
         rows = connection.execute(
-            "SELECT DISTINCT payment_id FROM posting WHERE payer_id = %s AND invoice_id = %s AND credit = %s",
-            (payer_id, invoice_id, chart.UNAPPLIED_CREDIT),
+            "SELECT DISTINCT payment_id FROM posting WHERE payer_id = %s AND credit = %s"
+            " AND (invoice_id = %s OR (invoice_id IS NULL AND stream_code = %s))",
+            (payer_id, chart.UNAPPLIED_CREDIT, invoice_id, standing_stream),
         )
     ids = [row[0] for row in rows if row[0] is not None]
     return held(session, payment_ids=ids) if ids else []

@@ -509,7 +509,8 @@ def _take_back(
     reopened = sorted({i for _, p in ready for i, _, _ in applied.get(p.id, [])})
     jobs.add(session, kind="pay_reopened", refs=reopened)
     batch.outcome.reversed += len(ready)
-    batch.closed += [breaks.suspense_key(original.id) for _, original in ready]
+    # Nothing of it is held any more, in suspense or as somebody's credit.
+    batch.closed += [key for _, original in ready for key in breaks.keys_of_payment(original.id)]
 
 
 def _where_it_is(

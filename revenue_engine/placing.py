@@ -13,7 +13,7 @@ from datetime import date, datetime
 from sqlalchemy.orm import Session
 
 from reconciliation import rules
-from reconciliation.breaks import BreakReason, NewBreak, suspense_key
+from reconciliation.breaks import BreakReason, NewBreak, credit_key, suspense_key
 from reconciliation.rules import Named, Rung
 from revenue_engine import invoices, open_bills, periods, tariffs
 from revenue_engine.ledger.postings import Bill, Placed
@@ -140,15 +140,18 @@ class Placer:
             self._suspend(placement, BreakReason.AMBIGUOUS_ACCOUNT, why, thing.stream_code, thing.station_code)
             return
         if not open_now and thing.tariff_item is not None:
-            self._place_at_station(placement, placement.named.station_code or thing.station_code, thing)
+            # Only a station that collects the object's stream can have been meant as the place of the service.
+            named = placement.named.station_code
+            meant = named if named and self.station_streams.get(named) == thing.stream_code else thing.station_code
+            self._place_at_station(placement, meant, thing)
             return
         for bill in open_now:
             self._pay(placement, bill)
         if placement.rest_minor:
-            last = open_now[-1].bill if open_now else None
             reason = BreakReason.OVERPAID if open_now else BreakReason.DUPLICATE_PAYMENT
             detail = "more than its open bills" if open_now else "it has no open bill"
-            self._credit(placement, thing.payer_id, last, reason, detail, thing)
+            # It names no one bill: whichever bill of the object opens again is paid by it.
+            self._credit(placement, thing.payer_id, None, reason, detail, thing)
 
     def _place_at_station(self, placement: Placement, station_code: str | None, thing: BilledThing | None) -> None:
         """Pay before service: the amount and the tariff in force raise the bill that this payment pays."""
@@ -234,7 +237,7 @@ class Placer:
         if reason is not BreakReason.OVERPAID:
             placement.breaks.append(
                 NewBreak(
-                    f"{reason}:{payment.id}",
+                    credit_key(reason, payment.id),
                     reason,
                     f"{detail}; held as the payer's credit",
                     payment.occurred_at,

@@ -46,7 +46,7 @@ def people(payments: int) -> Population:
     return Population(tuple(bills), tuple(spots))
 
 
-def planned(payments: int = 3000, *, seed: int = 7, withheld: float = 0.0) -> tuple[Population, mpesa.Plan]:
+def planned(payments: int = 3000, *, seed: int = 7, withheld: int = 0) -> tuple[Population, mpesa.Plan]:
     population = people(payments)
     made = mpesa.plan(
         population, first=FIRST, days=5, payments=payments, seed=seed, shortcodes=SHORTCODES, withheld=withheld
@@ -166,7 +166,7 @@ def test_what_is_certain_can_be_read() -> None:
 
 
 def test_what_is_withheld_is_in_the_truth_alone() -> None:
-    population, made = planned(2000, withheld=0.05)
+    population, made = planned(2000, withheld=50)
     _, whole = planned(2000)
     figures = made.truth.figures(population)
     quiet = {credit.reference for credit in made.truth.credits if not credit.delivered}

@@ -20,21 +20,22 @@ from revenue_engine.channels import Purpose
 from revenue_engine.errors import InvalidValue
 from revenue_engine.periods import NAIROBI
 
-BAD_REFERENCE: Final = 0.04
-DUPLICATE: Final = 0.003
-REVERSED: Final = 0.002
-OTHER_AMOUNT: Final = 0.005
-SECOND: Final = 0.003
-ON_CANCELLED: Final = 0.001
-TWO_NUMBERS: Final = 0.001
-LATE: Final = 0.01
-PUSHED: Final = 0.25
-ON_BILLS: Final = 0.15
+# Shares are parts of a thousand: whole numbers, as all that stands near money.
+BAD_REFERENCE: Final = 40
+DUPLICATE: Final = 3
+REVERSED: Final = 2
+OTHER_AMOUNT: Final = 5
+SECOND: Final = 3
+ON_CANCELLED: Final = 1
+TWO_NUMBERS: Final = 1
+LATE: Final = 10
+PUSHED: Final = 250
+ON_BILLS: Final = 150
 """Of all payments: answered pushes, and payments that name a bill by themselves. The rest pays before service."""
-VALIDATED: Final = 0.2
+VALIDATED: Final = 200
 """Of the confirmations, how many were asked about first."""
-PUSH_FAILED: Final = 0.04
-STRANGE: Final = 0.002
+PUSH_FAILED: Final = 40
+STRANGE: Final = 2
 """Bodies, of all payments, that cannot be read or that name a shortcode of somebody else."""
 
 LARGEST_MINOR: Final = 249_999_00
@@ -197,14 +198,14 @@ def plan(
     payments: int,
     seed: int,
     shortcodes: Mapping[str, str],
-    withheld: float = 0.0,
+    withheld: int = 0,
 ) -> Plan:
     """Plan ``payments`` credits over ``days`` days from ``first``, and every callback about them.
 
     ``shortcodes`` says which shortcode takes the money of a stream; the key ``""`` is for all others. ``withheld`` is
-    the part of the credits that no callback tells of. Raises InvalidValue when the population is too small.
+    how many of a thousand credits no callback tells of. Raises InvalidValue when the population is too small.
     """
-    if days < 1 or payments < 10 or not 0 <= withheld < 1:
+    if days < 1 or payments < 10 or not 0 <= withheld < 1000:
         raise InvalidValue("a plan needs a day, ten payments and less than all of them withheld")
     maker = _Maker(random.Random(seed), population, first, days, shortcodes)  # noqa: S311 - repeatable on purpose
     maker.make_credits(payments)
@@ -222,15 +223,15 @@ def bills_needed(payments: int) -> dict[str, int]:
     A plan pays a bill at most once in full, so that what is paid twice is paid twice on purpose.
     """
     on_bills = (
-        round(payments * (PUSHED + ON_BILLS)) + _share(payments, BAD_REFERENCE) + 2 * _share(payments, TWO_NUMBERS)
+        payments * (PUSHED + ON_BILLS) // 1000 + 1 + _share(payments, BAD_REFERENCE) + 2 * _share(payments, TWO_NUMBERS)
     )
     failed = _share(payments, PUSH_FAILED)
     return {"open": on_bills + failed + 10, "cancelled": _share(payments, ON_CANCELLED)}
 
 
-def _share(payments: int, part: float) -> int:
+def _share(payments: int, part: int) -> int:
     """A part of all payments as a count; at least one, so that a small plan holds one of everything."""
-    return max(1, round(payments * part))
+    return max(1, (payments * part + 500) // 1000)
 
 
 class _Maker:
@@ -275,15 +276,15 @@ class _Maker:
 
     def _kinds(self, payments: int) -> list[str]:
         bad = _share(payments, BAD_REFERENCE)
-        shares = (("spacing", 0.4), ("lookalike", 0.2), ("wrong_prefix", 0.15), ("name_or_phone", 0.15))
+        shares = (("spacing", 400), ("lookalike", 200), ("wrong_prefix", 150), ("name_or_phone", 150))
         slips_made = [name for name, part in shares for _ in range(_share(bad, part))]
-        kinds = ["push"] * round(payments * PUSHED)
+        kinds = ["push"] * (payments * PUSHED // 1000)
         kinds += [*slips_made, *["old_invoice"] * max(1, bad - len(slips_made))]
         for name, part in (("two_numbers", TWO_NUMBERS), ("cancelled", ON_CANCELLED), ("second", SECOND)):
             kinds += [name] * _share(payments, part)
         different = _share(payments, OTHER_AMOUNT)
         kinds += ["over"] * (different - different // 2) + ["under"] * (different // 2)
-        kinds += ["bill"] * max(0, round(payments * ON_BILLS) - 2 * different)
+        kinds += ["bill"] * max(0, payments * ON_BILLS // 1000 - 2 * different)
         kinds = kinds[:payments] + ["spot"] * (payments - len(kinds))
         self.rng.shuffle(kinds)
         # What refers to an earlier payment cannot be the first one.
@@ -297,10 +298,10 @@ class _Maker:
         """A second of some day: markets and barriers are busy in the morning, and a few pay just before midnight."""
         start = datetime.combine(self.first, datetime.min.time(), NAIROBI)
         day = self.rng.randrange(self.days)
-        if self.rng.random() < 0.01:
+        if self._chance(10):
             second = 86_399 - self.rng.randrange(600)
         else:
-            second = round(self.rng.triangular(5 * 3600, 22 * 3600, 9.5 * 3600))
+            second = round(self.rng.triangular(5 * 3600, 22 * 3600, 34_200))
         return start + timedelta(days=day, seconds=second)
 
     def _credit(self, kind: str, at: datetime) -> Credit:
@@ -308,7 +309,7 @@ class _Maker:
             return self._pushed(at)
         if kind == "spot":
             return self._spot(at, "")
-        if kind in {"spacing", "wrong_prefix"} and self.rng.random() < 0.6:
+        if kind in {"spacing", "wrong_prefix"} and self._chance(600):
             return self._spot(at, kind)
         if kind == "name_or_phone":
             return self._nobody(at)
@@ -334,7 +335,7 @@ class _Maker:
             typed = slips.lookalike(typed)
         elif dirt == "wrong_prefix":
             typed = slips.prefixed(self.rng, typed)
-        elif dirt == "" and bill.also and self.rng.random() < 0.5:
+        elif dirt == "" and bill.also and self._chance(500):
             typed = self.rng.choice(bill.also)
         if dirt == "over":
             amount = min(LARGEST_MINOR, amount + 100 * self.rng.choice((50, 100, 500)))
@@ -448,13 +449,13 @@ class _Maker:
                 Reversal(self._code(at.date()), credit.reference, credit.amount_minor, at, before_payment=early)
             )
 
-    def withhold(self, part: float) -> None:
+    def withhold(self, part: int) -> None:
         """Let some credits go untold. What is reversed is always told: a reversal is about a payment we know."""
         if not part:
             return
         reversed_ = {reversal.reverses for reversal in self.reversals}
         may = [index for index, credit in enumerate(self.credits) if credit.reference not in reversed_]
-        for index in self.rng.sample(may, min(len(may), round(len(self.credits) * part))):
+        for index in self.rng.sample(may, min(len(may), len(self.credits) * part // 1000)):
             credit = self.credits[index]
             self.credits[index] = replace(credit, delivered=False)
 
@@ -475,23 +476,28 @@ class _Maker:
             self._tell_reversal(reversal)
         paid = [hit for hit in self.hits if hit.purpose in {Purpose.CONFIRMATION, Purpose.PUSH_RESULT}]
         for number, hit in enumerate(self.rng.sample(paid, _share(len(told), DUPLICATE))):
-            copies, wait = (9, 0.0) if number % 5 == 0 else (1, self.rng.uniform(0, 900))
+            copies, wait = (9, 0) if number % 5 == 0 else (1, self.rng.randint(0, 900))
             for _ in range(copies):
                 self._send(hit.sent_at + timedelta(seconds=wait), hit.purpose, hit.shortcode, hit.body, hit.about)
 
     def _delay(self) -> timedelta:
         """Most callbacks take a second or two; some take minutes, and overtake each other."""
-        seconds = self.rng.uniform(0.2, 3.0) if self.rng.random() < 0.9 else self.rng.uniform(3.0, 900.0)
-        return timedelta(seconds=seconds)
+        return timedelta(
+            milliseconds=self.rng.randint(200, 3_000) if self._chance(900) else self.rng.randint(3_000, 900_000)
+        )
+
+    def _chance(self, part: int) -> bool:
+        """Whether something happens that happens ``part`` times in a thousand."""
+        return self.rng.randrange(1000) < part
 
     def _tell_credit(self, credit: Credit, delay: timedelta) -> None:
         sent_at = credit.occurred_at + delay
         number = self.rng.randrange(100)
         phone = f"2547000001{number:02d}"
-        name = slips.GIVEN_NAMES[number % len(slips.GIVEN_NAMES)] if self.rng.random() < 0.9 else ""
-        form: bodies.Msisdn = "masked" if self.rng.random() < 0.8 else "hashed"
+        name = slips.GIVEN_NAMES[number % len(slips.GIVEN_NAMES)] if self._chance(900) else ""
+        form: bodies.Msisdn = "masked" if self._chance(800) else "hashed"
         names = (name, "", "")
-        asked = self.rng.random() < VALIDATED
+        asked = self._chance(VALIDATED)
         balance = self.balance[credit.shortcode] = self.balance.get(credit.shortcode, 0) + credit.amount_minor
         body = bodies.c2b_confirmation(
             receipt=credit.reference,
@@ -526,7 +532,7 @@ class _Maker:
                 amount_minor=credit.amount_minor,
                 msisdn=phone,
             )
-            twin = timedelta(seconds=self.rng.uniform(-2.0, 2.0))
+            twin = timedelta(milliseconds=self.rng.randint(-2_000, 2_000))
             self._send(sent_at + twin, Purpose.PUSH_RESULT, credit.shortcode, result, credit.reference)
 
     def _tell_reversal(self, reversal: Reversal) -> None:
@@ -556,7 +562,7 @@ class _Maker:
                 checkout_request=push.request_id,
                 code=self.rng.choices((1032, 1037, 1), weights=(5, 3, 2))[0],
             )
-            sent_at = at + timedelta(seconds=self.rng.uniform(5, 60))
+            sent_at = at + timedelta(seconds=self.rng.randint(5, 60))
             self._send(sent_at, Purpose.PUSH_RESULT, push.shortcode, body, push.request_id)
         home = self.shortcodes[""]
         for number in range(_share(payments, STRANGE)):

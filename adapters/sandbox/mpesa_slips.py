@@ -52,7 +52,7 @@ def prefixed(rng: random.Random, reference: str) -> str:
 
 def name_or_phone(rng: random.Random) -> str:
     """What somebody types who does not know what to type."""
-    if rng.random() < 0.5:
+    if rng.randrange(2):
         return f"07000001{rng.randrange(100):02d}"
     return f"{rng.choice(GIVEN_NAMES)} {rng.choice(_INITIALS)}"
 

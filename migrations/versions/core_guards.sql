@@ -60,7 +60,8 @@ CREATE TRIGGER close_book_date BEFORE INSERT ON closed_day FOR EACH ROW EXECUTE 
 ALTER TABLE closed_day ENABLE ALWAYS TRIGGER close_book_date;
 
 -- 4. Journals go to open days only, whole, in the transaction that they say; and only the worker, which acts on
---    evidence, may move what channels and banks hold. The guard takes the lock too, for whoever did not ask for a day.
+--    evidence, may move money the county holds: at channels, banks and the Fund, as payers' credit, in suspense, as
+--    refunds. The guard takes the lock too, for whoever did not ask for a day.
 CREATE FUNCTION journal_guard() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, public AS $$
 DECLARE
@@ -101,7 +102,7 @@ BEGIN
     END IF;
     IF NOT pg_has_role(current_user, 'revenue_worker', 'MEMBER') THEN
         SELECT debit, credit INTO refused FROM written
-         WHERE debit ~ '^(10|11|12|22)' OR credit ~ '^(10|11|12|22)' LIMIT 1;
+         WHERE debit ~ '^(1[012]|2[123])' OR credit ~ '^(1[012]|2[123])' LIMIT 1;
         IF FOUND THEN
             RAISE EXCEPTION 'role % may not post % to %: money moves on evidence only', current_user, refused.credit,
                 refused.debit USING ERRCODE = 'insufficient_privilege';

@@ -52,11 +52,11 @@ def listing(as_json: JsonFlag = False) -> None:
 def open_address(
     identifier: Annotated[str, typer.Argument(help="The shortcode, till or account.")],
     purpose: Annotated[PurposeName, typer.Option(help="What the provider will post there.")],
+    adapter: Annotated[str, typer.Option(help="The provider.")] = "mpesa",
+    mode: Annotated[str | None, typer.Option(help="test or live; needed when both are registered.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Open a callback address and print it. It is shown this once: only its hash is kept."""
-    from sqlalchemy import select
-
     from revenue_engine import bootstrap, inbox
     from revenue_engine.db import transaction
     from revenue_engine.errors import NotFound
@@ -64,11 +64,16 @@ def open_address(
     with answering(as_json=as_json):
         settings = bootstrap.settings()
         with transaction(bootstrap.engine("api")) as session:
-            account = session.scalars(
-                select(inbox.ChannelAccount).where(inbox.ChannelAccount.identifier == identifier)
-            ).first()
-            if account is None:
-                raise NotFound(f"no channel account {identifier!r}: see 'revenue-engine channel list'")
+            found = [
+                account
+                for one in ("live", "test")
+                if mode in {None, one}
+                and (account := inbox.find_channel_account(session, adapter=adapter, identifier=identifier, mode=one))
+            ]
+            if len(found) != 1:
+                how = "say --mode test or --mode live" if found else "see 'revenue-engine channel list'"
+                raise NotFound(f"{len(found)} {adapter} accounts are called {identifier!r}: {how}")
+            (account,) = found
             by = f"cli:{getpass.getuser()}"
             token = inbox.add_endpoint(session, channel_account_id=account.id, purpose=purpose.value, by=by)
         path = f"/cb/v1/{token}"

@@ -23,7 +23,7 @@ def create(
     item: Annotated[list[str], typer.Option("--item", help="Tariff item, or item:quantity; may be repeated.")],
     payer: Annotated[str | None, typer.Option(help="Public id of a payer known already.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of a new payer.")] = None,
-    phone: Annotated[str | None, typer.Option(help="Phone of a new payer, such as 0712 345 678.")] = None,
+    phone: Annotated[str | None, typer.Option(help="Phone of a new payer, such as 0700 000 101.")] = None,
     station: Annotated[str | None, typer.Option(help="Station code.")] = None,
     due: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Due date; 30 days on by default.")] = None,
     as_json: JsonFlag = False,

@@ -67,5 +67,5 @@ def daily(
         else:
             sys.stdout.buffer.write(written)
             sys.stdout.flush()
-    if not report.final:
+    if not report.ties:
         raise typer.Exit(ATTENTION)

@@ -53,7 +53,8 @@ def init(
         servers = embedded.create_logins(servers)
         err.print("county: loading its facts")
         with transaction(bootstrap.engine("migrate")) as session:
-            loaded = counties.load(session, county or settings.county, mode=mode.value)
+            models = {name: adapter.settings_model for name, adapter in bootstrap.adapters().items()}
+            loaded = counties.load(session, county or settings.county, mode=mode.value, settings_models=models)
         if as_json:
             print_json({"ok": True, "county": county or settings.county, "mode": mode.value, "loaded": str(loaded)})
         else:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+import uvloop
 from sqlalchemy import Engine
 
 from adapters.sandbox import mpesa
@@ -94,15 +95,16 @@ def run_demo(
     payments: int = 4_000,
     seed: int = 7,
     reset: bool = False,
-    withheld: float = 0.0,
+    withheld: int = 0,
     progress: Say = lambda _: None,
     after: Callable[[DemoResult, Running], None] | None = None,
     name: str = database.NAME,
 ) -> DemoResult:
     """Run the demo and answer its figures. The days are the last full ones, so that a day late is still today.
 
-    ``after`` is called while the processes still run. Raises Conflict when the database may not be used, Retryable
-    when a process or a server does not do its part. The processes are ended whatever happens; the servers stay.
+    ``withheld`` is how many of a thousand credits no callback tells of. ``after`` is called while the processes still
+    run; they are ended whatever happens, the servers stay. Raises Conflict when the database may not be used,
+    Retryable when a process or a server does not do its part.
     """
     clock = _Clock()
     first = periods.today() - timedelta(days=days)
@@ -183,7 +185,8 @@ def _send(stage: _Stage, running: Running, plan: mpesa.Plan, progress: Say) -> S
         if not hits:
             continue
         started = time.monotonic()
-        asyncio.run(sending.send(hits, stage.tokens, url=running.url, sent=sent))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(sending.send(hits, stage.tokens, url=running.url, sent=sent))
         running.check()
         seconds = time.monotonic() - started
         late = " (a day late)" if day == plan.first + timedelta(days=plan.days) else ""
@@ -274,7 +277,8 @@ def _print(out: Any, result: DemoResult, *, as_json: bool) -> None:
     import sys
 
     from revenue_engine.demo import showing
-    from revenue_engine.reports import daily, render
+    from revenue_engine.reports import daily
+    from revenue_engine.reports import render as rendering
 
     if as_json:
         sys.stdout.write(json.dumps(result.as_dict(), indent=2) + "\n")
@@ -288,7 +292,7 @@ def _print(out: Any, result: DemoResult, *, as_json: bool) -> None:
     finally:
         engine.dispose()
     out.print()
-    sys.stdout.write(render.render(report, "table").decode())
+    sys.stdout.write(rendering.render(report, "table").decode())
     sys.stdout.flush()
 
 

@@ -23,7 +23,7 @@ CLERK = "demo clerk"
 BATCH = 1_000
 SHARE_AT_COUNTER = 0.4
 """Bills an attendant issues at a station, to nobody known; the others have a payer."""
-MOST_VEHICLES = 400
+MOST_VEHICLES = 120
 WEIGHTS = {"MARKET": 50, "BUSPARK": 18, "TRAILER": 14, "CESS": 8}
 """How the money paid before service spreads over its streams; any other stream weighs 2."""
 VEHICLES = {"TRAILER": ("KD", "UB"), "BUSPARK": ("KC", "KB")}

@@ -53,8 +53,8 @@ async def _post(client: httpx2.AsyncClient, path: str, body: bytes, sent: Sent) 
         try:
             status = (await client.post(path, content=body, headers={"content-type": "application/json"})).status_code
         except httpx2.TransportError:
-            continue
-        if status not in _AGAIN:
+            status = 0  # nobody answered: whether it was kept is not known, so it is sent again
+        if status and status not in _AGAIN:
             break
     if 200 <= status < 300:
         sent.kept[body] += 1

@@ -202,9 +202,12 @@ def reverse(session: Session, journal_id: int, *, reason: str, at: datetime | No
         reason=reason,
     )
     try:
-        return post(session, mirror, key=f"{stored.key}:undone")
+        posted = post(session, mirror, key=f"{stored.key}:undone")
     except Retryable as error:
         raise Conflict(f"journal {stored.key!r} was reversed by another at this moment", key=stored.key) from error
+    if not posted.new:  # another hand undid it between our look and our post
+        raise Conflict(f"journal {stored.key!r} was reversed already by {posted.key!r}", key=stored.key)
+    return posted
 
 
 @dataclass(frozen=True, slots=True)

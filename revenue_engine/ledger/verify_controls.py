@@ -132,27 +132,30 @@ CONTROLS = (
                 "open_bill",
                 "{} left is {}; lines less applications say {}",
                 """
-                SELECT invoice_id, part.component, part.listed, part.due
-                  FROM (SELECT m.invoice_id, c.invoice_id IS NOT NULL AS void,
-                               sum(minor) FILTER (WHERE component = 'costs') AS costs,
-                               sum(minor) FILTER (WHERE component = 'penalty') AS penalty,
-                               sum(minor) FILTER (WHERE component = 'interest') AS interest,
-                               sum(minor) FILTER (WHERE component = 'arrears') AS arrears,
-                               sum(minor) FILTER (WHERE component = 'principal') AS principal
+                SELECT invoice_id, component, coalesce(listed.minor, 0)::bigint, coalesce(due.minor, 0)::bigint
+                  FROM (SELECT m.invoice_id, m.component, sum(m.minor)::bigint AS minor
                           FROM (SELECT invoice_id, component, amount_minor AS minor FROM invoice_line
                                 UNION ALL SELECT invoice_id, component, -amount_minor FROM application) m
                           LEFT JOIN invoice_cancellation c ON c.invoice_id = m.invoice_id
-                         GROUP BY m.invoice_id, c.invoice_id) e
-                  FULL JOIN open_bill o USING (invoice_id)
-                  CROSS JOIN LATERAL (VALUES
-                       ('costs', o.costs_minor, CASE WHEN void THEN 0 ELSE coalesce(e.costs, 0) END::bigint),
-                       ('penalty', o.penalty_minor, CASE WHEN void THEN 0 ELSE coalesce(e.penalty, 0) END::bigint),
-                       ('interest', o.interest_minor, CASE WHEN void THEN 0 ELSE coalesce(e.interest, 0) END::bigint),
-                       ('arrears', o.arrears_minor, CASE WHEN void THEN 0 ELSE coalesce(e.arrears, 0) END::bigint),
-                       ('principal', o.principal_minor,
-                        CASE WHEN void THEN 0 ELSE coalesce(e.principal, 0) END::bigint)
-                       ) AS part (component, listed, due)
-                 WHERE part.listed IS DISTINCT FROM part.due
+                         WHERE c.invoice_id IS NULL
+                         GROUP BY m.invoice_id, m.component) due
+                  FULL JOIN (SELECT o.invoice_id, part.component, part.minor
+                               FROM open_bill o CROSS JOIN LATERAL (VALUES
+                                    ('costs', o.costs_minor), ('penalty', o.penalty_minor),
+                                    ('interest', o.interest_minor), ('arrears', o.arrears_minor),
+                                    ('principal', o.principal_minor)) AS part (component, minor)
+                              WHERE part.minor <> 0) listed USING (invoice_id, component)
+                 WHERE coalesce(listed.minor, 0) <> coalesce(due.minor, 0)
+                """,
+            ),
+            Part(
+                "invoice",
+                "{} was cancelled and has {} applied to it",
+                """
+                SELECT c.invoice_id, i.number, sum(a.amount_minor)::bigint
+                  FROM invoice_cancellation c JOIN application a ON a.invoice_id = c.invoice_id
+                  LEFT JOIN invoice i ON i.id = c.invoice_id
+                 GROUP BY c.invoice_id, i.number HAVING sum(a.amount_minor) <> 0
                 """,
             ),
             Part(

@@ -10,16 +10,21 @@ import psycopg
 import pytest
 
 from revenue_engine import embedded
+from revenue_engine.db import transaction
+from revenue_engine.ledger.verify import verify
 from tests.books import Books
 from tests.conftest import TEMPLATE, Database, in_database
 
 
 @pytest.fixture
 def books(database: Database) -> Iterator[Books]:
-    """A small county with open books."""
+    """A small county with open books, which must hold every invariant when the flow is over."""
     made = Books(database.url)
     yield made
+    with transaction(made.engine) as session:
+        found = verify(session)
     made.close()
+    assert [(invariant.name, failure) for invariant in found.invariants for failure in invariant.failures] == []
 
 
 @pytest.fixture

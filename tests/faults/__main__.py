@@ -1,0 +1,37 @@
+"""A longer run: ``SEEDS=1,2,3 KILLS=100 python -m tests.faults`` (or SEEDS=5 for five seeds from the clock)."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from tests.faults import checks, plan
+from tests.faults.harness import Fault, under_fire, world
+
+
+def main() -> int:
+    """Run every seed; the first that fails ends it."""
+    asked = os.environ.get("SEEDS", "3")
+    first = int(time.time()) % 1_000_000
+    seeds = [int(one) for one in asked.split(",")] if "," in asked else [first + n for n in range(int(asked))]
+    kills = int(os.environ.get("KILLS", "60"))
+    for seed in seeds:
+        try:
+            with world(seed) as made:
+                sent = plan.make(made.books, seed=seed, payments=max(400, kills * 40))
+                targets = ("intake", "worker", "pg", "valkey")
+                provider, figures = under_fire(made, sent, kills=kills, per_second=100, targets=targets)
+                with made.connect() as connection:
+                    problems = checks.everything(made.books.engine, connection, sent.truth, provider.acked)
+                if problems:
+                    raise made.fault(problems)
+        except Fault as fault:
+            print(fault)
+            return 1
+        print(f"{figures}: 0 lost, 0 doubled", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,18 @@
+"""Books on a database of the session's servers, for the sabotages that need no process to be killed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.books import Books
+from tests.conftest import Database
+
+
+@pytest.fixture
+def books(database: Database) -> Iterator[Books]:
+    """A small county with open books."""
+    made = Books(database.url)
+    yield made
+    made.close()

@@ -1,0 +1,262 @@
+"""Sabotages: each takes one promise away, and the check that guards it must go red. Without the sabotage it is green.
+
+A check that cannot fail proves nothing. The workload, and the check that judges it, are the same in both cases.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from functools import partial
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy.orm import Session
+
+from revenue_engine import db, ledger, payments
+from revenue_engine.ledger import balances
+from revenue_engine.ledger.journal import Journal, Posting
+from tests.books import DAY, NOON, Books
+from tests.faults import checks, plan
+from tests.faults.harness import Provider, World, world
+
+SEED = 11
+WRITERS = 6
+
+
+def at_once(*work: Callable[[], object]) -> None:
+    """Do several things at the same time; the first error of any of them is raised."""
+    errors: list[BaseException] = []
+
+    def run(one: Callable[[], object]) -> None:
+        try:
+            one()
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(one,)) for one in work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    if errors:
+        raise errors[0]
+
+
+def post_slowly(books: Books, seed: int, days: list[date], count: int) -> int:
+    """Post journals one transaction each, which commits a little after it wrote; how many the database refused."""
+    rng, engine, refused = random.Random(seed), books.as_role("worker"), 0
+    for number in range(count):
+        at = NOON + timedelta(days=(rng.choice(days) - DAY).days)
+        amount = rng.randrange(1_00, 900_00)
+        try:
+            with db.transaction(engine) as session:
+                journal = Journal("payment_received", at, (Posting(checks.CLEARING, checks.SUSPENSE, amount),))
+                ledger.post(session, journal, key=f"sabotage:{seed}:{number}")
+                time.sleep(rng.uniform(0, 0.02))
+        except psycopg.errors.CheckViolation:
+            refused += 1
+    return refused
+
+
+# --- (a) a snapshot that reads by id -------------------------------------------------------------------------------
+
+
+def snapshots_under_load(books: Books) -> list[str]:
+    """Snapshots are taken all the time while six writers post."""
+    done = threading.Event()
+
+    def fold() -> None:
+        engine = books.as_role("worker")
+        while not done.is_set():
+            with db.transaction(engine) as session:
+                ledger.snapshot(session)
+            time.sleep(0.005)
+        with db.transaction(engine) as session:
+            ledger.snapshot(session)
+
+    def write() -> None:
+        try:
+            at_once(*(partial(post_slowly, books, seed, [DAY], 40) for seed in range(WRITERS)))
+        finally:
+            done.set()
+
+    at_once(write, fold)
+    return checks.snapshots_are_complete(books.engine)
+
+
+class _ById:
+    """Folds what has a larger id than the last one folded; a journal that commits late is passed over for ever."""
+
+    def __init__(self) -> None:
+        self.last = 0
+
+    def __call__(self, session: Session, *, every: int = 1) -> int:
+        connection = db.raw(session)
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (balances.SNAPSHOT_LOCK,))
+        rows = connection.execute("SELECT max(id), pg_current_xact_id()::text FROM journal").fetchone()
+        newest, horizon = rows or (None, "")
+        if newest is None or newest <= self.last:
+            return 0
+        statement = balances._SNAPSHOT_SQL.replace(
+            "j.xid >= %(start)s::text::xid8 AND j.xid < %(end)s::text::xid8", "j.id > %(last)s AND j.id <= %(newest)s"
+        )
+        assert "j.id >" in statement
+        connection.execute(statement, {"end": horizon, "last": self.last, "newest": newest})
+        connection.execute(
+            "INSERT INTO snapshot_run (horizon, previous, postings) VALUES (%s::text::xid8, '0', 0)", (horizon,)
+        )
+        self.last = newest
+        return 1
+
+
+def test_snapshots_below_the_horizon_miss_nothing(books: Books) -> None:
+    assert snapshots_under_load(books) == []
+
+
+def test_sabotage_a_snapshot_by_id_is_found(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "snapshot", _ById())
+    red, verified = snapshots_under_load(books), checks.books_verify(books.engine)
+    print(red, verified)
+    assert any(problem.startswith(f"snapshots: account {checks.CLEARING} reads") for problem in red)
+    assert any("ledger verify: snapshots" in problem and "slice of" in problem for problem in verified)
+
+
+# --- (b) a period check without its lock ---------------------------------------------------------------------------
+
+
+def closes_under_load(books: Books) -> list[str]:
+    """Days are closed, and their figures certified, while six writers post to them."""
+    days = [DAY + timedelta(days=number) for number in range(3)]
+    certified: dict[date, tuple[int, int]] = {}
+    refused: list[int] = []
+
+    def close() -> None:
+        for day in days:
+            time.sleep(0.15)
+            with db.transaction(books.engine) as session:
+                ledger.close_day(session, day, by="treasurer")
+                certified[day] = checks.figures_of(db.raw(session), day)
+
+    def write(seed: int) -> None:
+        refused.append(post_slowly(books, seed, days, 40))
+
+    at_once(close, *(partial(write, seed) for seed in range(WRITERS)))
+    assert sum(journals for journals, _ in certified.values()) > 0
+    with db.transaction(books.engine) as session:
+        found = checks.no_journal_on_a_day_closed_before(db.raw(session), certified)
+    return (
+        [*found, f"refused: {sum(refused)} journals chose a day that was closed meanwhile"] if sum(refused) else found
+    )
+
+
+def test_a_close_waits_for_recording_in_flight(books: Books) -> None:
+    assert closes_under_load(books) == []
+
+
+def test_sabotage_b_period_check_without_its_lock_is_found(books: Books) -> None:
+    ((source,),) = books.rows("SELECT pg_get_functiondef('book_date_on_or_after'::regproc)")
+    lock = "PERFORM pg_advisory_xact_lock_shared(7201, chosen - DATE '2000-01-01');"
+    assert lock in source
+    books.execute(source.replace(lock, ""))
+    books.execute("DROP TRIGGER close_book_date ON closed_day")
+    red = closes_under_load(books)  # the guard on journals is still there, and cannot see what is not committed
+    print(red)
+    assert any(problem.startswith("no journal on a day closed before") for problem in red)
+
+
+# --- (c) a unique key that was dropped -----------------------------------------------------------------------------
+
+
+def duplicates_at_once(books: Books) -> list[str]:
+    """Four copies of each message side by side, and four workers with small batches racing for them."""
+    sent = plan.make(books, seed=SEED, payments=40, duplicates=0, reversals=0)
+    books.deliver(*((message.purpose, message.body) for message in sent.messages for _ in range(4)))
+    at_once(*(partial(books.work, batch=2) for _ in range(4)))
+    books.work()
+    with db.transaction(books.engine) as session:
+        return checks.nothing_doubled(db.raw(session), sent.truth)
+
+
+def test_duplicates_at_once_are_one_payment(books: Books) -> None:
+    assert duplicates_at_once(books) == []
+
+
+class _WithoutConflict:
+    """A connection whose INSERT of payments has no ON CONFLICT."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def execute(self, statement: str, *rest: Any, **more: Any) -> Any:
+        kept = statement.replace("ON CONFLICT (channel_account_id, kind, reference) DO NOTHING", "")
+        return self._connection.execute(kept, *rest, **more)
+
+
+def test_sabotage_c_dropped_unique_key_is_found(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    books.execute("DROP INDEX uq_payment_identity")
+    monkeypatch.setattr(payments, "raw", lambda session: _WithoutConflict(db.raw(session)))
+    red = duplicates_at_once(books)
+    print(red)
+    assert any(problem.startswith("doubled: ") for problem in red)
+
+
+# --- (d) and (e): answers that are not yet promises ----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[World]:
+    """Servers that may be killed, without workers: their commits would flush those of the intake too."""
+    with world(SEED, workers=0) as made:
+        with made.connect() as connection:
+            connection.autocommit = True
+            connection.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
+            connection.execute("ALTER SYSTEM SET wal_writer_flush_after = '1GB'")
+            connection.execute("SELECT pg_reload_conf()")
+        yield made
+
+
+def killed_upon_answers(stage: World, seed: int, target: str, *, sabotage: str = "", rounds: int = 3) -> list[str]:
+    """The intake, or all of PostgreSQL, is killed as soon as some deliveries were answered."""
+    stage.intake_command = (
+        ("-m", "tests.faults.sabotaged_intake", sabotage) if sabotage else ("-m", "revenue_engine.cli", "intake")
+    )
+    stage.start("intake")
+    stage.wait_ready()
+    sent = plan.make(stage.books, seed=seed, payments=600)
+    provider = Provider(stage, sent.messages, per_second=150)
+    provider.start()
+    for _ in range(rounds):
+        provider.wait_acked(40)
+        if target == "intake":
+            stage.kill_process("intake")
+        else:
+            stage.kill_server(target)
+    provider.halt()
+    stage.kill_process("intake", restart=False)
+    with stage.connect() as connection:
+        return checks.acked_are_stored(connection, provider.acked)
+
+
+@pytest.mark.parametrize("target", ["intake", "pg"])
+def test_what_was_answered_survives_a_kill_upon_the_answer(stage: World, target: str) -> None:
+    assert killed_upon_answers(stage, 20 if target == "intake" else 21, target, rounds=2) == []
+
+
+def test_sabotage_d_commit_after_the_answer_is_found(stage: World) -> None:
+    red = killed_upon_answers(stage, 22, "intake", sabotage="answer-first", rounds=1)
+    print(red)
+    assert red[0].startswith("acked ⊄ stored: ")
+
+
+def test_sabotage_e_synchronous_commit_off_is_found(stage: World) -> None:
+    red = killed_upon_answers(stage, 23, "pg", sabotage="commit-unflushed", rounds=1)
+    print(red)
+    assert red[0].startswith("acked ⊄ stored: ")

@@ -1,0 +1,1 @@
+"""Reports, read back as their users would."""

@@ -1,0 +1,113 @@
+"""The demo end to end: real servers, real processes, and figures that are the truth's and the seed's."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import Any
+
+import psycopg
+import pytest
+
+from revenue_engine import demo, embedded
+from revenue_engine.config import Settings
+from revenue_engine.demo import database, showing
+from revenue_engine.demo.processes import Running
+from revenue_engine.demo.result import DemoResult
+from revenue_engine.errors import ConfigurationError, Conflict
+
+NAME = "revenue_demo_suite"
+FIGURES = ("delivered_minor", "reversed_minor", "applied_minor", "suspense_minor", "unapplied_minor", "receipts")
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.fixture
+def made(settings: Settings, servers: embedded.Servers) -> Any:
+    yield settings
+    with psycopg.connect(servers.database_url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
+
+
+def test_a_small_demo_ties_to_the_cent_and_a_seed_makes_one_result(made: Settings) -> None:
+    pids: list[int] = []
+    said: list[str] = []
+    pasted: list[str] = []
+
+    def after(result: DemoResult, running: Running) -> None:
+        pids.extend(child.pid for child in running.children.values())
+        run = subprocess.run(
+            ["bash", "-c", showing.curl(result)], capture_output=True, text=True, check=True, timeout=30
+        )
+        pasted.append(run.stdout)
+
+    first = demo.run_demo(made, days=3, payments=300, progress=said.append, after=after, name=NAME)
+    answer = first.as_dict()
+    assert answer["disagreements"] == []
+    assert first.ok
+    assert (answer["lost"], answer["doubled"]) == (0, 0)
+    assert set(answer["control_differences"]) == {"receivable", "clearing", "suspense", "unapplied", "snapshots"}  # type: ignore[call-overload]
+    assert set(answer["control_differences"].values()) == {"0.00"}  # type: ignore[attr-defined]
+    figures = first.comparison.figures
+    home = figures["applied"] + figures["suspense"] + figures["unapplied"]
+    assert figures["delivered"] - figures["reversed"] == home > 0
+    assert figures["reversed"] > 0
+    assert "Success" in pasted[0] or "Accepted" in pasted[0]
+    assert len(pids) == 2
+    assert not any(alive(pid) for pid in pids), "the processes end with the demo"
+    assert any("callbacks" in line for line in said)
+
+    again = demo.run_demo(made, days=3, payments=300, name=NAME).as_dict()
+    assert {name: again[name] for name in FIGURES} == {name: answer[name] for name in FIGURES}
+
+
+def test_withheld_callbacks_are_in_nobodys_books(made: Settings) -> None:
+    result = demo.run_demo(made, days=1, payments=100, seed=3, withheld=50, name=NAME)
+    assert result.ok, result.as_dict()["disagreements"]
+    assert result.withheld_minor > 0
+
+
+def test_the_processes_end_when_the_demo_fails(made: Settings) -> None:
+    pids: list[int] = []
+
+    def after(_: DemoResult, running: Running) -> None:
+        pids.extend(child.pid for child in running.children.values())
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        demo.run_demo(made, days=1, payments=20, after=after, name=NAME)
+    assert pids
+    assert not any(alive(pid) for pid in pids)
+
+
+def test_a_live_county_is_never_dropped(servers: embedded.Servers) -> None:
+    url = database.make(servers, NAME, reset=False)
+    try:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("CREATE TABLE county (mode text)")
+            connection.execute("INSERT INTO county VALUES ('live')")
+        for reset in (False, True):
+            with pytest.raises(Conflict, match="live"):
+                database.make(servers, NAME, reset=reset)
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("DROP TABLE county")
+            connection.execute("CREATE TABLE somebody_elses (id int)")
+        with pytest.raises(Conflict, match="not a demo"):
+            database.make(servers, NAME, reset=False)
+        database.make(servers, NAME, reset=True)
+    finally:
+        with psycopg.connect(servers.database_url, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
+
+
+def test_the_main_database_is_not_the_demos(servers: embedded.Servers) -> None:
+    main = servers.database_url
+    name = main.partition("://")[2].partition("/")[2].partition("?")[0]
+    with pytest.raises(ConfigurationError):
+        database.make(servers, name, reset=True)
