@@ -195,7 +195,8 @@ class Worker:
     def _tick(self) -> None:
         """Mark what is known now, and fold what few postings a quiet day leaves into a snapshot."""
         with transaction(self.engine) as session:
-            ledger.tick(session)
+            ledger.tick(session)  # by itself: a mark that is committed late would change what was answered meanwhile
+        with transaction(self.engine) as session:
             ledger.snapshot(session, every=1)
 
     def _stop(self) -> None:
