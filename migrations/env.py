@@ -6,6 +6,7 @@ from alembic import context
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
+import reconciliation.breaks  # noqa: F401 - importing registers the mapped classes
 import revenue_engine.audit
 import revenue_engine.inbox
 import revenue_engine.jobs

@@ -1,7 +1,7 @@
 -- What the database itself refuses and derives, whoever asks. Functions run as the owner with a pinned search path.
 
 -- 1. Append only: no UPDATE, DELETE or TRUNCATE on what is known about money, not even by a grant given in error.
-CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, public AS $$
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
     RAISE EXCEPTION '% is append only: % is refused', TG_TABLE_NAME, TG_OP
         USING ERRCODE = 'restrict_violation', HINT = 'Correct it with a reversing or cancelling row.';
@@ -25,7 +25,7 @@ $$;
 
 -- 2. Every delivery is its own job, written in its own transaction.
 CREATE FUNCTION delivery_needs_work() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, public AS $$
+    SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
     INSERT INTO job (kind, ref_id) SELECT 'interpret', id FROM arrived ORDER BY id;
     RETURN NULL;
@@ -37,7 +37,7 @@ ALTER TABLE delivery ENABLE ALWAYS TRIGGER delivery_needs_work;
 
 -- 3. Book dates. The shared lock is held to the end of the transaction, so that a close must wait for it.
 CREATE FUNCTION book_date_on_or_after(wanted date) RETURNS date LANGUAGE plpgsql
-    SET search_path = pg_catalog, public AS $$
+    SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     chosen date := greatest(wanted, (SELECT books_open_from FROM county));
 BEGIN
@@ -50,7 +50,7 @@ BEGIN
     END LOOP;
 END
 $$;
-CREATE FUNCTION close_book_date() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, public AS $$
+CREATE FUNCTION close_book_date() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(7201, NEW.book_date - DATE '2000-01-01');
     RETURN NEW;
@@ -63,7 +63,7 @@ ALTER TABLE closed_day ENABLE ALWAYS TRIGGER close_book_date;
 --    evidence, may move money the county holds: at channels, banks and the Fund, as payers' credit, in suspense, as
 --    refunds. The guard takes the lock too, for whoever did not ask for a day.
 CREATE FUNCTION journal_guard() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, public AS $$
+    SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     closed date;
 BEGIN
@@ -85,7 +85,7 @@ CREATE TRIGGER journal_guard AFTER INSERT ON journal
 ALTER TABLE journal ENABLE ALWAYS TRIGGER journal_guard;
 
 -- No sequential scan: a plan made while the journal was small is kept, and must not grow slow with it.
-CREATE FUNCTION posting_guard() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, public
+CREATE FUNCTION posting_guard() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
     SET enable_seqscan = off AS $$
 DECLARE
     refused record;
@@ -117,7 +117,7 @@ ALTER TABLE posting ENABLE ALWAYS TRIGGER posting_guard;
 
 -- 5. What is left of a bill is derived here and nowhere else: no role may write open_bill.
 CREATE FUNCTION bill_opens() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, public AS $$
+    SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     wrong record;
 BEGIN
@@ -146,7 +146,7 @@ CREATE TRIGGER bill_opens AFTER INSERT ON invoice_line
 ALTER TABLE invoice_line ENABLE ALWAYS TRIGGER bill_opens;
 
 CREATE FUNCTION bill_is_paid() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, public AS $$
+    SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     wrong record;
 BEGIN
@@ -178,7 +178,7 @@ CREATE TRIGGER bill_is_paid AFTER INSERT ON application
 ALTER TABLE application ENABLE ALWAYS TRIGGER bill_is_paid;
 
 CREATE FUNCTION bill_is_cancelled() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, public AS $$
+    SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     bill open_bill;
     billed bigint;
@@ -200,7 +200,7 @@ ALTER TABLE invoice_cancellation ENABLE ALWAYS TRIGGER bill_is_cancelled;
 
 -- Record and apply lock bills in id order without holding the right to change them.
 CREATE FUNCTION lock_open_bills(wanted bigint[]) RETURNS SETOF open_bill LANGUAGE sql SECURITY DEFINER
-    SET search_path = pg_catalog, public AS $$
+    SET search_path = pg_catalog, public, pg_temp AS $$
     SELECT * FROM open_bill WHERE invoice_id = ANY (wanted) ORDER BY invoice_id FOR UPDATE
 $$;
 
