@@ -42,9 +42,8 @@ lock: $(STAMP)  ## Resolve the lock files anew from pyproject.toml (ARGS=--upgra
 	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header -q --extra dev $(ARGS) \
 		pyproject.toml -o requirements/dev.txt
 
-golden: $(STAMP)  ## Write down the schema and its grants anew, after a change that is meant
-	$(BIN)/python -m tests.schema_dump > tests/golden/schema.txt.new
-	mv tests/golden/schema.txt.new tests/golden/schema.txt
+golden: $(STAMP)  ## Write the golden schema anew; read the difference before committing it
+	REVENUE_TEST_WRITE_GOLDEN=1 $(BIN)/python -m pytest -q tests/test_schema.py
 
 clean:  ## Remove .venv and caches; the servers' data in var/ stays
 	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -47,26 +47,24 @@ class Claim:
 def claim(session: Session, *, kind: str, worker: str, limit: int, lease_seconds: int) -> list[Claim]:
     """Lease up to ``limit`` due jobs of a kind. The attempt counts from here, so a killed worker's tries are counted.
 
-    An expired lease makes a job due again. If that happens twice it goes behind what is due by then, and away from the
-    jobs it was claimed with, so that work which kills its workers holds nothing back. Rows locked by another claimer
-    are skipped, never waited for.
+    An expired lease makes a job due again; rows locked by another claimer are skipped, never waited for. A job whose
+    holder was lost twice is leased alone, the least tried first: if it is what kills workers, it takes nobody along.
     """
     rows = (  # materialised: else a plan may run the inner query once a row, and claim without limit
         raw(session)
         .execute(
             """
             WITH due AS MATERIALIZED (
-                SELECT id FROM job
+                SELECT id, attempts, leased_by IS NOT NULL AND attempts > 1 AS left_behind FROM job
                  WHERE kind = %(kind)s AND state = 'ready' AND run_after <= statement_timestamp()
                    AND (lease_until IS NULL OR lease_until < clock_timestamp())
-                 ORDER BY run_after LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+                 ORDER BY run_after LIMIT %(limit)s FOR UPDATE SKIP LOCKED),
+            alone AS (SELECT id FROM due WHERE left_behind ORDER BY attempts, id LIMIT 1)
             UPDATE job SET leased_by = %(worker)s, attempts = attempts + 1,
-                           lease_until = clock_timestamp() + make_interval(secs => %(lease)s),
-                           run_after = CASE WHEN leased_by IS NULL THEN run_after
-                                            ELSE clock_timestamp()
-                                               + make_interval(secs => %(lease)s * (1 + random() * attempts)) END
-              FROM due WHERE job.id = due.id
-            RETURNING job.id, ref_id, attempts
+                           lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
+             WHERE id IN (SELECT id FROM alone
+                          UNION ALL SELECT id FROM due WHERE NOT EXISTS (SELECT FROM alone))
+            RETURNING id, ref_id, attempts
             """,
             {"worker": worker, "lease": lease_seconds, "kind": kind, "limit": limit},
         )
@@ -109,18 +107,27 @@ def finish(session: Session, *, worker: str, claims: list[Claim]) -> None:
 
 
 def fail(
-    session: Session, *, worker: str, claimed: Claim, error: str, max_attempts: int, back_off_seconds: float
+    session: Session,
+    *,
+    worker: str,
+    claimed: Claim,
+    error: str,
+    max_attempts: int,
+    back_off_seconds: float,
+    counts: bool = True,
 ) -> bool:
     """Give a job back after an error: due again after the back-off, or dead after ``max_attempts``.
 
-    Returns whether it died by this. ``error`` must hold no personal data. A job whose lease was lost is left alone.
+    Returns whether it died by this. A try that does not count (``counts``: the fault was not the job's) is taken off
+    again. ``error`` must hold no personal data. A job whose lease was lost is left alone.
     """
-    dead = claimed.attempts >= max_attempts
+    dead = counts and claimed.attempts >= max_attempts
     given_back = (
         raw(session)
         .execute(
             """
             UPDATE job SET leased_by = NULL, lease_until = NULL, last_error = %(error)s, state = %(state)s,
+                           attempts = attempts - %(taken_off)s,
                            run_after = clock_timestamp() + make_interval(secs => %(wait)s)
              WHERE id = %(id)s AND leased_by = %(worker)s AND attempts = %(attempts)s
             """,
@@ -128,6 +135,7 @@ def fail(
                 # What text cannot hold would fail here, and the job would never die.
                 "error": error[:500].replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode(),
                 "state": "dead" if dead else "ready",
+                "taken_off": 0 if counts else 1,
                 "wait": back_off_seconds,
                 "id": claimed.id,
                 "worker": worker,

@@ -31,8 +31,6 @@ log = structlog.get_logger("worker")
 SNAPSHOT_EVERY = 5_000
 TICK_SECONDS = 60.0
 LOOK_AGAIN_SECONDS = 3.0
-BURY_AFTER = 3
-"""How many times ``max_attempts`` a job may be claimed whose workers leave no word of how it ended."""
 LOOKS = 3
 """A delivery whose counterpart may be committing elsewhere is looked at this many times before it simply waits."""
 
@@ -81,20 +79,15 @@ class Worker:
 
     def once(self) -> int:
         """One batch of each kind of work; returns how many jobs were claimed."""
-        with transaction(self.engine) as session:
-            claims = jobs.claim(
-                session, kind="interpret", worker=self.name, limit=self.batch, lease_seconds=self.lease_seconds
-            )
+        claims = self._claim("interpret", self.batch)
         if claims:
             if len(claims) == self.batch and self.ring is not None:
                 self.ring()
-            if hopeful := self._bury(claims):
-                self._deliveries(hopeful)
+            self._deliveries(claims)
         done = len(claims)
         for kind, work in _ONE_BY_ONE.items():
-            with transaction(self.engine) as session:
-                held = jobs.claim(session, kind=kind, worker=self.name, limit=50, lease_seconds=self.lease_seconds)
-            for claimed in self._bury(held):
+            held = self._claim(kind, 50)
+            for claimed in held:
                 self._single(claimed, work)
             done += len(held)
         if claims:
@@ -102,12 +95,14 @@ class Worker:
                 ledger.snapshot(session, every=SNAPSHOT_EVERY)
         return done
 
-    def _bury(self, claims: Sequence[Claim]) -> list[Claim]:
-        """Let jobs die whose workers died of them, or were too slow, time and again; answers the others."""
-        hopeless = [claimed for claimed in claims if claimed.attempts > self.max_attempts * BURY_AFTER]
-        if hopeless:
-            self._give_back(hopeless, RevenueError("no worker that took it came to its end"))
-        return [claimed for claimed in claims if claimed not in hopeless]
+    def _claim(self, kind: str, limit: int) -> list[Claim]:
+        """Lease what is due, without what wore its workers out: errors that count end before so many tries."""
+        with transaction(self.engine) as session:
+            held = jobs.claim(session, kind=kind, worker=self.name, limit=limit, lease_seconds=self.lease_seconds)
+        worn_out = [claimed for claimed in held if claimed.attempts > self.max_attempts]
+        if worn_out:
+            self._give_back(worn_out, RevenueError(f"{self.max_attempts} workers were lost while they held it"))
+        return [claimed for claimed in held if claimed not in worn_out]
 
     def _deliveries(self, claims: Sequence[Claim]) -> None:
         """Run a batch; on an error run its halves, so that one poison row never holds back the rest."""
@@ -149,7 +144,10 @@ class Worker:
             self._give_back([claimed], error)
 
     def _give_back(self, claims: Sequence[Claim], error: Exception) -> None:
-        """Return jobs for another try later; the words kept are the error's kind and code, never a row's content."""
+        """Return jobs for another try later; the words kept are the error's kind and code, never a row's content.
+
+        Bad luck (a lost lease, a lock, a server that went away) is nobody's fault and never makes work dead.
+        """
         words = f"{type(error).__name__}: {_public_words(error)}"
         self.tally.failed += len(claims)
         with transaction(self.engine) as session:
@@ -162,6 +160,7 @@ class Worker:
                     error=words,
                     max_attempts=self.max_attempts,
                     back_off_seconds=wait,
+                    counts=not _is_transient(error),
                 )
                 self.tally.dead += dead
                 if dead:

@@ -360,46 +360,45 @@ def test_a_job_that_keeps_failing_does_not_hold_back_the_others(desk: Desk) -> N
     assert refs(desk.claim("carol", limit=3)) == [1]
 
 
-def test_a_job_that_kills_its_workers_does_not_hold_back_the_others(desk: Desk) -> None:
-    # Given a job that killed two workers, and others that came meanwhile
-    desk.add(1)
-    desk.claim("anna", lease=0)
-    desk.claim("ben", lease=1)
-    desk.add(2, 3, 4)
-    time.sleep(1.1)
-    # Then the others are taken first
-    assert refs(desk.claim("carol", limit=3)) == [2, 3, 4]
-    # And it comes back in the end, by itself
-    until = time.monotonic() + 10
-    while not (claims := desk.claim("carol", limit=3)) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert [(claimed.ref_id, claimed.attempts) for claimed in claims] == [(1, 3)]
+def test_jobs_whose_workers_were_lost_twice_are_leased_alone(desk: Desk) -> None:
+    # Given a batch that was lost twice, and work that came meanwhile
+    desk.add(1, 2)
+    for worker in ("anna", "ben"):
+        assert refs(desk.claim(worker)) == [1, 2]
+        desk.expire()
+    desk.add(3, 4)
+    # Then each of the batch is tried alone, so that the killer takes nobody along, and then the others
+    assert [refs(desk.claim("carol")) for _ in range(3)] == [[1], [2], [3, 4]]
 
 
-def test_jobs_that_were_claimed_with_a_killer_come_back_without_it(desk: Desk) -> None:
-    # Given a batch that killed its worker twice
-    desk.add(*range(100))
-    for _ in range(2):
-        assert len(desk.claim("anna", limit=100, lease=2)) == 100
-        desk.execute("UPDATE job SET lease_until = clock_timestamp()")
-    # Then its jobs come due one by one, not all together again
-    ((moments, spread),) = desk.rows(
-        "SELECT count(DISTINCT run_after), extract(epoch FROM max(run_after) - min(run_after)) FROM job"
-    )
-    assert moments > 90
-    assert spread > 1
+def test_a_try_that_was_bad_luck_is_taken_off_again(desk: Desk) -> None:
+    desk.add(7)
+    for _ in range(5):
+        (claimed,) = desk.claim()
+        with transaction(desk.engine) as session:
+            dead = jobs.fail(
+                session,
+                worker="anna",
+                claimed=claimed,
+                error="server away",
+                max_attempts=1,
+                back_off_seconds=0,
+                counts=False,
+            )
+        assert not dead
+    assert desk.standing() == [(7, "ready", 0, None)]
 
 
 def test_a_job_that_kills_every_worker_is_dead_in_the_end(desk: Desk) -> None:
     # Given a job that was claimed again and again, and no worker lived to say how it ended
     desk.add(7)
-    desk.execute("UPDATE job SET attempts = 24")
+    desk.execute("UPDATE job SET attempts = 8")
     # When a worker takes it once more
     worker = Worker(desk.engine, {}, max_attempts=8)
     worker.once()
     # Then it does not try: the job is dead, and somebody is told why
-    assert desk.standing() == [(7, "dead", 25, None)]
-    assert desk.rows("SELECT last_error FROM job") == [("RevenueError: no worker that took it came to its end",)]
+    assert desk.standing() == [(7, "dead", 9, None)]
+    assert desk.rows("SELECT last_error FROM job") == [("RevenueError: 8 workers were lost while they held it",)]
     assert worker.tally.dead == 1
 
 

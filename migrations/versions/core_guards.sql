@@ -53,6 +53,7 @@ $$;
 CREATE FUNCTION close_book_date() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(7201, NEW.book_date - DATE '2000-01-01');
+    NEW.closed_at := clock_timestamp(); -- not when the transaction began: it may have waited for recorders meanwhile
     RETURN NEW;
 END
 $$;

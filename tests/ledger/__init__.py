@@ -1,1 +1,1 @@
-"""The ledger: postings, journals, the feed, balances and book dates."""
+"""The ledger, tried row by row, by many hands at once, and against sums made another way."""
