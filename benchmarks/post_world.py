@@ -97,7 +97,8 @@ def set_up(url: str) -> World:
             )
         connection.execute(
             "INSERT INTO station (code, name, stream_code, sub_county, ward)"
-            " SELECT 'ST' || n, 'Station ' || n, (%s::text[])[1 + n %% %s], 'Sub', 'Ward' FROM generate_series(1, %s) n",
+            " SELECT 'ST' || n, 'Station ' || n, (%s::text[])[1 + n %% %s], 'Sub', 'Ward'"
+            "  FROM generate_series(1, %s) n",
             (list(STREAMS), len(STREAMS), STATIONS),
         )
         connection.execute(
@@ -105,8 +106,8 @@ def set_up(url: str) -> World:
             (PAYERS,),
         )
         connection.execute(
-            "INSERT INTO channel_account (public_id, name, adapter, identifier, mode, status, clearing_account, settings)"
-            " VALUES ('cha_1', 'M-PESA', 'mpesa', %s, 'live', 'active', %s, %s)",
+            "INSERT INTO channel_account (public_id, name, adapter, identifier, mode, status, clearing_account,"
+            " settings) VALUES ('cha_1', 'M-PESA', 'mpesa', %s, 'live', 'active', %s, %s)",
             (SHORTCODE, CLEARING, Jsonb({"shortcode": SHORTCODE})),
         )
     return world

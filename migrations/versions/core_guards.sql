@@ -23,6 +23,58 @@ BEGIN
 END
 $$;
 
+-- 1b. What the hottest rows name exists: looked up once a statement, set by set, where a foreign key would look once a
+-- row and mark the parent row each time. It is as strong: the statement sees the parent or is refused, and no parent can
+-- go away after, because it is append only or refuses to lose its key. Unlike a foreign key it also asks a superuser.
+CREATE FUNCTION parents_exist() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, public AS $$
+DECLARE  -- the parent table; the columns here that name it; how a parent p is the one named by n
+    parent text := TG_ARGV[0];
+    naming text := TG_ARGV[1];
+    same text := TG_ARGV[2];
+    missing text;
+BEGIN
+    EXECUTE format('SELECT n::text FROM (SELECT DISTINCT %s FROM written) n
+                     WHERE NOT EXISTS (SELECT FROM %I p WHERE %s) LIMIT 1', naming, parent, same) INTO missing;
+    IF missing IS NOT NULL THEN
+        RAISE EXCEPTION '% names no %: %', TG_TABLE_NAME, parent, missing
+            USING ERRCODE = 'foreign_key_violation', CONSTRAINT = TG_NAME;
+    END IF;
+    RETURN NULL;
+END
+$$;
+DO $$
+DECLARE
+    child text;
+    parent text;
+    naming text;
+    same text;
+BEGIN
+    FOR child, parent, naming, same IN VALUES
+        ('posting', 'journal', 'journal_id, book_date', 'p.id = n.journal_id AND p.book_date = n.book_date'),
+        ('posting', 'account', 'debit', 'p.code = n.debit'),
+        ('posting', 'account', 'credit', 'p.code = n.credit'),
+        ('payment', 'channel_account', 'channel_account_id', 'p.id = n.channel_account_id'),
+        ('payment_party', 'payment', 'payment_id', 'p.id = n.payment_id'),
+        ('application', 'payment', 'payment_id', 'p.id = n.payment_id'),
+        ('application', 'invoice', 'invoice_id', 'p.id = n.invoice_id'),
+        ('receipt', 'payment', 'payment_id', 'p.id = n.payment_id')
+    LOOP
+        EXECUTE format('CREATE TRIGGER %I AFTER INSERT ON %I REFERENCING NEW TABLE AS written FOR EACH STATEMENT
+                        EXECUTE FUNCTION parents_exist(%L, %L, %L)',
+                       'names_' || parent || '_' || split_part(naming, ',', 1), child, parent, naming, same);
+        EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER %I', child,
+                       'names_' || parent || '_' || split_part(naming, ',', 1));
+    END LOOP;
+    EXECUTE 'CREATE TRIGGER keep_key BEFORE DELETE OR TRUNCATE OR UPDATE OF code ON account
+             FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()';
+    EXECUTE 'CREATE TRIGGER keep_key BEFORE DELETE OR TRUNCATE OR UPDATE OF id ON channel_account
+             FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()';
+    EXECUTE 'ALTER TABLE account ENABLE ALWAYS TRIGGER keep_key';
+    EXECUTE 'ALTER TABLE channel_account ENABLE ALWAYS TRIGGER keep_key';
+END
+$$;
+
 -- 2. Every delivery is its own job, written in its own transaction.
 CREATE FUNCTION delivery_needs_work() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, public, pg_temp AS $$
