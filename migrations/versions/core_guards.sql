@@ -27,7 +27,7 @@ $$;
 -- row and mark the parent row each time. It is as strong: the statement sees the parent or is refused, and no parent can
 -- go away after, because it is append only or refuses to lose its key. Unlike a foreign key it also asks a superuser.
 CREATE FUNCTION parents_exist() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, public AS $$
+    SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE  -- the parent table; the columns here that name it; how a parent p is the one named by n
     parent text := TG_ARGV[0];
     naming text := TG_ARGV[1];
