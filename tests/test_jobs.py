@@ -360,27 +360,33 @@ def test_a_job_that_keeps_failing_does_not_hold_back_the_others(desk: Desk) -> N
     assert refs(desk.claim("carol", limit=3)) == [1]
 
 
-def test_a_job_that_kills_its_workers_does_not_hold_back_the_others(desk: Desk) -> None:
-    # Given a job that killed two workers, and others that came meanwhile
-    desk.add(1)
-    desk.claim("anna", lease=0)
-    desk.claim("ben", lease=1)
-    desk.add(2, 3, 4)
-    time.sleep(1.1)
-    # Then it is leased alone, and the others go to the next who asks
-    claims = desk.claim("carol", limit=3)
-    assert [(claimed.ref_id, claimed.attempts) for claimed in claims] == [(1, 3)]
-    assert refs(desk.claim("dan", limit=3)) == [2, 3, 4]
+def test_jobs_whose_workers_were_lost_twice_are_leased_alone(desk: Desk) -> None:
+    # Given a batch that was lost twice, and work that came meanwhile
+    desk.add(1, 2)
+    for worker in ("anna", "ben"):
+        assert refs(desk.claim(worker)) == [1, 2]
+        desk.expire()
+    desk.add(3, 4)
+    # Then each of the batch is tried alone, so that the killer takes nobody along, and then the others
+    assert [refs(desk.claim("carol")) for _ in range(3)] == [[1], [2], [3, 4]]
 
 
-def test_jobs_that_were_claimed_with_a_killer_come_back_without_it(desk: Desk) -> None:
-    # Given a batch that killed its worker twice
-    desk.add(*range(10))
-    for _ in range(2):
-        assert len(desk.claim("anna", limit=100, lease=2)) == 10
-        desk.execute("UPDATE job SET lease_until = clock_timestamp()")
-    # Then each of its jobs is tried alone
-    assert [len(desk.claim(f"ben {number}", limit=100)) for number in range(10)] == [1] * 10
+def test_a_try_that_was_bad_luck_is_taken_off_again(desk: Desk) -> None:
+    desk.add(7)
+    for _ in range(5):
+        (claimed,) = desk.claim()
+        with transaction(desk.engine) as session:
+            dead = jobs.fail(
+                session,
+                worker="anna",
+                claimed=claimed,
+                error="server away",
+                max_attempts=1,
+                back_off_seconds=0,
+                counts=False,
+            )
+        assert not dead
+    assert desk.standing() == [(7, "ready", 0, None)]
 
 
 def test_a_job_that_kills_every_worker_is_dead_in_the_end(desk: Desk) -> None:
