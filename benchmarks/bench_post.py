@@ -20,7 +20,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 
-from benchmarks import post_baseline, post_growth, post_world, quiet
+from benchmarks import post_baseline, post_world, quiet
 from benchmarks.post_world import World
 
 ROOT = Path(__file__).parents[1]
@@ -64,6 +64,8 @@ def run(
         result |= _summary(speeds) | {"checks": checked(world), "rounds_without_a_quiet_machine": unquiet}
         result |= baseline.state() if baseline is not None else {"hordak_skipped": reason}
     if grow:
+        from benchmarks import post_growth
+
         result |= post_growth.run(server, payments=payments, rounds=rounds, batch=batch)
     return result | {"notes": NOTES}
 

@@ -281,6 +281,8 @@ def grow(world: World, total: int, *, engine: Engine) -> None:
     days = (DAY - OPENED).days - 1
     for number in range(chunks):
         count = min(SNAPSHOT_EVERY, total - world.payments)
+        if count <= 0:
+            break
         _past_chunk(world, count, OPENED + timedelta(days=number * days // chunks))
         with db.transaction(engine) as session:
             ledger.snapshot(session, every=SNAPSHOT_EVERY)
