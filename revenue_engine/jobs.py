@@ -148,13 +148,16 @@ def fail(
 
 
 def look_again(session: Session, *, worker: str, claims: list[Claim], seconds: float) -> None:
-    """Put jobs back for another look soon, inside the transaction that looked; fenced as ``finish`` is."""
+    """Put jobs back for another look soon, inside the transaction that looked; fenced as ``finish`` is.
+
+    The look was no failure, so their tries begin anew.
+    """
     if not claims:
         return
     moved = (
         raw(session)
         .execute(
-            "UPDATE job SET leased_by = NULL, lease_until = NULL,"  # noqa: S608 - our own constant
+            "UPDATE job SET leased_by = NULL, lease_until = NULL, attempts = 0,"  # noqa: S608 - our own constant
             f" run_after = clock_timestamp() + make_interval(secs => %(wait)s) FROM {_HELD}",
             {"wait": seconds, **_held(worker, claims)},
         )
@@ -162,6 +165,21 @@ def look_again(session: Session, *, worker: str, claims: list[Claim], seconds: f
     )
     if moved != len(claims):
         raise Retryable(f"the lease on {len(claims) - moved} of {len(claims)} jobs was lost before the work was done")
+
+
+def others_at_it(session: Session, *, kind: str, worker: str, lease_seconds: int, since_seconds: float) -> bool:
+    """Whether another worker has held work of this kind for longer than ``since_seconds`` and may still commit it."""
+    row = (
+        raw(session)
+        .execute(
+            "SELECT EXISTS (SELECT FROM job WHERE kind = %s AND state = 'ready' AND leased_by <> %s"
+            " AND lease_until > clock_timestamp()"
+            " AND lease_until < clock_timestamp() + make_interval(secs => %s))",
+            (kind, worker, lease_seconds - since_seconds),
+        )
+        .fetchone()
+    )
+    return bool(row and row[0])
 
 
 def release(session: Session, *, worker: str) -> int:

@@ -200,7 +200,7 @@ def test_look_again_gives_back_and_is_fenced(desk: Desk) -> None:
         jobs.look_again(session, worker="anna", claims=claims[:1], seconds=60)
         jobs.look_again(session, worker="anna", claims=[], seconds=60)
     # Then the one is put off and free, and looking again at it without a lease is refused
-    assert desk.standing() == [(1, "ready", 1, None), (2, "ready", 1, "anna")]
+    assert desk.standing() == [(1, "ready", 0, None), (2, "ready", 1, "anna")]
     with pytest.raises(Retryable), transaction(desk.engine) as session:
         jobs.look_again(session, worker="anna", claims=claims, seconds=60)
     assert desk.claim("ben") == []
