@@ -13,7 +13,7 @@ from typing import Any
 from adapters.mpesa import adapter
 from revenue_engine import db
 from revenue_engine.bootstrap import configure_logging
-from revenue_engine.worker import Worker
+from revenue_engine.worker import Worker, settle_memory
 
 
 def run(given: dict[str, Any]) -> None:
@@ -22,6 +22,7 @@ def run(given: dict[str, Any]) -> None:
     engine = db.make_engine(given["url"], role="worker", pool_size=2)
     worker = Worker(engine, {"mpesa": adapter}, batch=int(given["batch"]))
     worker.drain()  # nothing is due: connections are made and modules are loaded
+    settle_memory()
     print("ready", flush=True)
     sys.stdin.readline()
     began = time.perf_counter()

@@ -130,6 +130,6 @@ def next_ids(connection: psycopg.Connection[Any], counts: dict[str, int]) -> dic
         f"ARRAY(SELECT nextval('{table}_id_seq') FROM generate_series(1, {count:d}))"  # noqa: S608
         for table, count in wanted.items()
     )
-    row = connection.execute(cast("Any", f"SELECT {parts}")).fetchone()
+    row = connection.execute(cast("Any", f"SELECT {parts}"), binary=True).fetchone()
     drawn = dict(zip(wanted, cast("tuple[list[int], ...]", row), strict=True))
     return {table: drawn.get(table, []) for table in counts}

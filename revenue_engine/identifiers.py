@@ -14,15 +14,18 @@ PAY_ACCOUNT_DIGITS = 9
 
 def uuid7() -> UUID:
     """A version 7 UUID (RFC 9562): 48 bits of milliseconds, then 74 random bits, so that keys sort by time."""
+    return UUID(int=_uuid7_value())
+
+
+def _uuid7_value() -> int:
     value = (periods.unix_milliseconds() << 80) | int.from_bytes(secrets.token_bytes(10), "big")
     value = (value & ~(0xF << 76)) | (0x7 << 76)
-    value = (value & ~(0x3 << 62)) | (0x2 << 62)
-    return UUID(int=value)
+    return (value & ~(0x3 << 62)) | (0x2 << 62)
 
 
 def public_id(prefix: str) -> str:
     """A public id such as ``inv_0199…``: what other systems may keep; it says nothing about order or number."""
-    return f"{prefix}_{uuid7().hex}"
+    return f"{prefix}_{_uuid7_value():032x}"
 
 
 def draw_pay_account_number() -> str:

@@ -148,7 +148,7 @@ def arrived(session: Session, delivery_ids: Sequence[int]) -> list[Arrived]:
         (list(delivery_ids),),
         binary=True,
     )
-    return [Arrived(*row) for row in rows]
+    return [Arrived(*row) for row in rows.fetchall()]
 
 
 @dataclass(frozen=True, slots=True)

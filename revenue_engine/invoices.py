@@ -108,6 +108,7 @@ def issue_invoices(
             (f"invoice:{bill.id}:issued", postings.invoice_issued(bill.bill, bill.components, at=bill.issued_at))
             for bill in issued
         ],
+        fresh_keys=True,
     )
     jobs.add(session, kind=APPLY_CREDIT, refs=[bill.id for bill in issued if bill.payer_id is not None])
     audit.record(

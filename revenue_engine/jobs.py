@@ -62,11 +62,12 @@ def claim(session: Session, *, kind: str, worker: str, limit: int, lease_seconds
             alone AS (SELECT id FROM due WHERE left_behind ORDER BY attempts, id LIMIT 1)
             UPDATE job SET leased_by = %(worker)s, attempts = attempts + 1,
                            lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
-             WHERE id IN (SELECT id FROM alone
-                          UNION ALL SELECT id FROM due WHERE NOT EXISTS (SELECT FROM alone))
+             WHERE id = ANY(ARRAY(SELECT id FROM alone
+                                  UNION ALL SELECT id FROM due WHERE NOT EXISTS (SELECT FROM alone)))
             RETURNING id, ref_id, attempts
             """,
             {"worker": worker, "lease": lease_seconds, "kind": kind, "limit": limit},
+            binary=True,
         )
         .fetchall()
     )

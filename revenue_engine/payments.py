@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import psycopg
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, text
 from sqlalchemy import Identity as Serial
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine.channels import Party, Strength
-from revenue_engine.db import Base, copy_rows, raw
+from revenue_engine.db import Base, copy_rows, next_ids, raw
 from revenue_engine.errors import NotFound
 from revenue_engine.identifiers import public_id
 from revenue_engine.ledger import chart
@@ -36,7 +37,7 @@ class Payment(Base):
     """A recorded fact about money: its identity is (channel account, kind, provider reference), unique for ever.
 
     Narrow and never partitioned, because that uniqueness is what keeps one shilling from counting twice. What names
-    a payment (party, application, receipt) is guarded once a statement, by the trigger ``parents_exist``.
+    a payment (party, application, receipt) is guarded once a statement, by triggers, and not by foreign keys.
     """
 
     __tablename__ = "payment"
@@ -189,6 +190,7 @@ def typed_digest(typed: str) -> bytes:
 
 
 _EVIDENCE = (
+    "id",
     "delivery_id",
     "channel_account_id",
     "kind",
@@ -202,13 +204,13 @@ _EVIDENCE = (
     "strength",
     "typed_digest",
 )
-_EVIDENCE_TYPES = ("int8", "int8", *["text"] * 3, "int8", "text", "timestamptz", *["text"] * 3, "bytea")
+_EVIDENCE_TYPES = ("int8", "int8", "int8", *["text"] * 3, "int8", "text", "timestamptz", *["text"] * 3, "bytea")
 
 
-def write_evidence(session: Session, facts: Sequence[Fact]) -> set[int]:
-    """Keep what each message said; answers the deliveries that are new, for one read again adds nothing."""
+def write_evidence(session: Session, facts: Sequence[Fact]) -> list[Stored]:
+    """Keep what each message said; answers what was written. A delivery that is replayed has its evidence already."""
     if not facts:
-        return set()
+        return []
     connection = raw(session)
     kept = {
         row[0]
@@ -216,24 +218,41 @@ def write_evidence(session: Session, facts: Sequence[Fact]) -> set[int]:
             "SELECT delivery_id FROM evidence WHERE delivery_id = ANY(%s)", ([fact.delivery_id for fact in facts],)
         )
     }
-    rows = [
-        (
+    fresh = [fact for fact in facts if fact.delivery_id not in kept]
+    written = [
+        Stored(
+            evidence_id,
             fact.delivery_id,
-            *fact.identity,
+            fact.identity,
             fact.message,
             fact.amount_minor,
             fact.currency,
             fact.occurred_at,
-            fact.request_id or None,
-            fact.reverses or None,
-            fact.strength.value,
+            fact.request_id,
+            fact.reverses,
+            fact.strength,
             typed_digest(fact.typed),
         )
-        for fact in facts
-        if fact.delivery_id not in kept
+        for evidence_id, fact in zip(next_ids(connection, {"evidence": len(fresh)})["evidence"], fresh, strict=True)
+    ]
+    rows = [
+        (
+            one.id,
+            one.delivery_id,
+            *one.identity,
+            one.message,
+            one.amount_minor,
+            one.currency,
+            one.occurred_at,
+            one.request_id or None,
+            one.reverses or None,
+            one.strength.value,
+            one.typed_digest,
+        )
+        for one in written
     ]
     copy_rows(connection, "evidence", _EVIDENCE, _EVIDENCE_TYPES, rows)
-    return {row[0] for row in rows}
+    return written
 
 
 _STORED = (
@@ -243,21 +262,25 @@ _STORED = (
 
 
 def _stored(row: Sequence[Any]) -> Stored:
-    return Stored(*(row[0], row[1], Identity(*row[2:5]), *row[5:11], Strength(row[11]), bytes(row[12])))
+    return Stored(*(row[0], row[1], Identity(*row[2:5]), *row[5:11], Strength(row[11]), row[12]))
 
 
-def evidence_of(session: Session, identities: Iterable[Identity]) -> list[Stored]:
-    """All evidence of some movements of money, in the order it was recorded."""
-    wanted = sorted(set(identities))
+def evidence_of(session: Session, identities: Iterable[Identity], *, written: Sequence[Stored]) -> list[Stored]:
+    """All evidence of some movements of money, in the order it was recorded.
+
+    ``written`` is what this transaction wrote: it is not read back, so that a movement told once costs no row.
+    """
+    wanted = set(identities)
     if not wanted:
         return []
+    fresh = [one for one in written if one.identity in wanted]
     rows = raw(session).execute(
-        _STORED + " JOIN unnest(%s::bigint[], %s::text[], %s::text[]) AS w (channel, kind, reference)"
-        " ON e.reference = w.reference AND e.kind = w.kind AND e.channel_account_id = w.channel ORDER BY e.id",
-        _columns(wanted),
+        _STORED + " WHERE e.reference = ANY(%s) AND e.id <> ALL(%s)",
+        (sorted({identity.reference for identity in wanted}), [one.id for one in fresh]),
         binary=True,
     )
-    return [_stored(row) for row in rows]
+    earlier = [one for one in map(_stored, rows.fetchall()) if one.identity in wanted]
+    return sorted(fresh + earlier, key=lambda one: one.id) if earlier else fresh
 
 
 def reversals_waiting_for(session: Session, recorded: Sequence[Recorded]) -> list[Stored]:
@@ -274,28 +297,19 @@ def reversals_waiting_for(session: Session, recorded: Sequence[Recorded]) -> lis
     return [_stored(row) for row in rows]
 
 
-def _columns(identities: Sequence[Identity]) -> tuple[list[int], list[str], list[str]]:
-    return (
-        [identity.channel_account_id for identity in identities],
-        [identity.kind for identity in identities],
-        [identity.reference for identity in identities],
-    )
-
-
 def find(session: Session, identities: Iterable[Identity]) -> dict[Identity, Recorded]:
     """The payments that stand, by identity."""
-    wanted = sorted(set(identities))
+    wanted = set(identities)
     if not wanted:
         return {}
     rows = raw(session).execute(
-        "SELECT p.id, p.channel_account_id, p.kind, p.reference, p.amount_minor, p.occurred_at, p.reverses_id"
-        "  FROM payment p JOIN unnest(%s::bigint[], %s::text[], %s::text[]) AS w (channel, kind, reference)"
-        "    ON p.channel_account_id = w.channel AND p.kind = w.kind AND p.reference = w.reference",
-        _columns(wanted),
+        "SELECT id, channel_account_id, kind, reference, amount_minor, occurred_at, reverses_id FROM payment"
+        " WHERE reference = ANY(%s)",
+        (sorted({identity.reference for identity in wanted}),),
         binary=True,
     )
-    found = [Recorded(row[0], Identity(*row[1:4]), *row[4:]) for row in rows]
-    return {payment.identity: payment for payment in found}
+    found = [Recorded(row[0], Identity(*row[1:4]), *row[4:]) for row in rows.fetchall()]
+    return {payment.identity: payment for payment in found if payment.identity in wanted}
 
 
 def by_id(session: Session, payment_id: int) -> Recorded:
@@ -348,34 +362,37 @@ class NewPayment:
     typed: str = ""
 
 
+_PAYMENT = ("id", "public_id", "channel_account_id", "kind", "reference", "amount_minor", "occurred_at", "reverses_id")
+_PAYMENT_TYPES = ("int8", "text", "int8", "text", "text", "int8", "timestamptz", "int8")
+
+
 def record(session: Session, new: Sequence[NewPayment]) -> dict[Identity, Recorded]:
     """Record payments, each identity once for ever; answers only those that are new.
 
     In order of identity, so that two workers with the same payments wait for each other instead of deadlocking.
-    An identity another transaction recorded meanwhile is simply not in the answer.
+    An identity another transaction recorded meanwhile is left out, and the others are written again without it.
     """
-    if not new:
-        return {}
     ordered = sorted(new, key=lambda payment: payment.identity)
     connection = raw(session)
-    rows = connection.execute(
-        """
-        INSERT INTO payment (public_id, channel_account_id, kind, reference, amount_minor, occurred_at, reverses_id)
-        SELECT * FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::timestamptz[],
-                             %s::bigint[])
-        ON CONFLICT (channel_account_id, kind, reference) DO NOTHING
-        RETURNING id, channel_account_id, kind, reference, amount_minor, occurred_at, reverses_id
-        """,
-        (
-            [public_id("pay") for _ in ordered],
-            *_columns([payment.identity for payment in ordered]),
-            [payment.amount_minor for payment in ordered],
-            [payment.occurred_at for payment in ordered],
-            [payment.reverses_id for payment in ordered],
-        ),
-        binary=True,
-    ).fetchall()
-    recorded = {identity: Recorded(row[0], identity, *row[4:]) for row in rows for identity in (Identity(*row[1:4]),)}
+    recorded: dict[Identity, Recorded] = {}
+    while ordered:
+        ids = next_ids(connection, {"payment": len(ordered)})["payment"]
+        try:
+            with connection.transaction():
+                _write_payments(connection, ids, ordered)
+        except psycopg.errors.UniqueViolation as error:
+            rivals = find(session, [payment.identity for payment in ordered])
+            if error.diag.constraint_name != "uq_payment_identity" or not rivals:
+                raise
+            ordered = [payment for payment in ordered if payment.identity not in rivals]
+            continue
+        recorded = {
+            payment.identity: Recorded(
+                payment_id, payment.identity, payment.amount_minor, payment.occurred_at, payment.reverses_id
+            )
+            for payment_id, payment in zip(ids, ordered, strict=True)
+        }
+        break
     copy_rows(
         connection,
         "payment_party",
@@ -388,6 +405,21 @@ def record(session: Session, new: Sequence[NewPayment]) -> dict[Identity, Record
         ],
     )
     return recorded
+
+
+def _write_payments(connection: psycopg.Connection[Any], ids: Sequence[int], ordered: Sequence[NewPayment]) -> None:
+    rows = [
+        (
+            payment_id,
+            public_id("pay"),
+            *payment.identity,
+            payment.amount_minor,
+            payment.occurred_at,
+            payment.reverses_id,
+        )
+        for payment_id, payment in zip(ids, ordered, strict=True)
+    ]
+    copy_rows(connection, "payment", _PAYMENT, _PAYMENT_TYPES, rows)
 
 
 def pushes(session: Session, request_ids: Iterable[str]) -> dict[str, Push]:

@@ -58,6 +58,12 @@ class Outcome:
 class _Batch:
     outcome: Outcome = field(default_factory=Outcome)
     facts: list[Fact] = field(default_factory=list)
+    written: list[Stored] = field(default_factory=list)
+    """The evidence of this batch's facts; one whose delivery is replayed was written before."""
+    told_before: set[Identity] = field(default_factory=set)
+    """Movements that an earlier batch has evidence of: only of these a break may stand open."""
+    to_receipt: list[receipts.ToIssue] = field(default_factory=list)
+    taken_back: list[int] = field(default_factory=list)
     ended: list[tuple[int, str, str]] = field(default_factory=list)
     opened: list[NewBreak] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
@@ -85,7 +91,7 @@ def process(session: Session, delivery_ids: Sequence[int], *, adapters: Mapping[
     """Take deliveries all the way: to posted, evidence, ignored, or waiting with an owner."""
     batch = _Batch()
     channels = inbox.channels(session)
-    mode = tariffs.county(session).mode
+    county = tariffs.county(session)
     arrivals = inbox.arrived(session, delivery_ids)
     refused = [arrived.id for arrived in arrivals if not arrived.accepted]
     proofs = inbox.proofs(session, refused) if refused else {}
@@ -95,14 +101,18 @@ def process(session: Session, delivery_ids: Sequence[int], *, adapters: Mapping[
         if not arrived.accepted and not _proved_since(arrived, proofs[arrived.id], channel, adapter):
             batch.end(arrived, "waiting", f"its proof failed: {arrived.verdict_reason}", BreakReason.PROOF_FAILED)
             continue
-        _read(batch, arrived, channel, adapter, live=channel.mode == mode)
-    batch.outcome.first_told = payments.write_evidence(session, batch.facts)
+        _read(batch, arrived, channel, adapter, live=channel.mode == county.mode)
+    batch.written = payments.write_evidence(session, batch.facts)
+    batch.outcome.first_told = {one.delivery_id for one in batch.written}
     batch.outcome.evidence = len(batch.facts)
-    _record_payments(session, batch, channels, adapters)
-    _record_reversals(session, batch, channels)
+    standing = _record_payments(session, batch, channels, adapters, limit=county.confirm_limit_minor)
+    _record_reversals(session, batch, channels, standing)
     inbox.write_outcomes(session, batch.ended)
     breaks.open_many(session, batch.opened)
     breaks.close_many(session, batch.closed, resolution="settled by later evidence")
+    # Last, since every worker waits for the series of receipts until this transaction ends.
+    receipts.issue(session, batch.to_receipt)
+    receipts.cancel(session, batch.taken_back, reason="the provider reversed the payment")
     return batch.outcome
 
 
@@ -199,13 +209,20 @@ def _fact(arrived: Arrived, channel: Channel, meaning: Paid | Reversed) -> Fact:
 
 
 def _record_payments(
-    session: Session, batch: _Batch, channels: Mapping[int, Channel], adapters: Mapping[str, CallbackAdapter]
-) -> None:
+    session: Session,
+    batch: _Batch,
+    channels: Mapping[int, Channel],
+    adapters: Mapping[str, CallbackAdapter],
+    *,
+    limit: int,
+) -> dict[Identity, Recorded]:
+    """Record, place and post what is confirmed; answers every payment of the batch that stands now."""
     identities = {fact.identity for fact in batch.facts if fact.identity.kind == "payment"}
     standing = payments.find(session, identities)
-    weighed = payments.evidence_of(session, identities)
+    weighed = payments.evidence_of(session, identities, written=batch.written)
+    just_written = {one.id for one in batch.written}
+    batch.told_before = {one.identity for one in weighed if one.id not in just_written}
     asked = payments.pushes(session, (one.request_id for one in weighed))
-    limit = tariffs.county(session).confirm_limit_minor
     chosen = _confirmed((one for one in weighed if one.identity not in standing), asked, limit)
     facts = _facts_behind(session, batch, chosen, channels, adapters)
     recorded = payments.record(
@@ -222,6 +239,7 @@ def _record_payments(
     _identify_by_push(session, weighed, standing.keys() - recorded.keys(), standing, asked)
     _compare(batch, weighed, standing)
     _wait(batch, weighed, standing)
+    return standing
 
 
 def _amount(one: Stored) -> int:
@@ -303,22 +321,19 @@ def _post(
             for invoice, component, amount in placed.parts
         ],
     )
-    receipts.issue(
-        session,
-        [
-            receipts.ToIssue(
-                placed.incoming.payment.id,
-                "acknowledgement" if placed.in_suspense else "receipt",
-                placed.incoming.payment.amount_minor,
-                placed.incoming.payment.occurred_at,
-                journal.book_date,
-            )
-            for placed, journal in zip(placements, posted, strict=True)
-        ],
-    )
+    batch.to_receipt += [
+        receipts.ToIssue(
+            placed.incoming.payment.id,
+            "acknowledgement" if placed.in_suspense else "receipt",
+            placed.incoming.payment.amount_minor,
+            placed.incoming.payment.occurred_at,
+            journal.book_date,
+        )
+        for placed, journal in zip(placements, posted, strict=True)
+    ]
     batch.outcome.recorded += len(recorded)
     batch.opened += [found for placed in placements for found in placed.breaks]
-    batch.closed += [f"unconfirmed:{i.channel_account_id}:{i.reference}" for i in recorded]
+    batch.closed += [f"unconfirmed:{i.channel_account_id}:{i.reference}" for i in recorded if i in batch.told_before]
 
 
 def _post_received(
@@ -345,7 +360,7 @@ def _post_received(
         if payment.occurred_at > placed.incoming.received_at + CLOCK_TOLERANCE:
             # A clock that runs ahead must not book money to a day that has not come.
             book_on[key] = periods.nairobi_date(placed.incoming.received_at)
-    return ledger.post_many(session, journals, book_on=book_on)
+    return ledger.post_many(session, journals, book_on=book_on, fresh_keys=True)
 
 
 def _identify_by_push(
@@ -415,12 +430,14 @@ def _wait(batch: _Batch, weighed: Sequence[Stored], standing: Mapping[Identity, 
 # --- reversals -------------------------------------------------------------------------------------------------------
 
 
-def _record_reversals(session: Session, batch: _Batch, channels: Mapping[int, Channel]) -> None:
+def _record_reversals(
+    session: Session, batch: _Batch, channels: Mapping[int, Channel], standing: Mapping[Identity, Recorded]
+) -> None:
     """Take back what providers took back: those just told, and those told before the payment was known."""
-    told = payments.evidence_of(session, (fact.identity for fact in batch.facts if fact.identity.kind == "reversal"))
-    payment_facts = {fact.identity for fact in batch.facts if fact.identity.kind == "payment"}
-    recorded = payments.find(session, payment_facts)
-    told += payments.reversals_waiting_for(session, list(recorded.values()))
+    told = payments.evidence_of(
+        session, (fact.identity for fact in batch.facts if fact.identity.kind == "reversal"), written=batch.written
+    )
+    told += payments.reversals_waiting_for(session, list(standing.values()))
     by_identity = {one.identity: one for one in reversed(told)}
     done = payments.find(session, by_identity)
     todo = [one for identity, one in by_identity.items() if identity not in done]
@@ -509,7 +526,7 @@ def _take_back(
             for invoice, component, amount in applied.get(original.id, [])
         ],
     )
-    receipts.cancel(session, [original.id for _, original in ready], reason="the provider reversed the payment")
+    batch.taken_back += [original.id for _, original in ready]
     # A bill that is open again is paid by other money that named it, as if that money had come after.
     reopened = sorted({i for _, p in ready for i, _, _ in applied.get(p.id, [])})
     jobs.add(session, kind="pay_reopened", refs=reopened)

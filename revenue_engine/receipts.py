@@ -96,6 +96,7 @@ def issue(session: Session, wanted: Sequence[ToIssue]) -> list[Issued]:
         series = (item.kind, periods.financial_year(item.book_date))
         counts[series] = counts.get(series, 0) + 1
     ids = next_ids(connection, {"receipt": len(wanted)})["receipt"]
+    public_ids = [public_id("rct") for _ in wanted]
     numbers: dict[tuple[str, str], Iterator[int]] = {}
     for kind, year in sorted(counts):
         row = connection.execute(
@@ -107,13 +108,13 @@ def issue(session: Session, wanted: Sequence[ToIssue]) -> list[Issued]:
         last = int(row[0]) if row else 0
         numbers[kind, year] = iter(range(last - counts[kind, year] + 1, last + 1))
     rows, issued = [], []
-    for receipt_id, item in zip(ids, wanted, strict=True):
+    for receipt_id, public, item in zip(ids, public_ids, wanted, strict=True):
         year = periods.financial_year(item.book_date)
         number = next(numbers[item.kind, year])
         rows.append(
             (
                 receipt_id,
-                public_id("rct"),
+                public,
                 item.kind,
                 year,
                 number,

@@ -26,8 +26,10 @@ $$;
 -- 1b. What the hottest rows name exists: looked up once a statement, set by set, where a foreign key would look once a
 -- row and mark the parent row each time. It is as strong: the statement sees the parent or is refused, and no parent can
 -- go away after, because it is append only or refuses to lose its key. Unlike a foreign key it also asks a superuser.
+-- posting_guard and bill_is_paid, below, see by themselves that a journal, a bill and a payment exist. A batch is small
+-- beside these tables: parents are found one by one in an index, never by reading a table through.
 CREATE FUNCTION parents_exist() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, public, pg_temp AS $$
+    SET search_path = pg_catalog, public, pg_temp SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE  -- the parent table; the columns here that name it; how a parent p is the one named by n
     parent text := TG_ARGV[0];
     naming text := TG_ARGV[1];
@@ -51,20 +53,16 @@ DECLARE
     same text;
 BEGIN
     FOR child, parent, naming, same IN VALUES
-        ('posting', 'journal', 'journal_id, book_date', 'p.id = n.journal_id AND p.book_date = n.book_date'),
         ('posting', 'account', 'debit', 'p.code = n.debit'),
         ('posting', 'account', 'credit', 'p.code = n.credit'),
         ('payment', 'channel_account', 'channel_account_id', 'p.id = n.channel_account_id'),
         ('payment_party', 'payment', 'payment_id', 'p.id = n.payment_id'),
-        ('application', 'payment', 'payment_id', 'p.id = n.payment_id'),
-        ('application', 'invoice', 'invoice_id', 'p.id = n.invoice_id'),
         ('receipt', 'payment', 'payment_id', 'p.id = n.payment_id')
     LOOP
         EXECUTE format('CREATE TRIGGER %I AFTER INSERT ON %I REFERENCING NEW TABLE AS written FOR EACH STATEMENT
                         EXECUTE FUNCTION parents_exist(%L, %L, %L)',
-                       'names_' || parent || '_' || split_part(naming, ',', 1), child, parent, naming, same);
-        EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER %I', child,
-                       'names_' || parent || '_' || split_part(naming, ',', 1));
+                       'names_' || parent || '_' || naming, child, parent, naming, same);
+        EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER %I', child, 'names_' || parent || '_' || naming);
     END LOOP;
     EXECUTE 'CREATE TRIGGER keep_key BEFORE DELETE OR TRUNCATE OR UPDATE OF code ON account
              FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()';
@@ -199,8 +197,9 @@ CREATE TRIGGER bill_opens AFTER INSERT ON invoice_line
 ALTER TABLE invoice_line ENABLE ALWAYS TRIGGER bill_opens;
 
 CREATE FUNCTION bill_is_paid() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, public, pg_temp AS $$
+    SET search_path = pg_catalog, public, pg_temp SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
+    changed bigint;
     wrong record;
 BEGIN
     UPDATE open_bill o
@@ -208,18 +207,26 @@ BEGIN
            interest_minor = o.interest_minor - a.interest, arrears_minor = o.arrears_minor - a.arrears,
            principal_minor = o.principal_minor - a.principal
       FROM (SELECT invoice_id,
-                   coalesce(sum(amount_minor) FILTER (WHERE component = 'costs'), 0) AS costs,
-                   coalesce(sum(amount_minor) FILTER (WHERE component = 'penalty'), 0) AS penalty,
-                   coalesce(sum(amount_minor) FILTER (WHERE component = 'interest'), 0) AS interest,
-                   coalesce(sum(amount_minor) FILTER (WHERE component = 'arrears'), 0) AS arrears,
-                   coalesce(sum(amount_minor) FILTER (WHERE component = 'principal'), 0) AS principal
+                   coalesce(sum(amount_minor) FILTER (WHERE component = 'costs'), 0)::bigint AS costs,
+                   coalesce(sum(amount_minor) FILTER (WHERE component = 'penalty'), 0)::bigint AS penalty,
+                   coalesce(sum(amount_minor) FILTER (WHERE component = 'interest'), 0)::bigint AS interest,
+                   coalesce(sum(amount_minor) FILTER (WHERE component = 'arrears'), 0)::bigint AS arrears,
+                   coalesce(sum(amount_minor) FILTER (WHERE component = 'principal'), 0)::bigint AS principal
               FROM written GROUP BY invoice_id) a
      WHERE o.invoice_id = a.invoice_id;
-    SELECT p.reference, p.amount_minor, sum(a.amount_minor) AS applied INTO wrong
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    IF changed <> (SELECT count(DISTINCT invoice_id) FROM written) THEN
+        RAISE EXCEPTION 'money is applied to a bill that does not exist' USING ERRCODE = 'foreign_key_violation';
+    END IF;
+    SELECT w.payment_id, p.reference, p.amount_minor, sum(a.amount_minor) AS applied INTO wrong
       FROM (SELECT DISTINCT payment_id FROM written) w
-      JOIN payment p ON p.id = w.payment_id JOIN application a ON a.payment_id = p.id
-     GROUP BY p.id HAVING sum(a.amount_minor) > p.amount_minor OR sum(a.amount_minor) < 0 LIMIT 1;
-    IF FOUND THEN
+      JOIN application a ON a.payment_id = w.payment_id LEFT JOIN payment p ON p.id = w.payment_id
+     GROUP BY w.payment_id, p.id
+    HAVING p.id IS NULL OR sum(a.amount_minor) > p.amount_minor OR sum(a.amount_minor) < 0 LIMIT 1;
+    IF FOUND AND wrong.reference IS NULL THEN
+        RAISE EXCEPTION 'money of a payment that does not exist is applied: %', wrong.payment_id
+            USING ERRCODE = 'foreign_key_violation';
+    ELSIF FOUND THEN
         RAISE EXCEPTION 'payment % of % would be applied for %', wrong.reference, wrong.amount_minor, wrong.applied
             USING ERRCODE = 'check_violation';
     END IF;

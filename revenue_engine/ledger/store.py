@@ -70,11 +70,16 @@ def post(session: Session, journal: Journal, *, key: str, book_on: date | None =
 
 
 def post_many(
-    session: Session, journals: Sequence[tuple[str, Journal]], *, book_on: dict[str, date] | None = None
+    session: Session,
+    journals: Sequence[tuple[str, Journal]],
+    *,
+    book_on: dict[str, date] | None = None,
+    fresh_keys: bool = False,
 ) -> list[Posted]:
     """Post many journals in a fixed number of statements; answers in the order asked.
 
     Each is booked to the first open day on or after ``book_on[key]`` or the Nairobi day it occurred.
+    ``fresh_keys`` says that every key names a row made in this transaction, so that none can stand or is looked for.
     Raises Conflict as ``post`` does, and Retryable when another transaction posted one of the keys at this very moment;
     then nothing of the batch may be committed.
     """
@@ -85,7 +90,7 @@ def post_many(
         return []
     connection = raw(session)
     standing: dict[str, Posted] = {}
-    for stored in _stored(connection, list(asked)):
+    for stored in () if fresh_keys else _stored(connection, list(asked)):
         _agrees(stored, asked[stored.key])
         standing[stored.key] = Posted(stored.id, stored.book_date, stored.key, new=False)
     fresh = [(key, journal) for key, journal in journals if key not in standing]

@@ -59,7 +59,7 @@ class JournalRow(Base):
 class PostingRow(Base):
     """An amount moved from the credit account to the debit account; with its journal's date, for partitioning.
 
-    That its journal and both accounts exist is guarded once a statement, by the trigger ``parents_exist``.
+    That its journal and both accounts exist is guarded once a statement, by triggers, and not by foreign keys.
     """
 
     __tablename__ = "posting"
