@@ -89,14 +89,14 @@ def finish(session: Session, *, worker: str, claims: list[Claim]) -> None:
 
 
 def fail(
-    session: Session, *, worker: str, claimed: Claim, error: str, max_attempts: int, back_off_seconds: float
+    session: Session, *, worker: str, claimed: Claim, error: str, max_attempts: int | None, back_off_seconds: float
 ) -> bool:
-    """Give a job back after an error: due again after the back-off, or dead after ``max_attempts``.
+    """Give a job back after an error: due again after the back-off, or dead after ``max_attempts`` (None: never).
 
     Returns whether it is dead now. ``error`` must hold no personal data. A job whose lease was lost is left alone.
     """
-    dead = claimed.attempts >= max_attempts
-    raw(session).execute(
+    dead = max_attempts is not None and claimed.attempts >= max_attempts
+    given = raw(session).execute(
         """
         UPDATE job SET leased_by = NULL, lease_until = NULL, last_error = %(error)s, state = %(state)s,
                        run_after = clock_timestamp() + make_interval(secs => %(wait)s)
@@ -110,7 +110,7 @@ def fail(
             "worker": worker,
         },
     )
-    return dead
+    return dead and given.rowcount == 1
 
 
 def look_again(session: Session, *, worker: str, claims: list[Claim], seconds: float) -> None:
@@ -129,6 +129,21 @@ def look_again(session: Session, *, worker: str, claims: list[Claim], seconds: f
     )
     if moved != len(claims):
         raise Retryable(f"the lease on {len(claims) - moved} of {len(claims)} jobs was lost before the work was done")
+
+
+def others_at_it(session: Session, *, kind: str, worker: str, lease_seconds: int, since_seconds: float) -> bool:
+    """Whether another worker has held work of this kind for longer than ``since_seconds`` and may still commit it."""
+    row = (
+        raw(session)
+        .execute(
+            "SELECT EXISTS (SELECT FROM job WHERE kind = %s AND state = 'ready' AND leased_by <> %s"
+            " AND lease_until > clock_timestamp()"
+            " AND lease_until < clock_timestamp() + make_interval(secs => %s))",
+            (kind, worker, lease_seconds - since_seconds),
+        )
+        .fetchone()
+    )
+    return bool(row and row[0])
 
 
 def release(session: Session, *, worker: str) -> int:

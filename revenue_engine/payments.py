@@ -205,10 +205,10 @@ _EVIDENCE = (
 _EVIDENCE_TYPES = ("int8", "int8", *["text"] * 3, "int8", "text", "timestamptz", *["text"] * 3, "bytea")
 
 
-def write_evidence(session: Session, facts: Sequence[Fact]) -> None:
-    """Keep what each message said. A delivery that is replayed has its evidence already and adds none."""
+def write_evidence(session: Session, facts: Sequence[Fact]) -> set[int]:
+    """Keep what each message said; answers the deliveries that are new, for one read again adds nothing."""
     if not facts:
-        return
+        return set()
     connection = raw(session)
     kept = {
         row[0]
@@ -233,6 +233,7 @@ def write_evidence(session: Session, facts: Sequence[Fact]) -> None:
         if fact.delivery_id not in kept
     ]
     copy_rows(connection, "evidence", _EVIDENCE, _EVIDENCE_TYPES, rows)
+    return {row[0] for row in rows}
 
 
 _STORED = (

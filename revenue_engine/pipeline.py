@@ -49,6 +49,8 @@ class Outcome:
     waiting: int = 0
     look_again: set[int] = field(default_factory=set)
     """Deliveries whose counterpart may be committing in another worker right now."""
+    first_told: set[int] = field(default_factory=set)
+    """Deliveries whose evidence was written here and now: no other worker can have seen it yet."""
 
 
 @dataclass(slots=True)
@@ -93,7 +95,7 @@ def process(session: Session, delivery_ids: Sequence[int], *, adapters: Mapping[
             batch.end(arrived, "waiting", f"its proof failed: {arrived.verdict_reason}", BreakReason.PROOF_FAILED)
             continue
         _read(batch, arrived, channel, adapter, live=channel.mode == mode)
-    payments.write_evidence(session, batch.facts)
+    batch.outcome.first_told = payments.write_evidence(session, batch.facts)
     batch.outcome.evidence = len(batch.facts)
     _record_payments(session, batch, channels, adapters)
     _record_reversals(session, batch, channels)

@@ -9,13 +9,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import psycopg
 import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from revenue_engine import jobs, later, ledger, pipeline
@@ -31,8 +32,8 @@ log = structlog.get_logger("worker")
 SNAPSHOT_EVERY = 5_000
 TICK_SECONDS = 60.0
 LOOK_AGAIN_SECONDS = 3.0
-LOOKS = 3
-"""A delivery whose counterpart may be committing elsewhere is looked at this many times before it simply waits."""
+"""A delivery whose counterpart may be committing elsewhere is looked at again after so long, and again as long as a
+worker is at it that began before that: only then can neither have missed the other."""
 
 
 _ONE_BY_ONE: Mapping[str, Callable[[Session, int], object]] = {
@@ -86,7 +87,8 @@ class Worker:
         if claims:
             if len(claims) == self.batch and self.ring is not None:
                 self.ring()
-            self._deliveries(claims)
+            for part in _parts(claims):
+                self._deliveries(part)
         done = len(claims)
         for kind, work in _ONE_BY_ONE.items():
             with transaction(self.engine) as session:
@@ -104,7 +106,7 @@ class Worker:
         try:
             with transaction(self.engine) as session:
                 outcome = pipeline.process(session, [claimed.ref_id for claimed in claims], adapters=self.adapters)
-                again = [c for c in claims if c.ref_id in outcome.look_again and c.attempts < LOOKS]
+                again = self._again(session, claims, outcome)
                 again_ids = {claimed.id for claimed in again}
                 jobs.look_again(session, worker=self.name, claims=again, seconds=LOOK_AGAIN_SECONDS)
                 jobs.finish(session, worker=self.name, claims=[c for c in claims if c.id not in again_ids])
@@ -130,6 +132,20 @@ class Worker:
             ignored=outcome.ignored,
         )
 
+    def _again(self, session: Session, claims: Sequence[Claim], outcome: pipeline.Outcome) -> list[Claim]:
+        """Those of a batch that another worker, which cannot see what we write, may have missed as we missed it."""
+        waiting = [claimed for claimed in claims if claimed.ref_id in outcome.look_again]
+        if not waiting:
+            return []
+        missed = jobs.others_at_it(
+            session,
+            kind="interpret",
+            worker=self.name,
+            lease_seconds=self.lease_seconds,
+            since_seconds=LOOK_AGAIN_SECONDS - 1,
+        )
+        return [claimed for claimed in waiting if missed or claimed.ref_id in outcome.first_told]
+
     def _single(self, claimed: Claim, work: Callable[[Session, int], object]) -> None:
         try:
             with transaction(self.engine) as session:
@@ -139,7 +155,10 @@ class Worker:
             self._give_back([claimed], error)
 
     def _give_back(self, claims: Sequence[Claim], error: Exception) -> None:
-        """Return jobs for another try later; the words kept are the error's kind and code, never a row's content."""
+        """Return jobs for another try later; the words kept are the error's kind and code, never a row's content.
+
+        What a lock, a lost lease or an absent server did is no fault of the row: it is tried for ever, never dead.
+        """
         words = f"{type(error).__name__}: {_public_words(error)}"
         self.tally.failed += len(claims)
         with transaction(self.engine) as session:
@@ -150,7 +169,7 @@ class Worker:
                     worker=self.name,
                     claimed=claimed,
                     error=words,
-                    max_attempts=self.max_attempts,
+                    max_attempts=None if _is_transient(error) else self.max_attempts,
                     back_off_seconds=wait,
                 )
                 self.tally.dead += dead
@@ -172,8 +191,9 @@ class Worker:
                     ticked = time.monotonic()
                     self._tick()
                 patience = 0.2
-            except (DBAPIError, psycopg.Error) as error:
-                log.warning("database away", error=type(error).__name__, wait=patience)
+            except Exception as error:  # noqa: BLE001 - a thread that ended would leave a process that does nothing
+                away = isinstance(error, DBAPIError | psycopg.Error)
+                log.warning("database away" if away else "stumbled", error=type(error).__name__, wait=patience)
                 self.engine.dispose()
                 stop.wait(patience)
                 patience = min(patience * 2, 5.0)
@@ -198,14 +218,27 @@ class Worker:
         self.engine.dispose()
 
 
+def _parts(claims: Sequence[Claim]) -> Iterator[list[Claim]]:
+    """Fresh work in one batch; what came back in ever smaller ones, so that a batch too slow for its lease, or a row
+    that takes its server down, does not keep the others with it."""
+    tried: dict[int, list[Claim]] = {}
+    for claimed in claims:
+        tried.setdefault(claimed.attempts, []).append(claimed)
+    for attempts, together in sorted(tried.items()):
+        size = max(1, len(together) >> (attempts - 1))
+        yield from (together[start : start + size] for start in range(0, len(together), size))
+
+
 def _is_transient(error: Exception) -> bool:
     """Whether the same batch may well succeed later: a lost lease, a lock, a deadlock, a server that is away."""
-    if isinstance(error, Retryable):
+    if isinstance(error, Retryable | PoolTimeout):
         return True
     origin = getattr(error, "orig", None) or error
     if not isinstance(origin, psycopg.Error):
         return False
-    return origin.sqlstate is None or origin.sqlstate[:2] in {"08", "40", "53", "55", "57"}
+    if origin.sqlstate is None:  # the connection broke, or the driver itself refused a value: that one is no accident
+        return isinstance(origin, psycopg.OperationalError | psycopg.InterfaceError)
+    return origin.sqlstate[:2] in {"08", "40", "53", "55", "57"}
 
 
 def _public_words(error: Exception) -> str:
