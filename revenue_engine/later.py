@@ -67,12 +67,9 @@ def _pay_from_held(session: Session, invoice_id: int, *, only_named: bool) -> in
     payer_id = bill.bill.payer_id
     if payer_id is not None:
         open_bills.lock_payers(session, [payer_id])
-    if only_named:
-        stream = bill.bill.stream_code if bill.object_id is not None else None
-        found = payments.held_for(session, invoice_id, payer_id=payer_id, standing_stream=stream)
-    else:
-        found = payments.held(session, payer_id=payer_id) if payer_id is not None else []
-    for one in found:
+    payments.lock(session, (one.payment_id for one in _held(session, bill, only_named=only_named)))
+    # Read again under the lock: the provider may have taken some of it back meanwhile.
+    for one in _held(session, bill, only_named=only_named):
         if not bill.outstanding_minor:
             break
         if one.account == chart.SUSPENSE and only_named:
@@ -80,6 +77,14 @@ def _pay_from_held(session: Session, invoice_id: int, *, only_named: bool) -> in
         elif one.account == chart.UNAPPLIED_CREDIT and one.payer_id == payer_id:
             _spend_credit(session, one, bill)
     return before - bill.outstanding_minor
+
+
+def _held(session: Session, bill: open_bills.Open, *, only_named: bool) -> list[payments.Held]:
+    payer_id = bill.bill.payer_id
+    if only_named:
+        stream = bill.bill.stream_code if bill.object_id is not None else None
+        return payments.held_for(session, bill.bill.invoice_id, payer_id=payer_id, standing_stream=stream)
+    return payments.held(session, payer_id=payer_id) if payer_id is not None else []
 
 
 def _spend_credit(session: Session, one: payments.Held, bill: open_bills.Open) -> None:

@@ -322,6 +322,20 @@ def reversed_already(session: Session, payment_ids: Sequence[int]) -> set[int]:
     return {row[0] for row in rows}
 
 
+def lock(session: Session, payment_ids: Iterable[int]) -> None:
+    """Serialise work on the money held of payments, in id order, to the end of the transaction; after bills and payers.
+
+    Money in suspense has neither bill nor payer to lock, and must not be identified and taken back at once.
+    """
+    wanted = sorted(set(payment_ids))
+    if wanted:
+        raw(session).execute(
+            "SELECT pg_advisory_xact_lock(7203, mod(id, 2147483647)::int) FROM unnest(%s::bigint[]) WITH ORDINALITY"
+            " AS w (id, n) ORDER BY n",
+            (wanted,),
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class NewPayment:
     """A payment about to be recorded."""

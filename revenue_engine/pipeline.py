@@ -27,6 +27,7 @@ from revenue_engine.channels import (
     Strength,
     Unknown,
 )
+from revenue_engine.errors import IntegrityFault
 from revenue_engine.inbox import Arrived, Channel, Proof
 from revenue_engine.ledger import chart, postings
 from revenue_engine.ledger.postings import Placed
@@ -360,6 +361,7 @@ def _identify_by_push(
     if not told:
         return
     bills = open_bills.lock(session, (asked[one.request_id].invoice_id for one in told.values()))
+    payments.lock(session, told)
     for one in payments.held(session, payment_ids=list(told)):
         if one.account == chart.SUSPENSE:
             push = asked[told[one.payment_id].request_id]
@@ -473,6 +475,7 @@ def _take_back(
     ids = [original.id for _, original in ready]
     bills = open_bills.lock(session, (i for parts in payments.applied(session, ids).values() for i, _, _ in parts))
     open_bills.lock_payers(session, (one.payer_id for one in payments.held(session, payment_ids=ids) if one.payer_id))
+    payments.lock(session, ids)
     # Read again under the locks: credit may have been applied between the first look and the locks.
     applied, held = payments.applied(session, ids), payments.held(session, payment_ids=ids)
     bills |= open_bills.lock(session, {i for parts in applied.values() for i, _, _ in parts} - set(bills))
@@ -530,4 +533,6 @@ def _where_it_is(
         for one in held
         if one.payment_id == original.id
     ]
+    if sum(place.amount_minor for place in places) != original.amount_minor:
+        raise IntegrityFault("the books do not hold the whole of a payment to take back", payment_id=original.id)
     return places
