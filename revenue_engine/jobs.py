@@ -156,10 +156,12 @@ def release(session: Session, *, worker: str) -> int:
 
 
 def add(session: Session, *, kind: str, refs: list[int]) -> None:
-    """Write work rows; one that is already waiting stays as it is."""
+    """Write work rows; one that is already waiting stays as it is, a dead one gets another chance."""
     if refs:
         raw(session).execute(
-            "INSERT INTO job (kind, ref_id) SELECT %s, unnest(%s::bigint[]) ON CONFLICT (kind, ref_id) DO NOTHING",
+            "INSERT INTO job (kind, ref_id) SELECT %s, unnest(%s::bigint[]) ON CONFLICT (kind, ref_id) DO UPDATE"
+            " SET state = 'ready', attempts = 0, run_after = now(), leased_by = NULL, lease_until = NULL"
+            " WHERE job.state = 'dead'",
             (kind, refs),
         )
 

@@ -419,3 +419,45 @@ def test_a_prompt_that_was_queued_settles_no_request(books: Books) -> None:
     books.deliver(("push_result", json.dumps(queued).encode()))
     books.work()
     assert books.open_breaks() == ["outcome_unknown"]
+
+
+@pytest.mark.parametrize("push_first", [True, False])
+def test_a_push_for_a_bill_that_is_not_open_any_more_ends_alike_in_either_order(books: Books, push_first: bool) -> None:
+    bill, paid = books.bill(250, payer=books.payer()), code()
+    push(books, bill.id, 250, "ws_CO_1")
+    books.pay(250, bill.pay_account_number)
+    told = [confirmation(250, "kwa jina la mama", reference=paid), push_result(250, "ws_CO_1", reference=paid)]
+    for one in reversed(told) if push_first else told:
+        books.deliver(one)
+        books.work()
+    assert books.balances()["2100"] == -250_00
+    assert "2200" not in books.balances()
+    assert books.open_breaks() == ["duplicate_payment"]
+    assert books.papers(paid)[-1] == "receipt 2627-2"
+
+
+def test_a_break_stands_for_the_credit_that_is_left(books: Books) -> None:
+    payer = books.payer()
+    bill = books.bill(100, payer=payer)
+    books.pay(100, bill.pay_account_number)
+    books.pay(100, bill.pay_account_number)
+    books.bill(30, payer=payer)
+    books.work()
+    assert books.rows("SELECT reason, amount_minor FROM break_case WHERE closed_at IS NULL") == [
+        ("duplicate_payment", 70_00)
+    ]
+    books.bill(500, payer=payer)
+    books.work()
+    assert books.open_breaks() == []
+
+
+def test_what_a_push_told_later_leaves_above_its_bill_is_the_payers_credit(books: Books) -> None:
+    bill, paid = books.bill(100, payer=books.payer()), code()
+    push(books, bill.id, 250, "ws_CO_1")
+    books.deliver(confirmation(250, "kwa jina la mama", reference=paid))
+    books.work()
+    books.deliver(push_result(250, "ws_CO_1", reference=paid))
+    books.work()
+    assert books.left(bill) == 0
+    assert books.journal(paid)[1:] == ["DR 2200 CR 1300.SBP 100.00", "DR 2200 CR 2100 150.00"]
+    assert books.open_breaks() == []
