@@ -24,13 +24,12 @@ ENV PATH=/opt/engine/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     REVENUE_STATE_DIR=/var/lib/revenue-engine/state \
-    REVENUE_API_HOST=0.0.0.0 \
     REVENUE_INTAKE_HOST=0.0.0.0
 USER revenue
 WORKDIR /var/lib/revenue-engine
 VOLUME /var/lib/revenue-engine
-EXPOSE 8800 8801
+EXPOSE 8801
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=4 \
-  CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8800/livez', timeout=4)"]
+  CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8801/livez', timeout=4)"]
 CMD ["revenue-engine", "serve"]

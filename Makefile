@@ -11,7 +11,7 @@ SEEDS ?= 3
 KILLS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults lint bench lock clean
+.PHONY: help setup demo test faults lint bench lock golden clean
 .DELETE_ON_ERROR:
 
 help:  ## Show this help
@@ -41,6 +41,9 @@ lock: $(STAMP)  ## Resolve the lock files anew from pyproject.toml (ARGS=--upgra
 	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header -q $(ARGS) pyproject.toml -o requirements/run.txt
 	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header -q --extra dev $(ARGS) \
 		pyproject.toml -o requirements/dev.txt
+
+golden: $(STAMP)  ## Write the golden schema anew; read the difference before committing it
+	REVENUE_TEST_WRITE_GOLDEN=1 $(BIN)/python -m pytest -q tests/test_schema.py
 
 clean:  ## Remove .venv and caches; the servers' data in var/ stays
 	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -47,18 +47,23 @@ class Claim:
 def claim(session: Session, *, kind: str, worker: str, limit: int, lease_seconds: int) -> list[Claim]:
     """Lease up to ``limit`` due jobs of a kind. The attempt counts from here, so a killed worker's tries are counted.
 
-    An expired lease makes a job due again; rows locked by another claimer are skipped, never waited for.
+    An expired lease makes a job due again; rows locked by another claimer are skipped, never waited for. A job whose
+    holder was lost twice is leased alone, the least tried first: if it is what kills workers, it takes nobody along.
     """
-    rows = (
+    rows = (  # materialised: else a plan may run the inner query once a row, and claim without limit
         raw(session)
         .execute(
             """
+            WITH due AS MATERIALIZED (
+                SELECT id, attempts, leased_by IS NOT NULL AND attempts > 1 AS left_behind FROM job
+                 WHERE kind = %(kind)s AND state = 'ready' AND run_after <= statement_timestamp()
+                   AND (lease_until IS NULL OR lease_until < clock_timestamp())
+                 ORDER BY run_after LIMIT %(limit)s FOR UPDATE SKIP LOCKED),
+            alone AS (SELECT id FROM due WHERE left_behind ORDER BY attempts, id LIMIT 1)
             UPDATE job SET leased_by = %(worker)s, attempts = attempts + 1,
                            lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
-             WHERE id IN (SELECT id FROM job
-                           WHERE kind = %(kind)s AND state = 'ready' AND run_after <= clock_timestamp()
-                             AND (lease_until IS NULL OR lease_until < clock_timestamp())
-                           ORDER BY run_after LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+             WHERE id IN (SELECT id FROM alone
+                          UNION ALL SELECT id FROM due WHERE NOT EXISTS (SELECT FROM alone))
             RETURNING id, ref_id, attempts
             """,
             {"worker": worker, "lease": lease_seconds, "kind": kind, "limit": limit},
@@ -68,19 +73,32 @@ def claim(session: Session, *, kind: str, worker: str, limit: int, lease_seconds
     return sorted((Claim(*row) for row in rows), key=lambda claimed: claimed.id)
 
 
+_HELD = """unnest(%(ids)s::bigint[], %(attempts)s::bigint[]) AS held (id, attempts)
+ WHERE job.id = held.id AND job.attempts = held.attempts
+   AND leased_by = %(worker)s AND lease_until > clock_timestamp()"""
+
+
+def _held(worker: str, claims: list[Claim]) -> dict[str, Any]:
+    return {
+        "worker": worker,
+        "ids": [claimed.id for claimed in claims],
+        "attempts": [claimed.attempts for claimed in claims],
+    }
+
+
 def finish(session: Session, *, worker: str, claims: list[Claim]) -> None:
     """Delete finished jobs in the transaction that did their work.
 
-    This is the fence: it needs every lease to be still ours and unexpired, else Retryable is raised and the whole
-    transaction must roll back, because somebody else may be doing the same work.
+    This is the fence: it needs every lease to be still ours, of the very claim and unexpired, else Retryable is raised
+    and the whole transaction must roll back, because somebody else may be doing the same work.
     """
     if not claims:
         return
     done = (
         raw(session)
         .execute(
-            "DELETE FROM job WHERE id = ANY(%s) AND leased_by = %s AND lease_until > clock_timestamp()",
-            ([claimed.id for claimed in claims], worker),
+            f"DELETE FROM job USING {_HELD}",  # noqa: S608 - our own constant
+            _held(worker, claims),
         )
         .rowcount
     )
@@ -89,41 +107,59 @@ def finish(session: Session, *, worker: str, claims: list[Claim]) -> None:
 
 
 def fail(
-    session: Session, *, worker: str, claimed: Claim, error: str, max_attempts: int | None, back_off_seconds: float
+    session: Session,
+    *,
+    worker: str,
+    claimed: Claim,
+    error: str,
+    max_attempts: int,
+    back_off_seconds: float,
+    counts: bool = True,
 ) -> bool:
-    """Give a job back after an error: due again after the back-off, or dead after ``max_attempts`` (None: never).
+    """Give a job back after an error: due again after the back-off, or dead after ``max_attempts``.
 
-    Returns whether it is dead now. ``error`` must hold no personal data. A job whose lease was lost is left alone.
+    Returns whether it died by this. A try that does not count (``counts``: the fault was not the job's) is taken off
+    again. ``error`` must hold no personal data. A job whose lease was lost is left alone.
     """
-    dead = max_attempts is not None and claimed.attempts >= max_attempts
-    given = raw(session).execute(
-        """
-        UPDATE job SET leased_by = NULL, lease_until = NULL, last_error = %(error)s, state = %(state)s,
-                       run_after = clock_timestamp() + make_interval(secs => %(wait)s)
-         WHERE id = %(id)s AND leased_by = %(worker)s
-        """,
-        {
-            "error": error[:500],
-            "state": "dead" if dead else "ready",
-            "wait": back_off_seconds,
-            "id": claimed.id,
-            "worker": worker,
-        },
+    dead = counts and claimed.attempts >= max_attempts
+    given_back = (
+        raw(session)
+        .execute(
+            """
+            UPDATE job SET leased_by = NULL, lease_until = NULL, last_error = %(error)s, state = %(state)s,
+                           attempts = attempts - %(taken_off)s,
+                           run_after = clock_timestamp() + make_interval(secs => %(wait)s)
+             WHERE id = %(id)s AND leased_by = %(worker)s AND attempts = %(attempts)s
+            """,
+            {
+                # What text cannot hold would fail here, and the job would never die.
+                "error": error[:500].replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode(),
+                "state": "dead" if dead else "ready",
+                "taken_off": 0 if counts else 1,
+                "wait": back_off_seconds,
+                "id": claimed.id,
+                "worker": worker,
+                "attempts": claimed.attempts,
+            },
+        )
+        .rowcount
     )
-    return dead and given.rowcount == 1
+    return dead and given_back == 1
 
 
 def look_again(session: Session, *, worker: str, claims: list[Claim], seconds: float) -> None:
-    """Put jobs back for another look soon, inside the transaction that looked; fenced as ``finish`` is."""
+    """Put jobs back for another look soon, inside the transaction that looked; fenced as ``finish`` is.
+
+    The look was no failure, so their tries begin anew.
+    """
     if not claims:
         return
     moved = (
         raw(session)
         .execute(
-            "UPDATE job SET leased_by = NULL, lease_until = NULL,"
-            " run_after = clock_timestamp() + make_interval(secs => %s)"
-            " WHERE id = ANY(%s) AND leased_by = %s AND lease_until > clock_timestamp()",
-            (seconds, [claimed.id for claimed in claims], worker),
+            "UPDATE job SET leased_by = NULL, lease_until = NULL, attempts = 0,"  # noqa: S608 - our own constant
+            f" run_after = clock_timestamp() + make_interval(secs => %(wait)s) FROM {_HELD}",
+            {"wait": seconds, **_held(worker, claims)},
         )
         .rowcount
     )
@@ -156,13 +192,19 @@ def release(session: Session, *, worker: str) -> int:
 
 
 def add(session: Session, *, kind: str, refs: list[int]) -> None:
-    """Write work rows; one that is already waiting stays as it is, a dead one gets another chance."""
+    """Write work rows. One that waits already stays as it is; a dead one is revived; and one that is being worked on
+    loses its lease, because its worker may have looked at the facts before these came: it rolls back and does it again.
+    """
     if refs:
         raw(session).execute(
-            "INSERT INTO job (kind, ref_id) SELECT %s, unnest(%s::bigint[]) ON CONFLICT (kind, ref_id) DO UPDATE"
-            " SET state = 'ready', attempts = 0, run_after = now(), leased_by = NULL, lease_until = NULL"
-            " WHERE job.state = 'dead'",
-            (kind, refs),
+            """
+            INSERT INTO job (kind, ref_id) SELECT %s, unnest(%s::bigint[])
+            ON CONFLICT (kind, ref_id) DO UPDATE
+               SET leased_by = NULL, lease_until = NULL, state = 'ready', run_after = now(),
+                   attempts = CASE job.state WHEN 'dead' THEN 0 ELSE job.attempts END
+             WHERE job.state = 'dead' OR job.leased_by IS NOT NULL
+            """,
+            (kind, sorted(set(refs))),
         )
 
 
@@ -181,7 +223,7 @@ def replay(session: Session, *, kind: str, ref_id: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """How much work waits: counts, and the age in seconds of the oldest due job."""
+    """How much work waits: counts, and for how many seconds the job that waits longest has been due."""
 
     ready: int
     dead: int
@@ -195,7 +237,7 @@ def backlog(session: Session, *, kind: str | None = None) -> Backlog:
         .execute(
             """
             SELECT count(*) FILTER (WHERE state = 'ready'), count(*) FILTER (WHERE state = 'dead'),
-                   COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - min(created_at) FILTER (WHERE state = 'ready')), 0)
+                   greatest(0, EXTRACT(EPOCH FROM clock_timestamp() - min(run_after) FILTER (WHERE state = 'ready')))
               FROM job WHERE %(kind)s::text IS NULL OR kind = %(kind)s
             """,
             {"kind": kind},

@@ -20,6 +20,7 @@ LARGEST_MINOR = 10**12
 _EXACT = Context(prec=28, traps=[Inexact, InvalidOperation])
 """Refuses to round: the default context would quietly drop a fraction past 28 digits, or flush it to zero."""
 
+_CURRENCY = re.compile("[A-Z]{3}")
 _WIRE = re.compile(r"(-?)(\d{1,12})(?:\.(\d{1,2}))?", re.ASCII)
 
 
@@ -33,7 +34,7 @@ class Money:
     def __post_init__(self) -> None:
         if type(self.minor) is not int:
             raise InvalidValue(f"money is whole cents as an int, not {type(self.minor).__name__}", value=self.minor)
-        if len(self.currency) != 3 or not self.currency.isascii() or not self.currency.isupper():
+        if not _CURRENCY.fullmatch(self.currency):
             raise InvalidValue("a currency is three capital letters (ISO 4217)", value=self.currency)
 
     def __add__(self, other: Money) -> Money:
@@ -62,8 +63,10 @@ class Money:
         """Divide by ``weights`` with the largest-remainder method: the parts always sum to the whole.
 
         Ties of remainder go to the earlier weight, so the result is a function of its input.
-        Raises InvalidValue when no weight is positive or one is negative.
+        Raises InvalidValue when no weight is positive, or one is negative or no int.
         """
+        if any(type(weight) is not int for weight in weights):
+            raise InvalidValue("weights must be whole numbers", weights=weights)
         total = sum(weights)
         if total <= 0 or min(weights) < 0:
             raise InvalidValue("weights must be non-negative and at least one must be positive", weights=weights)

@@ -159,8 +159,10 @@ class Placer:
         if placement.rest_minor:
             reason = BreakReason.OVERPAID if open_now else BreakReason.DUPLICATE_PAYMENT
             detail = "more than its open bills" if open_now else "it has no open bill"
-            # It names no one bill: whichever bill of the object opens again is paid by it.
-            self._credit(placement, thing.payer_id, None, reason, detail, thing)
+            # A payer's credit names no one bill: whichever bill of the object opens again is paid by it. Suspense,
+            # where nobody is known, has only its bill to be found by.
+            last = open_now[-1].bill if open_now and thing.payer_id is None else None
+            self._credit(placement, thing.payer_id, last, reason, detail, thing)
 
     def _place_at_station(self, placement: Placement, station_code: str | None, thing: BilledThing | None) -> None:
         """Pay before service: the amount and the tariff in force raise the bill that this payment pays."""

@@ -29,7 +29,7 @@ class Receipt(Base):
     kind: Mapped[str]
     financial_year: Mapped[str]
     number: Mapped[int]
-    payment_id: Mapped[int] = mapped_column(ForeignKey("payment.id"))
+    payment_id: Mapped[int]
     amount_minor: Mapped[int]
     paid_at: Mapped[datetime]
     book_date: Mapped[date]

@@ -80,10 +80,7 @@ class Worker:
 
     def once(self) -> int:
         """One batch of each kind of work; returns how many jobs were claimed."""
-        with transaction(self.engine) as session:
-            claims = jobs.claim(
-                session, kind="interpret", worker=self.name, limit=self.batch, lease_seconds=self.lease_seconds
-            )
+        claims = self._claim("interpret", self.batch)
         if claims:
             if len(claims) == self.batch and self.ring is not None:
                 self.ring()
@@ -91,8 +88,7 @@ class Worker:
                 self._deliveries(part)
         done = len(claims)
         for kind, work in _ONE_BY_ONE.items():
-            with transaction(self.engine) as session:
-                held = jobs.claim(session, kind=kind, worker=self.name, limit=50, lease_seconds=self.lease_seconds)
+            held = self._claim(kind, 50)
             for claimed in held:
                 self._single(claimed, work)
             done += len(held)
@@ -100,6 +96,15 @@ class Worker:
             with transaction(self.engine) as session:
                 ledger.snapshot(session, every=SNAPSHOT_EVERY)
         return done
+
+    def _claim(self, kind: str, limit: int) -> list[Claim]:
+        """Lease what is due, without what wore its workers out: errors that count end before so many tries."""
+        with transaction(self.engine) as session:
+            held = jobs.claim(session, kind=kind, worker=self.name, limit=limit, lease_seconds=self.lease_seconds)
+        worn_out = [claimed for claimed in held if claimed.attempts > self.max_attempts]
+        if worn_out:
+            self._give_back(worn_out, RevenueError(f"{self.max_attempts} workers were lost while they held it"))
+        return [claimed for claimed in held if claimed not in worn_out]
 
     def _deliveries(self, claims: Sequence[Claim]) -> None:
         """Run a batch; on an error run its halves, so that one poison row never holds back the rest."""
@@ -157,7 +162,7 @@ class Worker:
     def _give_back(self, claims: Sequence[Claim], error: Exception) -> None:
         """Return jobs for another try later; the words kept are the error's kind and code, never a row's content.
 
-        What a lock, a lost lease or an absent server did is no fault of the row: it is tried for ever, never dead.
+        Bad luck (a lost lease, a lock, a server that went away) is nobody's fault and never makes work dead.
         """
         words = f"{type(error).__name__}: {_public_words(error)}"
         self.tally.failed += len(claims)
@@ -169,8 +174,9 @@ class Worker:
                     worker=self.name,
                     claimed=claimed,
                     error=words,
-                    max_attempts=None if _is_transient(error) else self.max_attempts,
+                    max_attempts=self.max_attempts,
                     back_off_seconds=wait,
+                    counts=not _is_transient(error),
                 )
                 self.tally.dead += dead
                 if dead:
@@ -206,7 +212,8 @@ class Worker:
     def _tick(self) -> None:
         """Mark what is known now, and fold what few postings a quiet day leaves into a snapshot."""
         with transaction(self.engine) as session:
-            ledger.tick(session)
+            ledger.tick(session)  # by itself: a mark that is committed late would change what was answered meanwhile
+        with transaction(self.engine) as session:
             ledger.snapshot(session, every=1)
 
     def _stop(self) -> None:

@@ -1,7 +1,7 @@
 -- What the database itself refuses and derives, whoever asks. Functions run as the owner with a pinned search path.
 
 -- 1. Append only: no UPDATE, DELETE or TRUNCATE on what is known about money, not even by a grant given in error.
-CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, public AS $$
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
     RAISE EXCEPTION '% is append only: % is refused', TG_TABLE_NAME, TG_OP
         USING ERRCODE = 'restrict_violation', HINT = 'Correct it with a reversing or cancelling row.';
@@ -23,9 +23,61 @@ BEGIN
 END
 $$;
 
+-- 1b. What the hottest rows name exists: looked up once a statement, set by set, where a foreign key would look once a
+-- row and mark the parent row each time. It is as strong: the statement sees the parent or is refused, and no parent can
+-- go away after, because it is append only or refuses to lose its key. Unlike a foreign key it also asks a superuser.
+CREATE FUNCTION parents_exist() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE  -- the parent table; the columns here that name it; how a parent p is the one named by n
+    parent text := TG_ARGV[0];
+    naming text := TG_ARGV[1];
+    same text := TG_ARGV[2];
+    missing text;
+BEGIN
+    EXECUTE format('SELECT n::text FROM (SELECT DISTINCT %s FROM written) n
+                     WHERE NOT EXISTS (SELECT FROM %I p WHERE %s) LIMIT 1', naming, parent, same) INTO missing;
+    IF missing IS NOT NULL THEN
+        RAISE EXCEPTION '% names no %: %', TG_TABLE_NAME, parent, missing
+            USING ERRCODE = 'foreign_key_violation', CONSTRAINT = TG_NAME;
+    END IF;
+    RETURN NULL;
+END
+$$;
+DO $$
+DECLARE
+    child text;
+    parent text;
+    naming text;
+    same text;
+BEGIN
+    FOR child, parent, naming, same IN VALUES
+        ('posting', 'journal', 'journal_id, book_date', 'p.id = n.journal_id AND p.book_date = n.book_date'),
+        ('posting', 'account', 'debit', 'p.code = n.debit'),
+        ('posting', 'account', 'credit', 'p.code = n.credit'),
+        ('payment', 'channel_account', 'channel_account_id', 'p.id = n.channel_account_id'),
+        ('payment_party', 'payment', 'payment_id', 'p.id = n.payment_id'),
+        ('application', 'payment', 'payment_id', 'p.id = n.payment_id'),
+        ('application', 'invoice', 'invoice_id', 'p.id = n.invoice_id'),
+        ('receipt', 'payment', 'payment_id', 'p.id = n.payment_id')
+    LOOP
+        EXECUTE format('CREATE TRIGGER %I AFTER INSERT ON %I REFERENCING NEW TABLE AS written FOR EACH STATEMENT
+                        EXECUTE FUNCTION parents_exist(%L, %L, %L)',
+                       'names_' || parent || '_' || split_part(naming, ',', 1), child, parent, naming, same);
+        EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER %I', child,
+                       'names_' || parent || '_' || split_part(naming, ',', 1));
+    END LOOP;
+    EXECUTE 'CREATE TRIGGER keep_key BEFORE DELETE OR TRUNCATE OR UPDATE OF code ON account
+             FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()';
+    EXECUTE 'CREATE TRIGGER keep_key BEFORE DELETE OR TRUNCATE OR UPDATE OF id ON channel_account
+             FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()';
+    EXECUTE 'ALTER TABLE account ENABLE ALWAYS TRIGGER keep_key';
+    EXECUTE 'ALTER TABLE channel_account ENABLE ALWAYS TRIGGER keep_key';
+END
+$$;
+
 -- 2. Every delivery is its own job, written in its own transaction.
 CREATE FUNCTION delivery_needs_work() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, public AS $$
+    SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
     INSERT INTO job (kind, ref_id) SELECT 'interpret', id FROM arrived ORDER BY id;
     RETURN NULL;
@@ -37,7 +89,7 @@ ALTER TABLE delivery ENABLE ALWAYS TRIGGER delivery_needs_work;
 
 -- 3. Book dates. The shared lock is held to the end of the transaction, so that a close must wait for it.
 CREATE FUNCTION book_date_on_or_after(wanted date) RETURNS date LANGUAGE plpgsql
-    SET search_path = pg_catalog, public AS $$
+    SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     chosen date := greatest(wanted, (SELECT books_open_from FROM county));
 BEGIN
@@ -50,9 +102,10 @@ BEGIN
     END LOOP;
 END
 $$;
-CREATE FUNCTION close_book_date() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, public AS $$
+CREATE FUNCTION close_book_date() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(7201, NEW.book_date - DATE '2000-01-01');
+    NEW.closed_at := clock_timestamp(); -- not when the transaction began: it may have waited for recorders meanwhile
     RETURN NEW;
 END
 $$;
@@ -63,7 +116,7 @@ ALTER TABLE closed_day ENABLE ALWAYS TRIGGER close_book_date;
 --    evidence, may move money the county holds: at channels, banks and the Fund, as payers' credit, in suspense, as
 --    refunds. The guard takes the lock too, for whoever did not ask for a day.
 CREATE FUNCTION journal_guard() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, public AS $$
+    SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     closed date;
 BEGIN
@@ -85,7 +138,7 @@ CREATE TRIGGER journal_guard AFTER INSERT ON journal
 ALTER TABLE journal ENABLE ALWAYS TRIGGER journal_guard;
 
 -- No sequential scan: a plan made while the journal was small is kept, and must not grow slow with it.
-CREATE FUNCTION posting_guard() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, public
+CREATE FUNCTION posting_guard() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
     SET enable_seqscan = off AS $$
 DECLARE
     refused record;
@@ -117,7 +170,7 @@ ALTER TABLE posting ENABLE ALWAYS TRIGGER posting_guard;
 
 -- 5. What is left of a bill is derived here and nowhere else: no role may write open_bill.
 CREATE FUNCTION bill_opens() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, public AS $$
+    SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     wrong record;
 BEGIN
@@ -146,7 +199,7 @@ CREATE TRIGGER bill_opens AFTER INSERT ON invoice_line
 ALTER TABLE invoice_line ENABLE ALWAYS TRIGGER bill_opens;
 
 CREATE FUNCTION bill_is_paid() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, public AS $$
+    SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     wrong record;
 BEGIN
@@ -178,7 +231,7 @@ CREATE TRIGGER bill_is_paid AFTER INSERT ON application
 ALTER TABLE application ENABLE ALWAYS TRIGGER bill_is_paid;
 
 CREATE FUNCTION bill_is_cancelled() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, public AS $$
+    SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     bill open_bill;
     billed bigint;
@@ -200,7 +253,7 @@ ALTER TABLE invoice_cancellation ENABLE ALWAYS TRIGGER bill_is_cancelled;
 
 -- Record and apply lock bills in id order without holding the right to change them.
 CREATE FUNCTION lock_open_bills(wanted bigint[]) RETURNS SETOF open_bill LANGUAGE sql SECURITY DEFINER
-    SET search_path = pg_catalog, public AS $$
+    SET search_path = pg_catalog, public, pg_temp AS $$
     SELECT * FROM open_bill WHERE invoice_id = ANY (wanted) ORDER BY invoice_id FOR UPDATE
 $$;
 

@@ -257,12 +257,9 @@ CREATE TABLE posting (
     invoice_id BIGINT,
     payment_id BIGINT,
     CONSTRAINT pk_posting PRIMARY KEY (journal_id, seq, book_date),
-    CONSTRAINT fk_posting_journal_id_book_date FOREIGN KEY(journal_id, book_date) REFERENCES journal (id, book_date),
     CONSTRAINT ck_posting_amount CHECK (amount_minor > 0 AND amount_minor < 1000000000000),
     CONSTRAINT ck_posting_two_accounts CHECK (debit <> credit),
-    CONSTRAINT ck_posting_currency CHECK (currency = 'KES'),
-    CONSTRAINT fk_posting_debit FOREIGN KEY(debit) REFERENCES account (code),
-    CONSTRAINT fk_posting_credit FOREIGN KEY(credit) REFERENCES account (code)
+    CONSTRAINT ck_posting_currency CHECK (currency = 'KES')
 );
 CREATE INDEX ix_posting_credit ON posting (credit, xid);
 CREATE INDEX ix_posting_debit ON posting (debit, xid);
@@ -345,11 +342,9 @@ CREATE TABLE payment (
     CONSTRAINT ck_payment_amount CHECK (amount_minor > 0 AND amount_minor < 1000000000000),
     CONSTRAINT ck_payment_currency CHECK (currency = 'KES'),
     CONSTRAINT ck_payment_reverses CHECK ((kind = 'reversal') = (reverses_id IS NOT NULL)),
-    CONSTRAINT fk_payment_channel_account_id FOREIGN KEY(channel_account_id) REFERENCES channel_account (id),
     CONSTRAINT fk_payment_reverses_id FOREIGN KEY(reverses_id) REFERENCES payment (id)
 );
-CREATE INDEX ix_payment_reference ON payment (reference);
-CREATE UNIQUE INDEX uq_payment_identity ON payment (channel_account_id, kind, reference);
+CREATE UNIQUE INDEX uq_payment_identity ON payment (reference, kind, channel_account_id);
 CREATE UNIQUE INDEX uq_payment_reverses_id ON payment (reverses_id) WHERE reverses_id IS NOT NULL;
 
 CREATE TABLE alias (
@@ -397,8 +392,7 @@ CREATE TABLE payment_party (
     name TEXT NOT NULL,
     msisdn TEXT NOT NULL,
     account_reference TEXT NOT NULL,
-    CONSTRAINT pk_payment_party PRIMARY KEY (payment_id),
-    CONSTRAINT fk_payment_party_payment_id FOREIGN KEY(payment_id) REFERENCES payment (id)
+    CONSTRAINT pk_payment_party PRIMARY KEY (payment_id)
 );
 
 CREATE TABLE receipt (
@@ -415,8 +409,7 @@ CREATE TABLE receipt (
     CONSTRAINT pk_receipt PRIMARY KEY (id),
     CONSTRAINT uq_receipt_kind_financial_year_number UNIQUE (kind, financial_year, number),
     CONSTRAINT ck_receipt_kind CHECK (kind IN ('receipt', 'acknowledgement')),
-    CONSTRAINT ck_receipt_amount CHECK (amount_minor > 0),
-    CONSTRAINT fk_receipt_payment_id FOREIGN KEY(payment_id) REFERENCES payment (id)
+    CONSTRAINT ck_receipt_amount CHECK (amount_minor > 0)
 );
 CREATE UNIQUE INDEX uq_receipt_payment_id ON receipt (payment_id, kind);
 
@@ -431,9 +424,7 @@ CREATE TABLE application (
     recorded_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     CONSTRAINT pk_application PRIMARY KEY (id),
     CONSTRAINT ck_application_amount CHECK (amount_minor <> 0),
-    CONSTRAINT ck_application_component CHECK (component IN ('costs', 'penalty', 'interest', 'arrears', 'principal')),
-    CONSTRAINT fk_application_payment_id FOREIGN KEY(payment_id) REFERENCES payment (id),
-    CONSTRAINT fk_application_invoice_id FOREIGN KEY(invoice_id) REFERENCES invoice (id)
+    CONSTRAINT ck_application_component CHECK (component IN ('costs', 'penalty', 'interest', 'arrears', 'principal'))
 );
 CREATE INDEX ix_application_invoice_id ON application (invoice_id);
 CREATE INDEX ix_application_payment_id ON application (payment_id);

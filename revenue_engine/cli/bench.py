@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from revenue_engine.cli.output import JsonFlag, answering, err, print_json
+from revenue_engine.cli.output import JsonFlag, answering, out, print_json
 from revenue_engine.errors import ConfigurationError
 
 app = typer.Typer(help="Measurements beside a strong baseline.", no_args_is_help=True)
@@ -52,9 +52,30 @@ def post(
         _answer(_bench("post").run(payments=payments, rounds=rounds, grow=grow), as_json=as_json)
 
 
+@app.command("all")
+def everything(as_json: JsonFlag = False) -> None:
+    """Every measurement at its usual size."""
+    with answering(as_json=as_json):
+        results = {
+            "intake": _bench("intake").run(seconds=5.0, clients=64, rounds=3),
+            "post": _bench("post").run(payments=20_000, rounds=3, grow=False),
+        }
+        _answer(results, as_json=as_json)
+
+
 def _answer(result: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(result)
         return
+    _lines("", result)
+
+
+def _lines(before: str, result: dict[str, Any]) -> None:
     for name, value in result.items():
-        err.print(f"{name:40} {value}", highlight=False)
+        if isinstance(value, dict):
+            _lines(f"{before}{name}.", value)
+        elif isinstance(value, list) and value and isinstance(value[0], str):
+            for line in value:
+                out.print(f"{before}{name}: {line}", highlight=False)
+        else:
+            out.print(f"{before + name:44} {value}", highlight=False)

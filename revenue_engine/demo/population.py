@@ -214,8 +214,8 @@ def _bills(engine: Engine, rng: random.Random, tariff: Tariff, count: int, at: d
 
 
 def _payer(session: Session, rng: random.Random, payers: list[int], number: int) -> int:
-    """A payer: a new one mostly, at times one who has a bill already."""
-    if payers and rng.random() < 0.3:
+    """A payer: a new one, or more often one who has a bill already."""
+    if payers and rng.random() < 0.6:
         return rng.choice(payers)
     name = f"{rng.choice(GIVEN_NAMES).title()} {number + 1:05d}"
     payers.append(receivables.add_payer(session, name=name, phone=f"07000001{number % 100:02d}").id)

@@ -79,6 +79,7 @@ def daily(session: Session, on: date) -> Report:
             _suspense(session, dates),
             _ageing(session, dates),
             _breaks(session, dates),
+            _unconfirmed(session, dates),
             _reversals(session, dates),
             _papers(session, dates),
         ),
@@ -233,6 +234,35 @@ def _breaks(session: Session, dates: dict[str, Any]) -> Section:
         Column("oldest_days", "Oldest, days", Kind.COUNT, totalled=False),
     )
     return Section("breaks", "Open breaks", columns, rows)
+
+
+def _unconfirmed(session: Session, dates: dict[str, Any]) -> Section:
+    """Told but not proved by the end of the day, so not posted: a movement once, however many messages spoke of it."""
+    rows = _rows(
+        session,
+        """
+        SELECT a.adapter || ' ' || a.identifier, told.kind, count(*), sum(told.amount_minor)::bigint,
+               max(floor(EXTRACT(EPOCH FROM %(end)s::timestamptz - told.occurred_at) / 86400))::int
+          FROM (SELECT channel_account_id, kind, reference, min(occurred_at) AS occurred_at,
+                       coalesce(max(amount_minor), 0) AS amount_minor
+                  FROM evidence e
+                 WHERE recorded_at < %(end)s AND NOT EXISTS (
+                       SELECT FROM payment p WHERE p.channel_account_id = e.channel_account_id AND p.kind = e.kind
+                                               AND p.reference = e.reference AND p.recorded_at < %(end)s)
+                 GROUP BY channel_account_id, kind, reference) told
+          JOIN channel_account a ON a.id = told.channel_account_id
+         GROUP BY a.id, told.kind ORDER BY a.id, told.kind
+        """,
+        dates,
+    )
+    columns = (
+        Column("channel", "Channel account"),
+        Column("kind", "Notice of a"),
+        Column("notices", "Notices", Kind.COUNT),
+        Column("amount", "Amount told", Kind.MONEY),
+        Column("oldest_days", "Oldest, days", Kind.COUNT, totalled=False),
+    )
+    return Section("unconfirmed", "Notices that nothing confirms yet", columns, rows)
 
 
 def _reversals(session: Session, dates: dict[str, Any]) -> Section:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Literal
 
 from revenue_engine import periods
@@ -236,8 +237,9 @@ def _control_sheet(book: Any, report: Report, styles: dict[Any, Any]) -> None:
         sheet.write_string(line, 6, _mark(control))
 
 
-def _shillings(minor: int) -> float:
-    return round(minor / 100, 2)
+def _shillings(minor: int) -> Decimal:
+    """The file format holds doubles: sixteen digits of an exact decimal keep every cent."""
+    return Decimal(minor).scaleb(-2)
 
 
 def _section_sheet(book: Any, section: Section, styles: dict[Any, Any]) -> None:

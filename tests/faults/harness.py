@@ -374,7 +374,7 @@ def under_fire(
     *,
     kills: int,
     per_second: float,
-    targets: Sequence[str] = ("intake", "worker", "pg"),
+    targets: Sequence[str] = ("intake", "worker", "pg", "worker"),
 ) -> tuple[Provider, Figures]:
     """Send the plan while ``kills`` random ``kill -9`` fall, then heal and let everything drain."""
     rng = random.Random(world.seed)

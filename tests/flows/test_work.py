@@ -49,7 +49,7 @@ def test_a_waiting_delivery_is_looked_at_until_no_older_work_is_in_flight(books:
     books.deliver(confirmation(100, "x"))
     with db.transaction(books.as_role("worker")) as session:
         jobs.claim(session, kind="interpret", worker="another", limit=2, lease_seconds=60)
-    books.execute("UPDATE job SET leased_by = NULL, lease_until = NULL, attempts = 9 WHERE ref_id = %s", told)
+    books.execute("UPDATE job SET leased_by = NULL, lease_until = NULL, attempts = 5 WHERE ref_id = %s", told)
     books.execute("UPDATE job SET lease_until = lease_until - interval '10 s' WHERE leased_by = 'another'")
     # When it is looked at however often, then it is looked at once more
     for _ in range(3):
