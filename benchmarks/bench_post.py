@@ -214,12 +214,12 @@ def database(server: str, name: str, *, migrated: bool = True) -> Iterator[str]:
 
 
 NOTES: Sequence[str] = (
-    "Ours does more a payment: it reads the raw body, keeps evidence, finds and locks the bill, posts, applies, issues a"
-    " gapless receipt and finishes the job: 9 rows written and 2 changed in 22 index entries; hordak writes 3 rows.",
-    "Profile of one writer: three fifths of the time is its own Python (a fifth of that reads bodies, a fifth writes COPY"
-    " rows), two fifths the database (COPY with its index entries and guards about half, claiming and locking the rest).",
-    "One writer and its database session take turns, so they use one processor between them: two writers fill two"
-    " processors, and more only wait for each other. The receipt series is locked last and held for one COPY and commit.",
+    "Ours does more a payment: it reads the raw body, keeps evidence, finds and locks the bill, posts, applies,",
+    "issues a gapless receipt and finishes the job: 9 rows written and 2 changed in 22 index entries; hordak writes 3.",
+    "Profile of one writer: three fifths of the time is its own Python (a fifth of that reads bodies, a fifth writes",
+    "COPY rows), two fifths the database (COPY with its index entries and guards half, claiming and locking the rest).",
+    "One writer and its database session take turns, so they use one processor between them: two writers fill two,",
+    "and more only wait for each other. The receipt series is locked last and held for one COPY and the commit.",
 )
 
 

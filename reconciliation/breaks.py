@@ -145,10 +145,11 @@ def open_many(session: Session, found: Iterable[NewBreak]) -> None:
             )
 
 
-def lower(session: Session, key: str, *, amount_minor: int) -> None:
+def lower(session: Session, keys: Sequence[str], *, amount_minor: int) -> None:
     """Say how much money an open break still stands for, after a part of it found its home."""
     raw(session).execute(
-        "UPDATE break_case SET amount_minor = %s WHERE key = %s AND closed_at IS NULL", (amount_minor, key)
+        "UPDATE break_case SET amount_minor = %s WHERE key = ANY(%s) AND closed_at IS NULL",
+        (amount_minor, sorted(keys)),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from reconciliation import breaks
+from reconciliation.breaks import BreakReason
 from revenue_engine import ledger, open_bills, payments, periods, receipts
 from revenue_engine.ledger import chart, postings
 from revenue_engine.ledger.postings import Placed
@@ -15,14 +16,19 @@ def identify(session: Session, one: payments.Held, bill: open_bills.Open, *, run
     """Move money out of suspense to its bill; what is above the bill stays held, for its payer where one is known."""
     taken = bill.pay(one.amount_minor)
     amount = sum(part for _, part in taken)
-    if not amount:
-        return
     payment = payments.by_id(session, one.payment_id)
-    places = [Placed(amount, bill.bill)]
+    places = [Placed(amount, bill.bill)] if amount else []
     rest = one.amount_minor - amount
     if rest and bill.bill.payer_id is not None:
-        places.append(Placed(rest, payer_id=bill.bill.payer_id, named_invoice_id=bill.bill.invoice_id))
+        named = bill.bill
+        places.append(
+            Placed(rest, None, named.payer_id, named.stream_code, named.station_code, named_invoice_id=named.invoice_id)
+        )
+        if not amount:
+            _open_credit_break(session, payment, bill, rest)
         rest = 0
+    if not places:
+        return
     journal = ledger.post(
         session,
         postings.suspense_identified(
@@ -44,9 +50,32 @@ def identify(session: Session, one: payments.Held, bill: open_bills.Open, *, run
             [receipts.ToIssue(payment.id, "receipt", payment.amount_minor, payment.occurred_at, journal.book_date)],
         )
     if rest:
-        breaks.lower(session, breaks.suspense_key(payment.id), amount_minor=rest)
+        breaks.lower(session, [breaks.suspense_key(payment.id)], amount_minor=rest)
     else:
         breaks.close_many(session, [breaks.suspense_key(payment.id)], resolution="its bill was found")
+
+
+def _open_credit_break(session: Session, payment: payments.Recorded, bill: open_bills.Open, amount_minor: int) -> None:
+    """Tell that money found a bill that takes none, as is told when such money names its bill at once."""
+    reason, detail = BreakReason.DUPLICATE_PAYMENT, "the bill was paid before"
+    if bill.cancelled:
+        reason, detail = BreakReason.PAID_CANCELLED_OR_EXPIRED, "the bill was cancelled before the money came"
+    breaks.open_many(
+        session,
+        [
+            breaks.NewBreak(
+                breaks.credit_key(reason, payment.id),
+                reason,
+                f"{detail}; held as the payer's credit",
+                payment.occurred_at,
+                amount_minor=amount_minor,
+                payment_id=payment.id,
+                channel_account_id=payment.identity.channel_account_id,
+                stream_code=bill.bill.stream_code,
+                station_code=bill.bill.station_code,
+            )
+        ],
+    )
 
 
 def pay_reopened(session: Session, invoice_id: int) -> int:
@@ -75,7 +104,7 @@ def _pay_from_held(session: Session, invoice_id: int, *, only_named: bool) -> in
         if one.account == chart.SUSPENSE and only_named:
             identify(session, one, bill, rung="reopened")
         elif one.account == chart.UNAPPLIED_CREDIT and one.payer_id == payer_id:
-            _spend_credit(session, one, bill)
+            _spend_credit(session, one, bill, named=only_named)
     return before - bill.outstanding_minor
 
 
@@ -87,7 +116,7 @@ def _held(session: Session, bill: open_bills.Open, *, only_named: bool) -> list[
     return payments.held(session, payer_id=payer_id) if payer_id is not None else []
 
 
-def _spend_credit(session: Session, one: payments.Held, bill: open_bills.Open) -> None:
+def _spend_credit(session: Session, one: payments.Held, bill: open_bills.Open, *, named: bool) -> None:
     taken = bill.pay(one.amount_minor)
     journal = ledger.post(
         session,
@@ -101,8 +130,9 @@ def _spend_credit(session: Session, one: payments.Held, bill: open_bills.Open) -
             for part in taken
         ],
     )
-    breaks.close_many(
-        session,
-        breaks.credit_keys(one.payment_id),
-        resolution="the payer's credit paid a bill",
-    )
+    keys = breaks.credit_keys(one.payment_id)
+    rest = one.amount_minor - sum(part for _, part in taken)
+    if rest and not named:  # what named this bill is now no more than an overpayment of it
+        breaks.lower(session, keys, amount_minor=rest)
+    else:
+        breaks.close_many(session, keys, resolution="the payer's credit paid a bill")

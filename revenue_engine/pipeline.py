@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
@@ -33,10 +32,7 @@ from revenue_engine.ledger import chart, postings
 from revenue_engine.ledger.postings import Placed
 from revenue_engine.money import KES
 from revenue_engine.payments import Fact, Identity, NewApplication, NewPayment, Push, Recorded, Stored
-from revenue_engine.placing import Incoming, Placement, Placer
-
-CLOCK_TOLERANCE = timedelta(minutes=15)
-"""A provider's clock may run ahead of ours by this much before somebody is told."""
+from revenue_engine.placing import CLOCK_TOLERANCE, Incoming, Placement, Placer
 
 
 @dataclass(slots=True)
@@ -146,7 +142,7 @@ def _read(batch: _Batch, arrived: Arrived, channel: Channel, adapter: CallbackAd
 def _without_money(batch: _Batch, arrived: Arrived, meaning: Interpretation) -> None:
     if isinstance(meaning, Ignored):
         batch.end(arrived, "ignored", meaning.reason)
-        if meaning.request_id:
+        if meaning.request_id and meaning.request_state:  # queued, or accepted, settles nothing
             batch.closed.append(f"request:{meaning.request_id}")
     elif isinstance(meaning, Unknown):
         if meaning.request_id:
@@ -223,7 +219,8 @@ def _record_payments(
     just_written = {one.id for one in batch.written}
     batch.told_before = {one.identity for one in weighed if one.id not in just_written}
     asked = payments.pushes(session, (one.request_id for one in weighed))
-    chosen = _confirmed((one for one in weighed if one.identity not in standing), asked, limit)
+    limits = _limits(channels, limit)
+    chosen = _confirmed((one for one in weighed if one.identity not in standing), asked, limits)
     facts = _facts_behind(session, batch, chosen, channels, adapters)
     recorded = payments.record(
         session,
@@ -247,17 +244,33 @@ def _amount(one: Stored) -> int:
     return one.amount_minor
 
 
-def _confirmed(weighed: Iterable[Stored], asked: Mapping[str, Push], limit: int) -> dict[Identity, Stored]:
+def _limits(channels: Mapping[int, Channel], county_limit: int) -> dict[int, int]:
+    """From which amount on, in cents, one message of a channel account is not enough: its own limit may be lower."""
+    return {
+        channel.id: min(county_limit, channel.settings.get("confirm_limit_minor") or county_limit)
+        for channel in channels.values()
+    }
+
+
+def _push_of(one: Stored, asked: Mapping[str, Push]) -> Push | None:
+    """Our push request that a message answers: one of its own channel account only."""
+    push = asked.get(one.request_id)
+    return push if push is not None and push.channel_account_id == one.identity.channel_account_id else None
+
+
+def _confirmed(
+    weighed: Iterable[Stored], asked: Mapping[str, Push], limits: Mapping[int, int]
+) -> dict[Identity, Stored]:
     """The evidence that confirms each movement: a strong one alone, or two different messages that agree."""
     by_identity: dict[Identity, list[Stored]] = {}
     for one in weighed:
         by_identity.setdefault(one.identity, []).append(one)
     chosen: dict[Identity, Stored] = {}
     for identity, group in by_identity.items():
-        strong = [one for one in group if _confirms(one, asked, limit)]
+        strong = [one for one in group if _confirms(one, asked, limits[identity.channel_account_id])]
         if strong:
             # An answer to our own request names the bill we asked for; it is preferred whatever came first.
-            chosen[identity] = min(strong, key=lambda one: (one.request_id not in asked, one.id))
+            chosen[identity] = min(strong, key=lambda one: (_push_of(one, asked) is None, one.id))
             continue
         for one in group:
             if any(other.message != one.message and other.amount_minor == one.amount_minor for other in group):
@@ -268,8 +281,8 @@ def _confirmed(weighed: Iterable[Stored], asked: Mapping[str, Push], limit: int)
 
 def _confirms(one: Stored, asked: Mapping[str, Push], limit: int) -> bool:
     if one.request_id:
-        push = asked.get(one.request_id)
-        return push is not None and push.channel_account_id == one.identity.channel_account_id
+        push = _push_of(one, asked)
+        return push is not None and (_amount(one) == push.amount_minor or _amount(one) < limit)
     return one.strength is Strength.CONFIRMS and _amount(one) < limit
 
 
@@ -305,7 +318,7 @@ def _post(
     incoming = []
     for identity, payment in recorded.items():
         fact = facts[chosen[identity].delivery_id]
-        incoming.append(Incoming(payment, fact.typed, fact.received_at, asked.get(fact.request_id)))
+        incoming.append(Incoming(payment, fact.typed, fact.received_at, _push_of(chosen[identity], asked)))
     placer = Placer(session, incoming)
     placements = placer.place(open_bills.lock(session, placer.wanted_bills))
     open_bills.lock_payers(
@@ -357,9 +370,7 @@ def _post_received(
                 ),
             )
         )
-        if payment.occurred_at > placed.incoming.received_at + CLOCK_TOLERANCE:
-            # A clock that runs ahead must not book money to a day that has not come.
-            book_on[key] = periods.nairobi_date(placed.incoming.received_at)
+        book_on[key] = periods.nairobi_date(placed.incoming.at)
     return ledger.post_many(session, journals, book_on=book_on, fresh_keys=True)
 
 
@@ -372,15 +383,18 @@ def _identify_by_push(
 ) -> None:
     """Money in suspense whose push request is told only now goes to the bill that the request was for."""
     known = set(earlier)
-    told = {standing[one.identity].id: one for one in weighed if one.identity in known and one.request_id in asked}
+    told = {
+        standing[one.identity].id: push
+        for one in weighed
+        if one.identity in known and (push := _push_of(one, asked)) is not None
+    }
     if not told:
         return
-    bills = open_bills.lock(session, (asked[one.request_id].invoice_id for one in told.values()))
+    bills = open_bills.lock(session, (push.invoice_id for push in told.values()))
     payments.lock(session, told)
     for one in payments.held(session, payment_ids=list(told)):
         if one.account == chart.SUSPENSE:
-            push = asked[told[one.payment_id].request_id]
-            later.identify(session, one, bills[push.invoice_id], rung="push")
+            later.identify(session, one, bills[told[one.payment_id].invoice_id], rung="push")
 
 
 def _compare(batch: _Batch, weighed: Sequence[Stored], standing: Mapping[Identity, Recorded]) -> None:
@@ -501,13 +515,16 @@ def _take_back(
         [NewPayment(one.identity, p.amount_minor, one.occurred_at, reverses_id=p.id) for one, p in ready],
     )
     ready = [(one, original) for one, original in ready if one.identity in new]
-    journals = []
+    journals, book_on = [], {}
     for one, original in ready:
         channel = channels[original.identity.channel_account_id]
         places = _where_it_is(original, applied.get(original.id, []), held, bills)
+        key = f"payment:{new[one.identity].id}:reversed"
+        if one.occurred_at > periods.now() + CLOCK_TOLERANCE:
+            book_on[key] = periods.today()
         journals.append(
             (
-                f"payment:{new[one.identity].id}:reversed",
+                key,
                 postings.payment_reversed(
                     places,
                     payment_id=original.id,
@@ -517,7 +534,7 @@ def _take_back(
                 ),
             )
         )
-    posted = ledger.post_many(session, journals)
+    posted = ledger.post_many(session, journals, book_on=book_on)
     payments.apply(
         session,
         [

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from sqlalchemy.orm import Session
 
@@ -21,6 +21,9 @@ from revenue_engine.open_bills import BilledThing, Open
 from revenue_engine.payments import Push, Recorded
 from revenue_engine.tariffs import TariffLine
 
+CLOCK_TOLERANCE = timedelta(minutes=15)
+"""A provider's clock may run ahead of ours by this much before somebody is told."""
+
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
@@ -30,6 +33,12 @@ class Incoming:
     typed: str
     received_at: datetime
     push: Push | None = None
+
+    @property
+    def at(self) -> datetime:
+        """When it occurred, for the books and the tariff: a clock that runs ahead makes no day that has not come."""
+        occurred = self.payment.occurred_at
+        return self.received_at if occurred > self.received_at + CLOCK_TOLERANCE else occurred
 
 
 @dataclass(slots=True)
@@ -158,7 +167,7 @@ class Placer:
     def _place_at_station(self, placement: Placement, station_code: str | None, thing: BilledThing | None) -> None:
         """Pay before service: the amount and the tariff in force raise the bill that this payment pays."""
         stream = thing.stream_code if thing else self.station_streams.get(station_code or "")
-        on = periods.nairobi_date(placement.incoming.payment.occurred_at)
+        on = periods.nairobi_date(placement.incoming.at)
         if on not in self.lines:
             self.lines[on] = list(tariffs.spot_lines(self.session, on=on))
         lines = [
@@ -192,12 +201,12 @@ class Placer:
                             spot.line.amount_minor,
                         )
                     ],
-                    due_on=periods.nairobi_date(spot.placement.incoming.payment.occurred_at),
+                    due_on=periods.nairobi_date(spot.placement.incoming.at),
                     payer_id=spot.thing.payer_id if spot.thing else None,
                     object_id=spot.thing.id if spot.thing else None,
                     station_code=spot.station_code,
                     billing="spot",
-                    at=spot.placement.incoming.payment.occurred_at,
+                    at=spot.placement.incoming.at,
                 )
                 for spot in self.spots
             ],

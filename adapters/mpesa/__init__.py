@@ -196,14 +196,13 @@ def _customer_payment(doc: _Body, purpose: Purpose | None) -> Interpretation:
         return Ignored(_ASKS_FIRST)
     try:
         names = (get("FirstName"), get("MiddleName"), get("LastName"))
-        kind = get("TransactionType")
         return Paid(
             reference=fields.receipt(get("TransID"), "TransID"),
             amount_minor=fields.cents(get("TransAmount"), "TransAmount"),
             occurred_at=fields.stamp(get("TransTime"), "TransTime"),
             channel_account=fields.shortcode(get("BusinessShortCode"), "BusinessShortCode"),
             account_reference=fields.typed(get("BillRefNumber"), "BillRefNumber"),
-            message=f"C2B confirmation: {fields.lenient(kind)[:40]}" if kind else "C2B confirmation",
+            message="C2B confirmation",  # never with words of the body: two of these are still one kind of message
             party=Party(" ".join([fields.lenient(name) for name in names if name]), fields.lenient(get("MSISDN"))),
         )
     except InvalidValue as error:

@@ -228,7 +228,7 @@ def suspense_identified(
     postings = []
     for place in places:
         moved = _move(chart.SUSPENSE, _home(place), place, payment_id=payment_id, channel=None)
-        if place.bill is None:
+        if place.bill is None and place.named_invoice_id is None:
             moved = moved._replace(stream_code=stream_code, station_code=station_code)
         postings.append(moved)
     return Journal("suspense_identified", at, tuple(postings))

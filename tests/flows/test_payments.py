@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 
 import pytest
 
-from revenue_engine import db, jobs, ledger
+from revenue_engine import db, jobs, ledger, periods
 from revenue_engine.payments import request_push
 from revenue_engine.periods import NAIROBI
 from tests.books import DAY, NOON, Books, code, confirmation, push_result, reversal
@@ -368,3 +369,95 @@ def test_a_payment_is_taken_back_once(books: Books) -> None:
     books.work()
     assert books.balances() == {}
     assert books.open_breaks() == ["duplicate_code"]
+
+
+def test_the_same_message_under_another_transaction_type_is_no_second_evidence(books: Books) -> None:
+    bill, paid = books.bill(250_000), code()
+    purpose, body = confirmation(250_000, bill.pay_account_number, reference=paid)
+    told = json.loads(body)
+    books.deliver((purpose, body), (purpose, json.dumps({**told, "TransactionType": "Something else"}).encode()))
+    books.work()
+    assert books.left(bill) == 250_000
+    assert books.open_breaks() == ["unconfirmed"]
+
+
+def test_a_channel_account_may_have_a_lower_limit_than_its_county(books: Books) -> None:
+    books.execute("UPDATE channel_account SET settings = settings || '{\"confirm_limit_minor\": 50000}'::jsonb")
+    bill = books.bill(500)
+    books.pay(500, bill.pay_account_number)
+    assert books.left(bill) == 500
+    assert books.open_breaks() == ["unconfirmed"]
+
+
+def test_a_push_result_above_the_limit_confirms_only_what_was_asked_for(books: Books) -> None:
+    bill = books.bill(300_000)
+    push(books, bill.id, 100, "ws_CO_1")
+    books.deliver(push_result(300_000, "ws_CO_1", reference=code()))
+    books.work()
+    assert books.left(bill) == 300_000
+    assert books.open_breaks() == ["unconfirmed"]
+
+
+def test_a_clock_that_runs_ahead_makes_no_spot_bill_and_no_reversal_of_a_day_to_come(books: Books) -> None:
+    received = datetime(2026, 9, 15, 12, tzinfo=NAIROBI)
+    ahead = received + timedelta(days=400)
+    paid = code()
+    books.deliver(confirmation(300, "MALABA", reference=paid, at=ahead), received_at=received)
+    books.work()
+    assert books.rows("SELECT DISTINCT book_date FROM journal") == [(DAY,)]
+    assert books.rows("SELECT due_on FROM invoice") == [(DAY,)]
+    books.deliver(reversal(paid, 300, at=ahead))
+    books.work()
+    assert books.rows("SELECT book_date FROM journal WHERE kind = 'payment_reversed'") == [(periods.today(),)]
+
+
+def test_a_prompt_that_was_queued_settles_no_request(books: Books) -> None:
+    queued = {"CheckoutRequestID": "ws_CO_1", "ResponseCode": "0", "ResponseDescription": "Accepted"}
+    books.deliver(("timeout", json.dumps({"CheckoutRequestID": "ws_CO_1", "ResponseCode": "0"}).encode()))
+    books.work()
+    assert books.open_breaks() == ["outcome_unknown"]
+    books.deliver(("push_result", json.dumps(queued).encode()))
+    books.work()
+    assert books.open_breaks() == ["outcome_unknown"]
+
+
+@pytest.mark.parametrize("push_first", [True, False])
+def test_a_push_for_a_bill_that_is_not_open_any_more_ends_alike_in_either_order(books: Books, push_first: bool) -> None:
+    bill, paid = books.bill(250, payer=books.payer()), code()
+    push(books, bill.id, 250, "ws_CO_1")
+    books.pay(250, bill.pay_account_number)
+    told = [confirmation(250, "kwa jina la mama", reference=paid), push_result(250, "ws_CO_1", reference=paid)]
+    for one in reversed(told) if push_first else told:
+        books.deliver(one)
+        books.work()
+    assert books.balances()["2100"] == -250_00
+    assert "2200" not in books.balances()
+    assert books.open_breaks() == ["duplicate_payment"]
+    assert books.papers(paid)[-1] == "receipt 2627-2"
+
+
+def test_a_break_stands_for_the_credit_that_is_left(books: Books) -> None:
+    payer = books.payer()
+    bill = books.bill(100, payer=payer)
+    books.pay(100, bill.pay_account_number)
+    books.pay(100, bill.pay_account_number)
+    books.bill(30, payer=payer)
+    books.work()
+    assert books.rows("SELECT reason, amount_minor FROM break_case WHERE closed_at IS NULL") == [
+        ("duplicate_payment", 70_00)
+    ]
+    books.bill(500, payer=payer)
+    books.work()
+    assert books.open_breaks() == []
+
+
+def test_what_a_push_told_later_leaves_above_its_bill_is_the_payers_credit(books: Books) -> None:
+    bill, paid = books.bill(100, payer=books.payer()), code()
+    push(books, bill.id, 250, "ws_CO_1")
+    books.deliver(confirmation(250, "kwa jina la mama", reference=paid))
+    books.work()
+    books.deliver(push_result(250, "ws_CO_1", reference=paid))
+    books.work()
+    assert books.left(bill) == 0
+    assert books.journal(paid)[1:] == ["DR 2200 CR 1300.SBP 100.00", "DR 2200 CR 2100 150.00"]
+    assert books.open_breaks() == []
