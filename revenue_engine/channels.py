@@ -8,7 +8,7 @@ writes local time), identifiers and phone numbers are text.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
@@ -35,6 +35,10 @@ class Purpose(enum.StrEnum):
     PUSH_RESULT = "push_result"
     RESULT = "result"
     TIMEOUT = "timeout"
+    PULL = "pull"
+    """No address: the answer to a question of ours, kept as a delivery. So are the next two."""
+    QUERY = "query"
+    STATEMENT = "statement"
 
 
 class Strength(enum.StrEnum):
@@ -206,6 +210,15 @@ class CallbackAdapter(Protocol):
 
     def ack(self, outcome: AckOutcome) -> bytes:
         """The exact bytes the provider expects after a delivery is kept or refused."""
+        ...
+
+
+@runtime_checkable
+class ManyAdapter(CallbackAdapter, Protocol):
+    """A provider one of whose bodies may tell of many movements: a pull answer, a batched advice."""
+
+    def interpret_all(self, body: bytes, *, purpose: Purpose | None = None) -> Sequence[Interpretation]:
+        """What each movement in the body means, in its order; one Unknown or Ignored where there is none."""
         ...
 
 

@@ -1,0 +1,162 @@
+"""The port for statements: what a reader of statement files answers, and how it refuses.
+
+A reader streams. For each statement in the file it answers one `StatementOpened`, its `StatementLine` values in the
+order of the file, and one `StatementClosed`; memory does not grow with the file. What does not add up, cannot be read
+or is not a statement raises `StatementRefused` where it is found, so whoever consumes a reader does so inside one
+transaction and keeps nothing of a file that was refused. A reader never guesses a sign, a date or a decimal.
+
+Money is whole cents, days are the bank's own, instants are aware.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import BinaryIO, Protocol, TypeAlias, runtime_checkable
+
+from revenue_engine.channels import Kind, Party
+from revenue_engine.errors import Rejected
+
+
+class StatementFault(enum.StrEnum):
+    """Every reason for which a statement file is refused."""
+
+    NOT_A_STATEMENT = "not_a_statement"
+    EMPTY = "empty"
+    TOO_LARGE = "too_large"
+    UNREADABLE = "unreadable"
+    """The bytes are not what the format says: broken XML, a bad workbook, an encoding that does not decode."""
+    FORBIDDEN = "forbidden"
+    """A document type, an entity, a macro: nothing of that kind is opened."""
+    UNKNOWN_COLUMNS = "unknown_columns"
+    MISSING_FIELD = "missing_field"
+    BAD_AMOUNT = "bad_amount"
+    BAD_SIGN = "bad_sign"
+    BAD_DATE = "bad_date"
+    BAD_CURRENCY = "bad_currency"
+    BAD_VALUE = "bad_value"
+    DOES_NOT_ADD_UP = "does_not_add_up"
+    REPEATED = "repeated"
+    """A statement, or a page of one, that stands in the file or the books already."""
+    SKIPPED = "skipped"
+    """A statement or page is missing: an opening balance is not the closing one before it, or a number was jumped."""
+
+
+class StatementRefused(Rejected):
+    """A statement file that may not be imported; ``line`` and ``column`` say where, both None for the whole file."""
+
+    def __init__(
+        self, fault: StatementFault, reason: str, *, line: int | None = None, column: str | None = None
+    ) -> None:
+        where = "" if line is None else f"line {line}" + (f", column {column}" if column else "") + ": "
+        super().__init__(where + reason, line=line, column=column)
+        self.code = fault.value
+        self.fault = fault
+        self.reason = reason
+        self.line = line
+        self.column = column
+
+
+@dataclass(frozen=True, slots=True)
+class StatementOpened:
+    """The head of one statement."""
+
+    format: str
+    """``mt940``, ``mt942``, ``camt.052``, ``camt.053``, ``camt.054``, ``mpesa_org`` or ``table:NAME``."""
+    account: str
+    """As the file writes it: a shortcode, a bank account, an IBAN; empty where the file names none."""
+    currency: str
+    """ISO 4217."""
+    opening_minor: int | None
+    """None where the format carries no balances (MT942, camt.054)."""
+    reference: str = ""
+    """The statement's own identifier (``:20:``, ``Stmt/Id``)."""
+    number: str = ""
+    """Its number in the account's sequence (``:28C:``, ``ElctrncSeqNb``)."""
+    from_day: date | None = None
+    to_day: date | None = None
+    """The period the head names; the days of the lines stand in `StatementClosed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatementDetail:
+    """One payment inside a batched line."""
+
+    amount_minor: int
+    """Signed as its line is."""
+    reference: str = ""
+    account_reference: str = ""
+    text: str = ""
+    party: Party = field(default_factory=Party)
+
+
+@dataclass(frozen=True, slots=True)
+class StatementLine:
+    """One movement of the account."""
+
+    number: int
+    """The line, row or element of the file where it begins, from 1."""
+    amount_minor: int
+    """Signed by its effect on the account: above zero a credit to us, below zero a debit."""
+    booked_on: date
+    reference: str = ""
+    """The provider's or bank's own reference, upper case; empty where it gives none."""
+    occurrence: int = 1
+    """The n-th line of this statement with equal reference, kind, amount, day and text: a real repeat is kept."""
+    kind: Kind | None = None
+    """What the format itself says the movement is; None for a bank line that only says credit or debit."""
+    counts: bool = True
+    """Whether it moves the balance: a pending, expected or failed line is shown and never posted."""
+    occurred_at: datetime | None = None
+    value_on: date | None = None
+    text: str = ""
+    """The narrative, lines joined as the format says."""
+    account_reference: str = ""
+    """What the payer typed, where the format has a place for it."""
+    reverses: str = ""
+    """The reference of the movement taken back, where the format says."""
+    code: str = ""
+    """The bank's own transaction code (``NTRF``, ``PMNT/RCDT/ESCT``, a reason type)."""
+    balance_after_minor: int | None = None
+    party: Party = field(default_factory=Party)
+    references: tuple[tuple[str, str], ...] = ()
+    """Every other reference by its name in the format (``EREF``, ``EndToEndId``, ``UETR``)."""
+    details: tuple[StatementDetail, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StatementClosed:
+    """The foot of one statement. ``adds_up`` is None where the format has no balances to prove it by."""
+
+    closing_minor: int | None
+    lines: int
+    """Lines that count; ``credits_minor`` and ``debits_minor`` (both not negative) are their sums."""
+    credits_minor: int
+    debits_minor: int
+    first_day: date | None
+    last_day: date | None
+    adds_up: bool | None
+    shown: int = 0
+    """Lines that do not count: pending, expected, failed."""
+    notes: tuple[str, ...] = ()
+    """What a person should know: an encoding that was not UTF-8, a currency taken from the opening balance."""
+
+
+StatementEvent: TypeAlias = StatementOpened | StatementLine | StatementClosed
+
+
+@runtime_checkable
+class StatementReader(Protocol):
+    """One format of statement files. Pure: bytes in, values out."""
+
+    name: str
+
+    def sniff(self, head: bytes, filename: str) -> bool:
+        """Whether a file that begins with ``head`` (at most 64 KiB) is of this format."""
+        ...
+
+    def read(self, stream: BinaryIO, *, filename: str = "") -> Iterator[StatementEvent]:
+        """Stream the statements of a seekable file. Raises StatementRefused."""
+        ...
