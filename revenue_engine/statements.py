@@ -1,9 +1,10 @@
 """The port for statements: what a reader of statement files answers, and how it refuses.
 
 A reader streams. For each statement in the file it answers one `StatementOpened`, its `StatementLine` values in the
-order of the file, and one `StatementClosed`; memory does not grow with the file. What does not add up, cannot be read
-or is not a statement raises `StatementRefused` where it is found, so whoever consumes a reader does so inside one
-transaction and keeps nothing of a file that was refused. A reader never guesses a sign, a date or a decimal.
+order of the file, and one `StatementClosed`; memory does not grow with the file. What cannot be read or is not a
+statement raises `StatementRefused` where it is found, and never guesses a sign, a date or a decimal. `proved` adds the
+proofs that hold for every format: each statement adds up, and the statements of a file follow each other. Whoever keeps
+a statement reads it through `proved`, inside one transaction, and keeps nothing of a file that was refused.
 
 Money is whole cents, days are the bank's own, instants are aware.
 """
@@ -11,13 +12,14 @@ Money is whole cents, days are the bank's own, instants are aware.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import BinaryIO, Protocol, TypeAlias, runtime_checkable
 
 from revenue_engine.channels import Kind, Party
 from revenue_engine.errors import Rejected
+from revenue_engine.money import wire
 
 
 class StatementFault(enum.StrEnum):
@@ -160,3 +162,67 @@ class StatementReader(Protocol):
     def read(self, stream: BinaryIO, *, filename: str = "") -> Iterator[StatementEvent]:
         """Stream the statements of a seekable file. Raises StatementRefused."""
         ...
+
+
+def proved(events: Iterable[StatementEvent]) -> Iterator[StatementEvent]:
+    """The same events, refused where they prove wrong: whoever keeps a statement reads it through this.
+
+    Raises StatementRefused when a statement does not add up, when one account's next statement in the file does not
+    open with the balance the one before closed with, or when a statement stands in the file twice.
+    """
+    closings: dict[tuple[str, str], int] = {}
+    names: set[tuple[str, str, str, str, date | None]] = set()
+    count = 0
+    opened: StatementOpened | None = None
+    for event in events:
+        if isinstance(event, StatementOpened):
+            opened, count = event, count + 1
+            _follows(opened, closings, names)
+        elif isinstance(event, StatementClosed):
+            if opened is None:
+                raise StatementRefused(StatementFault.NOT_A_STATEMENT, "a statement ends that never began")
+            yield event
+            if event.adds_up is False:
+                raise _does_not_add_up(opened, event)
+            if event.closing_minor is not None:
+                closings[(opened.account, opened.currency)] = event.closing_minor
+            opened = None
+            continue
+        yield event
+    if opened is not None:
+        raise StatementRefused(StatementFault.MISSING_FIELD, "the file ends inside a statement")
+    if not count:
+        raise StatementRefused(StatementFault.EMPTY, "there is no statement in the file")
+
+
+def _follows(
+    opened: StatementOpened,
+    closings: dict[tuple[str, str], int],
+    names: set[tuple[str, str, str, str, date | None]],
+) -> None:
+    before = closings.get((opened.account, opened.currency))
+    if before is not None and opened.opening_minor is not None and opened.opening_minor != before:
+        raise StatementRefused(
+            StatementFault.SKIPPED,
+            f"statement {opened.number or opened.reference or '?'} of {opened.account or 'the account'} opens with"
+            f" {wire(opened.opening_minor)}, and the one before it closed with {wire(before)}: a statement between"
+            " them is missing, or they stand in the wrong order",
+        )
+    if opened.number or opened.reference:
+        name = (opened.account, opened.currency, opened.reference, opened.number, opened.to_day)
+        if name in names:
+            raise StatementRefused(
+                StatementFault.REPEATED, f"statement {opened.number or opened.reference} stands in the file twice"
+            )
+        names.add(name)
+
+
+def _does_not_add_up(opened: StatementOpened, closed: StatementClosed) -> StatementRefused:
+    opening, closing = opened.opening_minor or 0, closed.closing_minor or 0
+    sums = opening + closed.credits_minor - closed.debits_minor
+    return StatementRefused(
+        StatementFault.DOES_NOT_ADD_UP,
+        f"statement {opened.number or opened.reference or '?'} of {opened.account or 'the account'} does not add up:"
+        f" opening {wire(opening)} + credits {wire(closed.credits_minor)} - debits {wire(closed.debits_minor)} ="
+        f" {wire(sums)}, and it closes with {wire(closing)}, {wire(closing - sums)} away. Ask for the file anew.",
+    )

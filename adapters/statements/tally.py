@@ -1,0 +1,62 @@
+"""What every reader counts while it streams: sums, days, real repeats, and whether the statement adds up."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from datetime import date
+
+from revenue_engine.statements import StatementClosed, StatementLine, StatementOpened
+
+
+class Tally:
+    """The running counts of one statement. Repeats are remembered as hashes, so a long statement stays small."""
+
+    def __init__(self, opened: StatementOpened) -> None:
+        self._opening = opened.opening_minor
+        self._credits = 0
+        self._debits = 0
+        self._lines = 0
+        self._shown = 0
+        self._first: date | None = None
+        self._last: date | None = None
+        self._seen: set[int] = set()
+        self._repeats: dict[int, int] = {}
+
+    def occurrence(self, *key: Hashable) -> int:
+        """Which line with this key it is, counted from 1. ``key``: reference, kind, amount, day, text."""
+        digest = hash(key)
+        if digest not in self._seen:
+            self._seen.add(digest)
+            return 1
+        self._repeats[digest] = self._repeats.get(digest, 1) + 1
+        return self._repeats[digest]
+
+    def add(self, line: StatementLine) -> None:
+        """Count a line: into the sums when it counts, else among the shown."""
+        if not line.counts:
+            self._shown += 1
+            return
+        self._lines += 1
+        if line.amount_minor > 0:
+            self._credits += line.amount_minor
+        else:
+            self._debits -= line.amount_minor
+        self._first = line.booked_on if self._first is None else min(self._first, line.booked_on)
+        self._last = line.booked_on if self._last is None else max(self._last, line.booked_on)
+
+    def close(self, closing_minor: int | None, *, notes: tuple[str, ...] = ()) -> StatementClosed:
+        """The foot. ``adds_up`` is what opening + credits - debits says of the closing balance, or None."""
+        adds_up = None
+        if self._opening is not None and closing_minor is not None:
+            adds_up = self._opening + self._credits - self._debits == closing_minor
+        return StatementClosed(
+            closing_minor=closing_minor,
+            lines=self._lines,
+            credits_minor=self._credits,
+            debits_minor=self._debits,
+            first_day=self._first,
+            last_day=self._last,
+            adds_up=adds_up,
+            shown=self._shown,
+            notes=notes,
+        )
