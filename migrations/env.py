@@ -12,6 +12,7 @@ from revenue_engine.db import Base
 
 MAPPED = (
     "reconciliation.breaks",
+    "revenue_engine.asking",
     "revenue_engine.audit",
     "revenue_engine.inbox",
     "revenue_engine.jobs",
@@ -19,6 +20,7 @@ MAPPED = (
     "revenue_engine.payments",
     "revenue_engine.receipts",
     "revenue_engine.receivables",
+    "revenue_engine.statement_books",
     "revenue_engine.tariffs",
 )
 """Every module with mapped classes: importing one registers its tables, so that ``alembic check`` compares them all."""

@@ -36,6 +36,11 @@ class BreakReason(enum.StrEnum):
     PROOF_FAILED = "proof_failed"
     OUTCOME_UNKNOWN = "outcome_unknown"
     PAYOUT_NOT_EXPECTED = "payout_not_expected"
+    IN_STATEMENT_NOT_RECEIVED = "in_statement_not_received"
+    RECEIVED_NOT_IN_STATEMENT = "received_not_in_statement"
+    AMOUNT_DIFFERS_FROM_STATEMENT = "amount_differs_from_statement"
+    SETTLEMENT_NOT_BANKED = "settlement_not_banked"
+    NOT_ASKED_IN_TIME = "not_asked_in_time"
 
 
 class Break(Base):
@@ -74,6 +79,7 @@ OWNERS = {
     BreakReason.DUPLICATE_CODE: "ict",
     BreakReason.WRONG_SHORTCODE_OR_STREAM: "ict",
     BreakReason.CLOCK_DIFFERS: "ict",
+    BreakReason.NOT_ASKED_IN_TIME: "ict",
 }
 """Who looks first; everything else is for finance."""
 
@@ -165,6 +171,15 @@ def close_many(session: Session, keys: Sequence[str], *, resolution: str) -> int
         )
         .rowcount
     )
+
+
+def open_keys(session: Session, reason: BreakReason, *, channel_account_id: int) -> set[str]:
+    """The keys of the open breaks of one reason and channel account."""
+    rows = raw(session).execute(
+        "SELECT key FROM break_case WHERE closed_at IS NULL AND reason = %s AND channel_account_id = %s",
+        (reason.value, channel_account_id),
+    )
+    return {row[0] for row in rows}
 
 
 @dataclass(frozen=True, slots=True)

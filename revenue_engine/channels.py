@@ -44,10 +44,12 @@ class Purpose(enum.StrEnum):
 class Strength(enum.StrEnum):
     """How far a notice may be trusted alone.
 
+    PROVES: what we fetched from the provider ourselves, or a line of a statement that adds up: enough at any amount.
     CONFIRMS: the provider's own statement that the money is ours (an M-PESA confirmation from its own network).
     SUPPORTS: agrees or disagrees with another notice, but does not post money by itself.
     """
 
+    PROVES = "proves"
     CONFIRMS = "confirms"
     SUPPORTS = "supports"
 

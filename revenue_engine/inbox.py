@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from psycopg.types.json import Jsonb
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -73,14 +74,18 @@ class Delivery(Base):
     """One HTTP hit or one file, exactly as it came; ``verdict`` is what ``verify`` said of its proof."""
 
     __tablename__ = "delivery"
-    __table_args__ = (CheckConstraint("verdict IN ('accepted', 'refused')", name="verdict"),)
+    __table_args__ = (
+        CheckConstraint("verdict IN ('accepted', 'refused')", name="verdict"),
+        CheckConstraint("(endpoint_id IS NULL) = (purpose IN ('statement', 'pull', 'query'))", name="endpoint"),
+    )
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     received_on: Mapped[date] = mapped_column(
         primary_key=True, server_default=text("(now() AT TIME ZONE 'Africa/Nairobi')::date")
     )
     received_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     channel_account_id: Mapped[int]
-    endpoint_id: Mapped[int]
+    endpoint_id: Mapped[int | None]
+    """None for what came to no address: a file, an answer to a question of ours."""
     purpose: Mapped[str]
     peer: Mapped[str | None] = mapped_column(INET)
     headers: Mapped[dict[str, Any]]
@@ -165,6 +170,42 @@ def proofs(session: Session, delivery_ids: Sequence[int]) -> dict[int, Proof]:
         "SELECT id, headers, coalesce(host(peer), '') FROM delivery WHERE id = ANY(%s)", (list(delivery_ids),)
     )
     return {row[0]: Proof(row[1], row[2]) for row in rows}
+
+
+def keep(
+    session: Session,
+    *,
+    channel_account_id: int,
+    purpose: Purpose,
+    body: bytes,
+    headers: Mapping[str, str] | None = None,
+) -> int:
+    """Keep what came to no address, a statement file or an answer to our own question; the delivery's id.
+
+    It is accepted by where it came from: a person's upload, or a connection that we opened.
+    """
+    row = (
+        raw(session)
+        .execute(
+            "INSERT INTO delivery (channel_account_id, purpose, headers, body, body_length, verdict, verdict_reason)"
+            " VALUES (%s, %s, %s, %s, %s, 'accepted', '') RETURNING id",
+            (channel_account_id, purpose.value, Jsonb(dict(headers or {})), body, len(body)),
+        )
+        .fetchone()
+    )
+    assert row is not None  # noqa: S101 - an insert answers its row
+    return int(row[0])
+
+
+def header(session: Session, delivery_id: int, name: str) -> str:
+    """One thing that was kept beside a delivery (``filename``, ``by``, ``gap_accepted`` of a file), or nothing."""
+    row = raw(session).execute("SELECT headers->>%s FROM delivery WHERE id = %s", (name, delivery_id)).fetchone()
+    return str(row[0]) if row and row[0] else ""
+
+
+def filename(session: Session, delivery_id: int) -> str:
+    """What a file that was delivered is called; empty for what is no file."""
+    return header(session, delivery_id, "filename")
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,6 +209,15 @@ def add(session: Session, *, kind: str, refs: list[int]) -> None:
         )
 
 
+def add_absent(session: Session, *, kind: str, refs: list[int]) -> None:
+    """Write work rows where there are none, and leave those that are as they are: for work that repeats by itself."""
+    if refs:
+        raw(session).execute(
+            "INSERT INTO job (kind, ref_id) SELECT %s, unnest(%s::bigint[]) ON CONFLICT (kind, ref_id) DO NOTHING",
+            (kind, sorted(set(refs))),
+        )
+
+
 def replay(session: Session, *, kind: str, ref_id: int) -> None:
     """Make work due again from the start: a dead job is revived, a finished one is written anew."""
     raw(session).execute(

@@ -33,6 +33,17 @@ class PushRequest(Base):
     requested_by: Mapped[str]
 
 
+class PushEnd(Base):
+    """How a push ended that brought no money, by the first message that said so."""
+
+    __tablename__ = "push_end"
+    __table_args__ = (CheckConstraint("state IN ('failed', 'cancelled')", name="state"),)
+    request_id: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    delivery_id: Mapped[int]
+    recorded_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
 class Payment(Base):
     """A recorded fact about money: its identity is (channel account, kind, provider reference), unique for ever.
 
@@ -79,6 +90,7 @@ class Evidence(Base):
         Index("uq_evidence_delivery_id", "delivery_id", "item", unique=True),
         Index("ix_evidence_identity", "reference", "kind", "channel_account_id"),
         Index("ix_evidence_reverses", "reverses", postgresql_where=text("reverses IS NOT NULL")),
+        Index("ix_evidence_request_id", "request_id", postgresql_where=text("request_id IS NOT NULL")),
         CheckConstraint("kind IN ('payment', 'reversal', 'charge', 'payout')", name="kind"),
     )
     id: Mapped[int] = mapped_column(BigInteger, Serial(), primary_key=True)
@@ -144,6 +156,8 @@ class Fact:
     reverses: str = ""
     typed: str = ""
     party: Party = field(default_factory=Party)
+    item: int = 0
+    """Which of the movements that its delivery tells of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +175,7 @@ class Stored:
     reverses: str
     strength: Strength
     typed_digest: bytes
+    item: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +218,9 @@ _EVIDENCE = (
     "reverses",
     "strength",
     "typed_digest",
+    "item",
 )
-_EVIDENCE_TYPES = ("int8", "int8", "int8", *["text"] * 3, "int8", "text", "timestamptz", *["text"] * 3, "bytea")
+_EVIDENCE_TYPES = ("int8", "int8", "int8", *["text"] * 3, "int8", "text", "timestamptz", *["text"] * 3, "bytea", "int8")
 
 
 def write_evidence(session: Session, facts: Sequence[Fact]) -> list[Stored]:
@@ -213,12 +229,13 @@ def write_evidence(session: Session, facts: Sequence[Fact]) -> list[Stored]:
         return []
     connection = raw(session)
     kept = {
-        row[0]
+        tuple(row)
         for row in connection.execute(
-            "SELECT delivery_id FROM evidence WHERE delivery_id = ANY(%s)", ([fact.delivery_id for fact in facts],)
+            "SELECT delivery_id, item FROM evidence WHERE delivery_id = ANY(%s)",
+            (sorted({fact.delivery_id for fact in facts}),),
         )
     }
-    fresh = [fact for fact in facts if fact.delivery_id not in kept]
+    fresh = [fact for fact in facts if (fact.delivery_id, fact.item) not in kept]
     written = [
         Stored(
             evidence_id,
@@ -232,6 +249,7 @@ def write_evidence(session: Session, facts: Sequence[Fact]) -> list[Stored]:
             fact.reverses,
             fact.strength,
             typed_digest(fact.typed),
+            fact.item,
         )
         for evidence_id, fact in zip(next_ids(connection, {"evidence": len(fresh)})["evidence"], fresh, strict=True)
     ]
@@ -248,6 +266,7 @@ def write_evidence(session: Session, facts: Sequence[Fact]) -> list[Stored]:
             one.reverses or None,
             one.strength.value,
             one.typed_digest,
+            one.item,
         )
         for one in written
     ]
@@ -257,12 +276,13 @@ def write_evidence(session: Session, facts: Sequence[Fact]) -> list[Stored]:
 
 _STORED = (
     "SELECT e.id, e.delivery_id, e.channel_account_id, e.kind, e.reference, e.message, e.amount_minor, e.currency,"
-    " e.occurred_at, coalesce(e.request_id, ''), coalesce(e.reverses, ''), e.strength, e.typed_digest FROM evidence e"
+    " e.occurred_at, coalesce(e.request_id, ''), coalesce(e.reverses, ''), e.strength, e.typed_digest, e.item"
+    " FROM evidence e"
 )
 
 
 def _stored(row: Sequence[Any]) -> Stored:
-    return Stored(*(row[0], row[1], Identity(*row[2:5]), *row[5:11], Strength(row[11]), row[12]))
+    return Stored(*(row[0], row[1], Identity(*row[2:5]), *row[5:11], Strength(row[11]), row[12], row[13]))
 
 
 def evidence_of(session: Session, identities: Iterable[Identity], *, written: Sequence[Stored]) -> list[Stored]:
@@ -432,6 +452,25 @@ def pushes(session: Session, request_ids: Iterable[str]) -> dict[str, Push]:
         (wanted,),
     )
     return {row[0]: Push(*row) for row in rows}
+
+
+def write_push_ends(session: Session, ends: Sequence[tuple[str, str, int]]) -> None:
+    """Keep how requests of ours ended without money (id, failed | cancelled, delivery id); the first stands."""
+    for request_id, state, delivery_id in sorted(ends):
+        raw(session).execute(
+            "INSERT INTO push_end (request_id, state, delivery_id) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+            (request_id, state, delivery_id),
+        )
+
+
+def settled_requests(session: Session, request_ids: Sequence[str]) -> set[str]:
+    """Which of these requests of ours have a known end: money that is in evidence, or a message that there is none."""
+    rows = raw(session).execute(
+        "SELECT request_id FROM evidence WHERE request_id = ANY(%(ids)s)"
+        " UNION SELECT request_id FROM push_end WHERE request_id = ANY(%(ids)s)",
+        {"ids": sorted(request_ids)},
+    )
+    return {row[0] for row in rows}
 
 
 def request_push(

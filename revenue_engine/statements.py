@@ -12,7 +12,8 @@ Money is whole cents, days are the bank's own, instants are aware.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import BinaryIO, Protocol, TypeAlias, runtime_checkable
@@ -20,6 +21,9 @@ from typing import BinaryIO, Protocol, TypeAlias, runtime_checkable
 from revenue_engine.channels import Kind, Party
 from revenue_engine.errors import Rejected
 from revenue_engine.money import wire
+
+SNIFFED = 65_536
+"""How much of a file a reader may look at to know it, in bytes."""
 
 
 class StatementFault(enum.StrEnum):
@@ -127,6 +131,19 @@ class StatementLine:
     """Every other reference by its name in the format (``EREF``, ``EndToEndId``, ``UETR``)."""
     details: tuple[StatementDetail, ...] = ()
 
+    def key(self) -> bytes:
+        """What makes this line itself and no other of its account: a SHA-256, the same in a later export."""
+        facts = (
+            self.reference,
+            self.kind or "",
+            str(self.amount_minor),
+            self.booked_on.isoformat(),
+            self.text,
+            self.account_reference,
+            str(self.occurrence),
+        )
+        return hashlib.sha256("\x1f".join(facts).encode("utf-8", "surrogatepass")).digest()
+
 
 @dataclass(frozen=True, slots=True)
 class StatementClosed:
@@ -162,6 +179,21 @@ class StatementReader(Protocol):
     def read(self, stream: BinaryIO, *, filename: str = "") -> Iterator[StatementEvent]:
         """Stream the statements of a seekable file. Raises StatementRefused."""
         ...
+
+
+def pick(readers: Mapping[str, StatementReader], head: bytes, filename: str) -> StatementReader:
+    """The one reader that knows a file by its beginning. Raises StatementRefused when none does, or several do."""
+    found = [name for name, reader in sorted(readers.items()) if reader.sniff(head[:SNIFFED], filename)]
+    if len(found) == 1:
+        return readers[found[0]]
+    if not head.strip():
+        raise StatementRefused(StatementFault.EMPTY, "the file is empty")
+    raise StatementRefused(
+        StatementFault.NOT_A_STATEMENT,
+        f"the file could be {' or '.join(found)}: name it more plainly"
+        if found
+        else f"the file is none of the statements that are read: {', '.join(sorted(readers))}",
+    )
 
 
 def proved(events: Iterable[StatementEvent]) -> Iterator[StatementEvent]:

@@ -20,18 +20,21 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from revenue_engine import jobs, later, ledger, pipeline
+from revenue_engine import importing, jobs, later, ledger, pipeline
 from revenue_engine.bell import Bell
 from revenue_engine.channels import CallbackAdapter
 from revenue_engine.db import transaction
 from revenue_engine.errors import Retryable, RevenueError
 from revenue_engine.identifiers import public_id
 from revenue_engine.jobs import Claim
+from revenue_engine.statements import StatementReader
 
 log = structlog.get_logger("worker")
 
 SNAPSHOT_EVERY = 5_000
 TICK_SECONDS = 60.0
+STATEMENT_LEASE_SECONDS = 900
+"""A file is one transaction however long it is."""
 LOOK_AGAIN_SECONDS = 3.0
 """A delivery whose counterpart may be committing elsewhere is looked at again after so long, and again as long as a
 worker is at it that began before that: only then can neither have missed the other."""
@@ -61,6 +64,7 @@ class Worker:
 
     engine: Engine
     adapters: Mapping[str, CallbackAdapter]
+    readers: Mapping[str, StatementReader] = field(default_factory=dict)
     batch: int = 500
     lease_seconds: int = 60
     max_attempts: int = 8
@@ -95,6 +99,7 @@ class Worker:
             for claimed in held:
                 self._single(claimed, work)
             done += len(held)
+        done += self.statements()
         self.unfolded += len(claims)
         if self.unfolded >= SNAPSHOT_EVERY:
             self.unfolded = 0
@@ -102,10 +107,23 @@ class Worker:
                 ledger.snapshot(session)
         return done
 
-    def _claim(self, kind: str, limit: int) -> list[Claim]:
+    def statements(self) -> int:
+        """Import one statement file that waits, alone in its transaction; how many were claimed."""
+        held = self._claim("statement", 1, lease_seconds=STATEMENT_LEASE_SECONDS)
+        for claimed in held:
+            self._single(claimed, self._import)
+        return len(held)
+
+    def _import(self, session: Session, delivery_id: int) -> None:
+        done = importing.import_statement(session, delivery_id, adapters=self.adapters, readers=self.readers)
+        self.tally.recorded += done.found
+        log.info("statement", delivery=delivery_id, lines=done.lines, new=done.new_lines, found=done.found)
+
+    def _claim(self, kind: str, limit: int, *, lease_seconds: int = 0) -> list[Claim]:
         """Lease what is due, without what wore its workers out: errors that count end before so many tries."""
         with transaction(self.engine) as session:
-            held = jobs.claim(session, kind=kind, worker=self.name, limit=limit, lease_seconds=self.lease_seconds)
+            lease = max(lease_seconds, self.lease_seconds)
+            held = jobs.claim(session, kind=kind, worker=self.name, limit=limit, lease_seconds=lease)
         worn_out = [claimed for claimed in held if claimed.attempts > self.max_attempts]
         if worn_out:
             self._give_back(worn_out, RevenueError(f"{self.max_attempts} workers were lost while they held it"))
@@ -115,7 +133,9 @@ class Worker:
         """Run a batch; on an error run its halves, so that one poison row never holds back the rest."""
         try:
             with transaction(self.engine) as session:
-                outcome = pipeline.process(session, [claimed.ref_id for claimed in claims], adapters=self.adapters)
+                outcome = pipeline.process(
+                    session, [claimed.ref_id for claimed in claims], adapters=self.adapters, readers=self.readers
+                )
                 again = self._again(session, claims, outcome)
                 again_ids = {claimed.id for claimed in again}
                 jobs.look_again(session, worker=self.name, claims=again, seconds=LOOK_AGAIN_SECONDS)

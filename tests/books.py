@@ -17,6 +17,7 @@ from adapters.sandbox import mpesa_bodies as bodies
 from revenue_engine import db, invoices, receivables
 from revenue_engine.ledger import chart
 from revenue_engine.periods import NAIROBI
+from revenue_engine.statements import StatementReader
 from revenue_engine.tariffs import AssessedLine
 from revenue_engine.worker import Worker
 
@@ -38,6 +39,7 @@ class Books:
     url: str
     engine: Engine = field(init=False)
     engines: list[Engine] = field(default_factory=list)
+    readers: dict[str, StatementReader] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.engine = self.as_role(None)
@@ -112,7 +114,8 @@ class Books:
 
     def work(self, *, batch: int = 500) -> Worker:
         """Let a worker do what is due now."""
-        worker = Worker(db.make_engine(self.url, role="worker", pool_size=2), {"mpesa": mpesa}, batch=batch)
+        engine = db.make_engine(self.url, role="worker", pool_size=2)
+        worker = Worker(engine, {"mpesa": mpesa}, self.readers, batch=batch)
         self.engines.append(worker.engine)
         worker.drain()
         return worker

@@ -30,6 +30,10 @@ MONEY = frozenset(
         "invoice_cancellation",
         "pay_account",
         "audit_event",
+        "statement",
+        "statement_line",
+        "asked",
+        "push_end",
     }
 )
 """Tables on which nobody, not even the owner or a superuser, may UPDATE, DELETE or TRUNCATE."""
@@ -84,9 +88,14 @@ INSERTS: dict[str, Table] = {
             "ledger_tick",
             "snapshot_run",
             "balance_slice",
+            "delivery",
+            "statement",
+            "statement_line",
+            "asked",
+            "push_end",
         }
     ),
-    "api": SET_UP | BILLING | {"journal", "posting", "job", "audit_event", "closed_day"},
+    "api": SET_UP | BILLING | {"journal", "posting", "job", "audit_event", "closed_day", "delivery"},
     "report": NONE,
     "seal": NONE,
 }

@@ -278,6 +278,12 @@ def settled(
     return Journal("settled", at, tuple(postings))
 
 
+def channel_charged(amount_minor: int, *, clearing: str, channel_account_id: int, at: datetime) -> Journal:
+    """Dr charges, Cr clearing: what a channel takes out of what it holds for us, by its own statement."""
+    posting = Posting(chart.CHARGES, clearing, amount_minor, channel_account_id=channel_account_id)
+    return Journal("channel_charged", at, (posting,))
+
+
 def bank_charged(amount_minor: int, *, bank: str, at: datetime) -> Journal:
     """Dr charges, Cr bank."""
     return Journal("bank_charged", at, (Posting(chart.CHARGES, bank, amount_minor),))

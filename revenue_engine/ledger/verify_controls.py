@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from revenue_engine.ledger.invariants import Check, Part
 
-RECEIVED_KINDS = ("payment_received", "insurer_paid", "payment_reversed")
-"""Journals that a payment or its reversal makes on a channel's clearing account."""
+RECEIVED_KINDS = ("payment_received", "insurer_paid", "payment_reversed", "channel_charged")
+"""Journals that a payment, its reversal or a charge makes on a channel's clearing account."""
 
 SETTLED_KINDS = ("settled", "settled_undone")
 """Journals that move a clearing account without a payment: the channel pays our bank."""
@@ -53,7 +53,7 @@ SELECT account, coalesce(book.minor, 0)::bigint AS book, coalesce(listed.minor, 
   FULL JOIN (SELECT c.clearing_account AS account,
                     sum(CASE y.kind WHEN 'payment' THEN y.amount_minor ELSE -y.amount_minor END) AS minor
                FROM payment y JOIN channel_account c ON c.id = y.channel_account_id
-              WHERE y.kind IN ('payment', 'reversal') GROUP BY c.clearing_account) listed USING (account)
+              WHERE y.kind IN ('payment', 'reversal', 'charge') GROUP BY c.clearing_account) listed USING (account)
  WHERE coalesce(book.minor, 0) <> coalesce(listed.minor, 0)
 """  # noqa: S608 - constants only
 
@@ -234,10 +234,11 @@ CONTROLS = (
     ),
     Check(
         "clearing_control",
-        "Each clearing account (1200) holds the payments less the reversals of its channel, less what was settled.",
+        "Each clearing account (1200) holds the payments less the reversals and charges of its channel, less what was"
+        " settled.",
         ("posting", "payment"),
         (
-            Part("account", "the ledger received {}, the payments less reversals are {}", _CLEARING_SQL),
+            Part("account", "the ledger received {}, the payments less reversals and charges are {}", _CLEARING_SQL),
             Part(
                 "posting",
                 "{} moves {} on a clearing account, which a journal of kind {} may not",

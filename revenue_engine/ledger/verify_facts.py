@@ -10,12 +10,14 @@ SELECT y.id, y.reference, y.amount_minor, coalesce(min(j.key), 'no journal'),
        coalesce(sum(p.amount_minor), 0)::bigint, c.clearing_account, y.occurred_at, min(j.occurred_at)
   FROM payment y
   LEFT JOIN channel_account c ON c.id = y.channel_account_id
-  LEFT JOIN journal j ON j.key = 'payment:' || y.id || CASE y.kind WHEN 'payment' THEN ':received' ELSE ':reversed' END
+  LEFT JOIN journal j ON j.key = 'payment:' || y.id || CASE y.kind WHEN 'payment' THEN ':received'
+                                                                WHEN 'charge' THEN ':charged' ELSE ':reversed' END
   LEFT JOIN posting p ON p.journal_id = j.id
   LEFT JOIN LATERAL (SELECT CASE y.kind WHEN 'payment' THEN p.debit ELSE p.credit END = c.clearing_account
-                            AND p.payment_id = CASE y.kind WHEN 'payment' THEN y.id ELSE y.reverses_id END
+                            AND p.payment_id IS NOT DISTINCT FROM CASE y.kind WHEN 'payment' THEN y.id
+                                                                              ELSE y.reverses_id END
                             AND p.channel_account_id = y.channel_account_id AS right_way) side ON true
- WHERE y.kind IN ('payment', 'reversal')
+ WHERE y.kind IN ('payment', 'reversal', 'charge')
  GROUP BY y.id, c.clearing_account
 HAVING coalesce(sum(p.amount_minor) FILTER (WHERE side.right_way), 0) <> y.amount_minor
     OR min(j.occurred_at) <> y.occurred_at
@@ -115,7 +117,7 @@ SELECT p.journal_id || '/' || p.seq,
 FACTS = (
     Check(
         "payment_amount_equals_postings",
-        "Every payment has one received journal, every reversal one reversed journal, of its amount on its clearing"
+        "Every payment, reversal and charge has one journal of its kind, of its amount on its clearing"
         " account and at its time; and every such journal has its payment.",
         ("payment",),
         (
@@ -129,11 +131,13 @@ FACTS = (
                 "{} stands, but its payment is gone or is of another kind",
                 """
                 SELECT j.id, j.key FROM journal j
-                 WHERE (j.key LIKE 'payment:%:received' OR j.key LIKE 'payment:%:reversed') AND NOT EXISTS (
+                 WHERE (j.key LIKE 'payment:%:received' OR j.key LIKE 'payment:%:reversed'
+                        OR j.key LIKE 'payment:%:charged') AND NOT EXISTS (
                        SELECT FROM payment y
                         WHERE j.key = 'payment:' || y.id
                                       || CASE y.kind WHEN 'payment' THEN ':received'
-                                                     WHEN 'reversal' THEN ':reversed' END)
+                                                     WHEN 'reversal' THEN ':reversed'
+                                                     WHEN 'charge' THEN ':charged' END)
                 """,
             ),
             Part(

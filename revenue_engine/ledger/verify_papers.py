@@ -31,11 +31,16 @@ APPEND_ONLY = (
     "invoice_cancellation",
     "pay_account",
     "audit_event",
+    "statement",
+    "statement_line",
+    "asked",
+    "push_end",
 )
 """Tables that refuse UPDATE, DELETE and TRUNCATE, whoever asks."""
 
 GUARDS = (
     ("delivery", "delivery_needs_work"),
+    ("delivery", "delivery_guard"),
     ("closed_day", "close_book_date"),
     ("journal", "journal_guard"),
     ("posting", "posting_guard"),

@@ -1,0 +1,58 @@
+"""Charges and payouts that a proved statement tells of: gross, always, and never netted out of revenue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy.orm import Session
+
+from reconciliation.breaks import BreakReason, NewBreak
+from revenue_engine import ledger, payments
+from revenue_engine.batches import Batch
+from revenue_engine.channels import Kind
+from revenue_engine.inbox import Channel
+from revenue_engine.ledger import postings
+from revenue_engine.payments import NewPayment
+
+
+def settlement_key(channel_account_id: int, reference: str) -> str:
+    """The key of the break that waits for a bank to show what a channel paid out."""
+    return f"settlement:{channel_account_id}:{reference}"
+
+
+def record_charges(session: Session, batch: Batch, channels: Mapping[int, Channel]) -> None:
+    """Post each charge to its own account, and let each payout wait until the bank shows it."""
+    told = [one for one in batch.written if one.identity.kind == Kind.CHARGE]
+    known = payments.find(session, (one.identity for one in told))
+    first = {one.identity: one for one in reversed(told) if one.identity not in known}
+    recorded = payments.record(
+        session,
+        [NewPayment(identity, one.amount_minor or 0, one.occurred_at) for identity, one in sorted(first.items())],
+    )
+    journals = [
+        (
+            f"payment:{payment.id}:charged",
+            postings.channel_charged(
+                payment.amount_minor,
+                clearing=channels[identity.channel_account_id].clearing_account,
+                channel_account_id=identity.channel_account_id,
+                at=payment.occurred_at,
+            ),
+        )
+        for identity, payment in sorted(recorded.items())
+    ]
+    if journals:
+        ledger.post_many(session, journals)
+    batch.opened += [
+        NewBreak(
+            settlement_key(one.identity.channel_account_id, one.identity.reference),
+            BreakReason.SETTLEMENT_NOT_BANKED,
+            f"{one.identity.reference} left the channel account and no bank statement shows it yet",
+            one.occurred_at,
+            amount_minor=one.amount_minor or 0,
+            delivery_id=one.delivery_id,
+            channel_account_id=one.identity.channel_account_id,
+        )
+        for one in batch.written
+        if one.identity.kind == Kind.PAYOUT
+    ]

@@ -1,0 +1,285 @@
+"""A statement file becomes evidence: proved, kept whole or not at all, and every line weighed as any message is.
+
+What callbacks missed is posted from here and named; what was posted and no statement shows is named too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
+
+from sqlalchemy.orm import Session
+
+from reconciliation import breaks
+from reconciliation.breaks import BreakReason, NewBreak
+from revenue_engine import audit, inbox, payments, periods, pipeline, reading, statement_books, tariffs
+from revenue_engine.batches import Batch
+from revenue_engine.channels import CallbackAdapter, Paid, Reversed, Unknown
+from revenue_engine.errors import NotFound
+from revenue_engine.inbox import Arrived, Channel
+from revenue_engine.payments import Identity
+from revenue_engine.statement_books import Kept
+from revenue_engine.statements import (
+    StatementClosed,
+    StatementFault,
+    StatementLine,
+    StatementOpened,
+    StatementReader,
+    StatementRefused,
+    pick,
+    proved,
+)
+
+AT_ONCE = 2_000
+"""Lines that are weighed together."""
+
+
+@dataclass(slots=True)
+class Imported:
+    """What a file brought: its statements, what was known before, and what no message had told of."""
+
+    statements: list[Kept] = field(default_factory=list)
+    lines: int = 0
+    new_lines: int = 0
+    found: int = 0
+    """Payments that only the statement told of, now posted; ``found_minor`` their sum in cents."""
+    found_minor: int = 0
+    missing: int = 0
+    """Payments in the books, of the time it covers, that no statement shows."""
+    refused: str = ""
+    """Why nothing of the file was kept; empty when it was."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """One import on its way."""
+
+    session: Session
+    arrived: Arrived
+    channel: Channel
+    channels: Mapping[int, Channel]
+    adapters: Mapping[str, CallbackAdapter]
+    readers: Mapping[str, StatementReader]
+    limit: int
+    gap_accepted: str | None
+    batch: Batch = field(default_factory=Batch)
+    done: Imported = field(default_factory=Imported)
+    missed: set[str] = field(default_factory=set)
+    """Open breaks of this account that wait for a statement to show what they are about."""
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+    """The times of the first and last line of the statement being read, where its lines have times."""
+
+
+def import_statement(
+    session: Session,
+    delivery_id: int,
+    *,
+    adapters: Mapping[str, CallbackAdapter],
+    readers: Mapping[str, StatementReader],
+) -> Imported:
+    """Read a kept statement file and book what it proves. A file that is refused leaves its reason and nothing else.
+
+    Must be the only work of its transaction. Raises NotFound for a delivery that is none.
+    """
+    arrivals = inbox.arrived(session, [delivery_id])
+    if not arrivals:
+        raise NotFound(f"no delivery {delivery_id}", delivery=delivery_id)
+    (arrived,) = arrivals
+    channels = inbox.channels(session)
+    channel = channels[arrived.channel_account_id]
+    county = tariffs.county(session)
+    if channel.mode != county.mode:
+        reason = f"a {channel.mode} account: shown, never booked"
+        inbox.write_outcomes(session, [(arrived.id, "ignored", reason)])
+        return Imported(refused=reason)
+    run = _Run(
+        session,
+        arrived,
+        channel,
+        channels,
+        adapters,
+        readers,
+        county.confirm_limit_minor,
+        inbox.header(session, arrived.id, "gap_accepted") or None,
+    )
+    run.missed = breaks.open_keys(session, BreakReason.RECEIVED_NOT_IN_STATEMENT, channel_account_id=channel.id)
+    try:
+        with session.begin_nested():
+            _read(run)
+    except StatementRefused as refused:
+        inbox.write_outcomes(session, [(arrived.id, "ignored", f"refused, {refused.code}: {refused.message}"[:500])])
+        return Imported(refused=refused.message)
+    if not run.batch.outcome.evidence:
+        known = f"a statement of {run.done.lines} lines, all of them known already"
+        run.batch.ended.append((arrived.id, "ignored", known))
+    pipeline.close(session, run.batch)
+    return run.done
+
+
+def _read(run: _Run) -> None:
+    name = inbox.filename(run.session, run.arrived.id)
+    reader = pick(run.readers, run.arrived.body, name)
+    opened: StatementOpened | None = None
+    statement_id, fresh = 0, 0
+    waiting: list[StatementLine] = []
+    for event in proved(reader.read(io.BytesIO(run.arrived.body), filename=name)):
+        if isinstance(event, StatementOpened):
+            opened = event
+            _is_of(run.channel, opened)
+            statement_id, fresh = statement_books.new_id(run.session), 0
+            run.first_at = run.last_at = None
+        elif isinstance(event, StatementLine) and opened is not None:
+            _note_time(run, event)
+            waiting.append(event)
+            if len(waiting) == AT_ONCE:
+                fresh += _weigh(run, statement_id, opened, waiting)
+                waiting = []
+        elif isinstance(event, StatementClosed) and opened is not None and event.adds_up is not False:
+            fresh += _weigh(run, statement_id, opened, waiting)
+            waiting = []
+            _end(run, statement_id, opened, event, fresh)
+    if not run.done.lines and not run.done.statements:
+        return
+    audit.record(
+        run.session,
+        actor=inbox.header(run.session, run.arrived.id, "by") or "worker",
+        action="statement.imported",
+        subject=f"delivery {run.arrived.id}",
+        facts={
+            "sha256": hashlib.sha256(run.arrived.body).hexdigest(),
+            "lines": run.done.lines,
+            "new_lines": run.done.new_lines,
+            "gap_accepted": run.gap_accepted,
+        },
+    )
+
+
+def _note_time(run: _Run, line: StatementLine) -> None:
+    if line.counts and line.occurred_at is not None:
+        run.first_at = min(run.first_at or line.occurred_at, line.occurred_at)
+        run.last_at = max(run.last_at or line.occurred_at, line.occurred_at)
+
+
+def _is_of(channel: Channel, opened: StatementOpened) -> None:
+    told = "".join(character for character in opened.account if character.isalnum()).upper()
+    ours = "".join(character for character in channel.identifier if character.isalnum()).upper()
+    if told and told.lstrip("0") != ours.lstrip("0"):
+        raise StatementRefused(
+            StatementFault.BAD_VALUE,
+            f"the file is of account {opened.account}, and it was brought for {channel.identifier}",
+        )
+    if opened.currency != "KES":
+        raise StatementRefused(StatementFault.BAD_CURRENCY, f"the primary book takes KES, not {opened.currency}")
+
+
+def _weigh(run: _Run, statement_id: int, opened: StatementOpened, lines: list[StatementLine]) -> int:
+    """Keep lines and book what those among them mean that were not known; how many were new."""
+    if not lines:
+        return 0
+    fresh = statement_books.write_lines(
+        run.session,
+        statement_id=statement_id,
+        channel_account_id=run.channel.id,
+        lines=[(line, reading.line_reference(line)) for line in lines],
+    )
+    run.batch.facts = []
+    for line in lines:
+        if line.number not in fresh:
+            continue
+        meaning = reading.of_line(line, opened)
+        if isinstance(meaning, Paid | Reversed):
+            pipeline.keep(run.batch, run.arrived, run.channel, line.number, meaning)
+        elif isinstance(meaning, Unknown):
+            raise StatementRefused(StatementFault.BAD_SIGN, meaning.reason, line=line.number)
+    before = _standing(run)
+    pipeline.book(run.session, run.batch, run.channels, run.adapters, run.readers, limit=run.limit)
+    _name_found(run, before)
+    run.batch.closed += [key for fact in run.batch.facts if (key := _missing_key(fact.identity)) in run.missed]
+    return len(fresh)
+
+
+def _standing(run: _Run) -> set[Identity]:
+    return set(payments.find(run.session, [fact.identity for fact in run.batch.facts]))
+
+
+def _name_found(run: _Run, before: set[Identity]) -> None:
+    """Name every payment that no message told of before the statement did."""
+    for fact in run.batch.facts:
+        if fact.identity in before or fact.identity in run.batch.told_before or fact.identity.kind != "payment":
+            continue
+        amount = fact.amount_minor or 0
+        run.done.found += 1
+        run.done.found_minor += amount
+        run.batch.opened.append(
+            NewBreak(
+                f"found:{fact.identity.channel_account_id}:{fact.identity.reference}",
+                BreakReason.IN_STATEMENT_NOT_RECEIVED,
+                f"no message told of {fact.identity.reference}; it was posted from the statement",
+                fact.occurred_at,
+                amount_minor=amount,
+                delivery_id=fact.delivery_id,
+                channel_account_id=fact.identity.channel_account_id,
+            )
+        )
+        run.batch.closed.append(f"found:{fact.identity.channel_account_id}:{fact.identity.reference}")
+
+
+def _missing_key(identity: Identity) -> str:
+    return f"missing:{identity.channel_account_id}:{identity.kind}:{identity.reference}"
+
+
+def _end(run: _Run, statement_id: int, opened: StatementOpened, closed: StatementClosed, fresh: int) -> None:
+    """Write the foot of a statement, after it was held against its neighbours; a statement known before leaves none."""
+    run.done.lines += closed.lines
+    run.done.new_lines += fresh
+    if not fresh and statement_books.known_already(run.session, run.channel.id, opened, closed):
+        return
+    if run.gap_accepted is None:
+        statement_books.follows(run.session, run.channel.id, opened, closed)
+    kept = statement_books.write_statement(
+        run.session,
+        statement_id=statement_id,
+        delivery_id=run.arrived.id,
+        channel_account_id=run.channel.id,
+        opened=opened,
+        closed=closed,
+        new_lines=fresh,
+        gap_accepted=run.gap_accepted,
+    )
+    run.done.statements.append(kept)
+    _name_missing(run, opened, closed)
+
+
+def _name_missing(run: _Run, opened: StatementOpened, closed: StatementClosed) -> None:
+    """Name what stands in the books for the time a statement covers, and the statement does not show.
+
+    A day that was exported before it was over is covered up to the last line; a bank that gives days only, whole.
+    """
+    if closed.first_day is None or closed.last_day is None or closed.adds_up is None:
+        return
+    first = datetime.combine(closed.first_day, time(), tzinfo=periods.NAIROBI)
+    until = datetime.combine(closed.last_day + timedelta(days=1), time(), tzinfo=periods.NAIROBI)
+    if run.first_at is not None and run.last_at is not None:
+        first = run.first_at if opened.from_day is None else first
+        until = run.last_at
+    for payment_id, kind, reference, amount, at in statement_books.not_in_any(
+        run.session, run.channel.id, first, until
+    ):
+        run.done.missing += 1
+        identity = Identity(run.channel.id, kind, reference)
+        run.batch.opened.append(
+            NewBreak(
+                _missing_key(identity),
+                BreakReason.RECEIVED_NOT_IN_STATEMENT,
+                f"{reference} was told by a message, and the statement of its day does not show it",
+                at,
+                amount_minor=amount,
+                payment_id=payment_id,
+                delivery_id=run.arrived.id,
+                channel_account_id=run.channel.id,
+            )
+        )

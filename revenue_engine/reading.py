@@ -1,0 +1,144 @@
+"""What a delivery means: one movement or many, a callback's, an answer's or a statement's, as facts about money."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime, time
+
+from sqlalchemy.orm import Session
+
+from revenue_engine import inbox, periods
+from revenue_engine.channels import (
+    CallbackAdapter,
+    Ignored,
+    Interpretation,
+    Kind,
+    ManyAdapter,
+    Paid,
+    Party,
+    Purpose,
+    Reversed,
+    Strength,
+    Unknown,
+)
+from revenue_engine.inbox import Arrived, Channel
+from revenue_engine.payments import Fact, Identity
+from revenue_engine.statements import StatementLine, StatementOpened, StatementReader, pick, proved
+
+STATEMENT_MESSAGE = "Statement"
+"""What evidence from a statement is called; two statements that tell of one movement are one kind of message."""
+
+
+def meanings(arrived: Arrived, adapter: CallbackAdapter) -> Sequence[Interpretation]:
+    """What each movement told of in a delivery means, in its order. One that tells of none has one meaning too."""
+    purpose = Purpose(arrived.purpose)
+    if purpose in {Purpose.PULL, Purpose.QUERY} and isinstance(adapter, ManyAdapter):
+        return adapter.interpret_all(arrived.body, purpose=purpose)
+    return (adapter.interpret(arrived.body, purpose=purpose),)
+
+
+def fact(arrived: Arrived, channel: Channel, item: int, meaning: Paid | Reversed) -> Fact:
+    """What was understood, as a fact of a channel account: the n-th of its delivery."""
+    if isinstance(meaning, Paid):
+        kind, reverses, typed, party = meaning.kind.value, "", meaning.account_reference, meaning.party
+    else:
+        kind, reverses, typed, party = Kind.REVERSAL.value, meaning.reverses, "", Party()
+    return Fact(
+        delivery_id=arrived.id,
+        item=item,
+        identity=Identity(channel.id, kind, meaning.reference),
+        message=meaning.message,
+        amount_minor=meaning.amount_minor,
+        currency=meaning.currency,
+        occurred_at=meaning.occurred_at,
+        received_at=arrived.received_at,
+        strength=meaning.strength,
+        request_id=meaning.request_id,
+        reverses=reverses,
+        typed=typed,
+        party=party,
+    )
+
+
+def line_reference(line: StatementLine) -> str:
+    """The reference that makes a statement's movement itself: the provider's, or one made of what the bank does give.
+
+    A bank that gives no reference, or gives one twice, does not promise that it is unique: the day and which of equal
+    lines it is make it so.
+    """
+    if line.reference:
+        return line.reference if line.occurrence == 1 else f"{line.reference}#{line.occurrence}"
+    return f"{line.booked_on:%Y%m%d}-{line.key().hex()[:20].upper()}"
+
+
+def of_line(line: StatementLine, opened: StatementOpened) -> Interpretation:
+    """What one line of a proved statement means for the account it is of."""
+    if not line.counts:
+        return Ignored(f"line {line.number} moved no money")
+    if not line.amount_minor:
+        return Ignored(f"line {line.number} is of nothing")
+    credit = line.amount_minor > 0
+    kind = line.kind or (Kind.PAYMENT if credit else Kind.PAYOUT)
+    at = line.occurred_at or datetime.combine(line.booked_on, time(), tzinfo=periods.NAIROBI)
+    if kind is Kind.REVERSAL:
+        if not line.reverses or credit:
+            return Unknown(f"line {line.number} takes back a movement it does not name")
+        return Reversed(
+            reference=line_reference(line),
+            reverses=line.reverses,
+            amount_minor=-line.amount_minor,
+            occurred_at=at,
+            currency=opened.currency,
+            strength=Strength.PROVES,
+            message=STATEMENT_MESSAGE,
+        )
+    if credit is not (kind is Kind.PAYMENT):
+        return Unknown(f"line {line.number} is a {kind} in the wrong direction")
+    return Paid(
+        reference=line_reference(line),
+        amount_minor=abs(line.amount_minor),
+        occurred_at=at,
+        currency=opened.currency,
+        kind=kind,
+        account_reference=line.account_reference or line.text,
+        strength=Strength.PROVES,
+        message=STATEMENT_MESSAGE,
+        party=line.party,
+    )
+
+
+def reread(
+    session: Session,
+    wanted: Collection[tuple[int, int]],
+    channels: Mapping[int, Channel],
+    adapters: Mapping[str, CallbackAdapter],
+    readers: Mapping[str, StatementReader],
+) -> Iterator[Fact]:
+    """Facts read again from their raw deliveries, by (delivery id, item): what a payer typed stands nowhere else."""
+    by_delivery: dict[int, set[int]] = {}
+    for delivery_id, item in wanted:
+        by_delivery.setdefault(delivery_id, set()).add(item)
+    for arrived in inbox.arrived(session, list(by_delivery)) if by_delivery else ():
+        channel = channels[arrived.channel_account_id]
+        items = by_delivery[arrived.id]
+        if arrived.purpose == Purpose.STATEMENT:
+            told: Iterator[tuple[int, Interpretation]] = _lines_again(session, arrived, readers, items)
+        else:
+            told = iter(enumerate(meanings(arrived, adapters[channel.adapter])))
+        for item, meaning in told:
+            if item in items and isinstance(meaning, Paid | Reversed):
+                yield fact(arrived, channel, item, meaning)
+
+
+def _lines_again(
+    session: Session, arrived: Arrived, readers: Mapping[str, StatementReader], items: Collection[int]
+) -> Iterator[tuple[int, Interpretation]]:
+    name = inbox.filename(session, arrived.id)
+    reader = pick(readers, arrived.body, name)
+    opened: StatementOpened | None = None
+    for event in proved(reader.read(io.BytesIO(arrived.body), filename=name)):
+        if isinstance(event, StatementOpened):
+            opened = event
+        elif isinstance(event, StatementLine) and opened is not None and event.number in items:
+            yield event.number, of_line(event, opened)

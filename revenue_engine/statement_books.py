@@ -1,0 +1,291 @@
+"""Statements that were kept: their heads, their lines, and whether one follows the other without a gap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from revenue_engine.channels import Kind
+from revenue_engine.db import Base, copy_rows, raw
+from revenue_engine.identifiers import public_id
+from revenue_engine.money import wire
+from revenue_engine.statements import (
+    StatementClosed,
+    StatementFault,
+    StatementLine,
+    StatementOpened,
+    StatementRefused,
+)
+
+
+class Statement(Base):
+    """One statement of one channel account that added up and was kept whole."""
+
+    __tablename__ = "statement"
+    __table_args__ = (
+        CheckConstraint("opening_minor + credits_minor - debits_minor = closing_minor", name="adds_up"),
+        CheckConstraint("currency = 'KES'", name="currency"),
+        Index("ix_statement_channel_account_id", "channel_account_id", "last_day"),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    public_id: Mapped[str] = mapped_column(unique=True)
+    delivery_id: Mapped[int]
+    channel_account_id: Mapped[int] = mapped_column(ForeignKey("channel_account.id"))
+    format: Mapped[str]
+    account: Mapped[str]
+    currency: Mapped[str]
+    reference: Mapped[str]
+    number: Mapped[str]
+    opening_minor: Mapped[int | None]
+    closing_minor: Mapped[int | None]
+    credits_minor: Mapped[int]
+    debits_minor: Mapped[int]
+    lines: Mapped[int]
+    new_lines: Mapped[int]
+    first_day: Mapped[date | None]
+    last_day: Mapped[date | None]
+    gap_accepted: Mapped[str | None]
+    """Why a person let it in although the statement before it is missing."""
+    recorded_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+class StatementRow(Base):
+    """One line of a kept statement, once for ever: a later export of the same day brings it no second time.
+
+    What it says in words stands only in the raw file, because it names people.
+    """
+
+    __tablename__ = "statement_line"
+    __table_args__ = (
+        UniqueConstraint("channel_account_id", "key"),
+        CheckConstraint("length(key) = 32", name="key"),
+        CheckConstraint("kind IN ('payment', 'reversal', 'charge', 'payout')", name="kind"),
+        Index("ix_statement_line_statement_id", "statement_id"),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    statement_id: Mapped[int] = mapped_column(ForeignKey("statement.id", deferrable=True, initially="DEFERRED"))
+    channel_account_id: Mapped[int]
+    number: Mapped[int]
+    """The line of the file where it begins."""
+    key: Mapped[bytes] = mapped_column(LargeBinary)
+    booked_on: Mapped[date]
+    amount_minor: Mapped[int]
+    """Signed: above zero a credit to us."""
+    kind: Mapped[str]
+    reference: Mapped[str]
+    counts: Mapped[bool]
+
+
+_LINE = (
+    "statement_id",
+    "channel_account_id",
+    "number",
+    "key",
+    "booked_on",
+    "amount_minor",
+    "kind",
+    "reference",
+    "counts",
+)
+_LINE_TYPES = ("int8", "int8", "int8", "bytea", "date", "int8", "text", "text", "bool")
+
+
+def kind_of(line: StatementLine) -> Kind:
+    """What a line is; a bank that only says credit or debit says payment or payout."""
+    return line.kind or (Kind.PAYMENT if line.amount_minor > 0 else Kind.PAYOUT)
+
+
+def new_id(session: Session) -> int:
+    """The id of a statement about to be kept: its lines are written before its foot is known."""
+    row = raw(session).execute("SELECT nextval(pg_get_serial_sequence('statement', 'id'))").fetchone()
+    return int(row[0]) if row else 0
+
+
+def write_lines(
+    session: Session, *, statement_id: int, channel_account_id: int, lines: Sequence[tuple[StatementLine, str]]
+) -> set[int]:
+    """Keep lines, each with the reference it is known by; answers the numbers of those that were not known before."""
+    connection = raw(session)
+    columns = ", ".join(_LINE)
+    connection.execute(
+        f"CREATE TEMP TABLE IF NOT EXISTS told ON COMMIT DROP AS SELECT {columns} FROM statement_line"  # noqa: S608 - ours
+        " WITH NO DATA"
+    )
+    connection.execute("TRUNCATE told")
+    copy_rows(
+        connection,
+        "told",
+        _LINE,
+        _LINE_TYPES,
+        [
+            (
+                statement_id,
+                channel_account_id,
+                line.number,
+                line.key(),
+                line.booked_on,
+                line.amount_minor,
+                kind_of(line).value,
+                reference,
+                line.counts,
+            )
+            for line, reference in lines
+        ],
+    )
+    fresh = connection.execute(
+        f"INSERT INTO statement_line ({columns}) SELECT {columns} FROM told"  # noqa: S608 - our own constants
+        " ON CONFLICT (channel_account_id, key) DO NOTHING RETURNING number"
+    )
+    return {row[0] for row in fresh}
+
+
+def known_already(session: Session, channel_account_id: int, opened: StatementOpened, closed: StatementClosed) -> bool:
+    """Whether this very statement, the same head and the same foot, was kept before."""
+    row = (
+        raw(session)
+        .execute(
+            "SELECT EXISTS (SELECT FROM statement WHERE channel_account_id = %s"
+            " AND (format, account, reference, number, lines, credits_minor, debits_minor)"
+            " = (%s, %s, %s, %s, %s, %s, %s)"
+            " AND (opening_minor, closing_minor, first_day, last_day)"
+            " IS NOT DISTINCT FROM (%s, %s, %s::date, %s::date))",
+            (
+                channel_account_id,
+                opened.format,
+                opened.account,
+                opened.reference,
+                opened.number,
+                closed.lines,
+                closed.credits_minor,
+                closed.debits_minor,
+                opened.opening_minor,
+                closed.closing_minor,
+                closed.first_day,
+                closed.last_day,
+            ),
+        )
+        .fetchone()
+    )
+    return bool(row and row[0])
+
+
+def follows(session: Session, channel_account_id: int, opened: StatementOpened, closed: StatementClosed) -> None:
+    """Refuse a statement whose neighbours in the books do not meet it: one between them is missing.
+
+    A statement that overlaps others (an export of a day that another export had begun) is proved by its lines alone.
+    Raises StatementRefused.
+    """
+    if opened.opening_minor is None or closed.closing_minor is None or closed.first_day is None:
+        return
+    rows = raw(session).execute(
+        "(SELECT 'before', closing_minor, last_day FROM statement WHERE channel_account_id = %(account)s"
+        "  AND last_day < %(first)s AND closing_minor IS NOT NULL ORDER BY last_day DESC, id DESC LIMIT 1)"
+        " UNION ALL "
+        "(SELECT 'after', opening_minor, first_day FROM statement WHERE channel_account_id = %(account)s"
+        "  AND first_day > %(last)s AND opening_minor IS NOT NULL ORDER BY first_day, id LIMIT 1)"
+        " UNION ALL "
+        "(SELECT 'beside', 0, first_day FROM statement WHERE channel_account_id = %(account)s"
+        "  AND first_day <= %(last)s AND last_day >= %(first)s LIMIT 1)",
+        {"account": channel_account_id, "first": closed.first_day, "last": closed.last_day},
+    )
+    found: dict[str, tuple[Any, ...]] = {row[0]: row[1:] for row in rows}
+    if "beside" in found:
+        return
+    if "before" in found and found["before"][0] != opened.opening_minor:
+        closing, day = found["before"]
+        raise StatementRefused(
+            StatementFault.SKIPPED,
+            f"it opens with {wire(opened.opening_minor)}, and the last statement before it (to {day}) closed with"
+            f" {wire(closing)}: bring the statement between them first, or say why there is none",
+        )
+    if "after" in found and found["after"][0] != closed.closing_minor:
+        opening, day = found["after"]
+        raise StatementRefused(
+            StatementFault.SKIPPED,
+            f"it closes with {wire(closed.closing_minor)}, and the next statement in the books (from {day}) opened"
+            f" with {wire(opening)}: bring the statement between them first, or say why there is none",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One statement as it was kept, for whoever brought it."""
+
+    public_id: str
+    lines: int
+    new_lines: int
+    credits_minor: int
+    debits_minor: int
+    closing_minor: int | None
+    first_day: date | None
+    last_day: date | None
+
+
+def write_statement(
+    session: Session,
+    *,
+    statement_id: int,
+    delivery_id: int,
+    channel_account_id: int,
+    opened: StatementOpened,
+    closed: StatementClosed,
+    new_lines: int,
+    gap_accepted: str | None,
+) -> Kept:
+    """Write the head and foot of a statement whose lines are written."""
+    name = public_id("stm")
+    session.add(
+        Statement(
+            id=statement_id,
+            public_id=name,
+            delivery_id=delivery_id,
+            channel_account_id=channel_account_id,
+            format=opened.format,
+            account=opened.account,
+            currency=opened.currency,
+            reference=opened.reference,
+            number=opened.number,
+            opening_minor=opened.opening_minor,
+            closing_minor=closed.closing_minor,
+            credits_minor=closed.credits_minor,
+            debits_minor=closed.debits_minor,
+            lines=closed.lines,
+            new_lines=new_lines,
+            first_day=closed.first_day,
+            last_day=closed.last_day,
+            gap_accepted=gap_accepted,
+        )
+    )
+    session.flush()
+    return Kept(
+        name,
+        closed.lines,
+        new_lines,
+        closed.credits_minor,
+        closed.debits_minor,
+        closed.closing_minor,
+        closed.first_day,
+        closed.last_day,
+    )
+
+
+def not_in_any(session: Session, channel_account_id: int, first: datetime, until: datetime) -> list[tuple[Any, ...]]:
+    """Payments and reversals of a time that a statement covers and no statement tells of: id, kind, reference, amount,
+    time. ``until`` is excluded."""
+    return (
+        raw(session)
+        .execute(
+            "SELECT p.id, p.kind, p.reference, p.amount_minor, p.occurred_at FROM payment p"
+            " WHERE p.channel_account_id = %s AND p.kind IN ('payment', 'reversal')"
+            " AND p.occurred_at >= %s AND p.occurred_at < %s"
+            " AND NOT EXISTS (SELECT FROM evidence e WHERE e.reference = p.reference AND e.kind = p.kind"
+            "                  AND e.channel_account_id = p.channel_account_id AND e.message = 'Statement')",
+            (channel_account_id, first, until),
+        )
+        .fetchall()
+    )

@@ -1,0 +1,285 @@
+"""What a statement does to the books: finds what callbacks missed, agrees with what came, names what it lacks."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import BinaryIO
+
+import pytest
+
+from adapters.statements.tally import Tally
+from revenue_engine import inbox
+from revenue_engine.channels import Kind, Party, Purpose
+from revenue_engine.db import transaction
+from revenue_engine.statements import (
+    StatementEvent,
+    StatementFault,
+    StatementLine,
+    StatementOpened,
+    StatementRefused,
+)
+from tests.books import DAY, NOON, SHORTCODE, Books, confirmation, reversal
+
+
+class Plain:
+    """A statement format for tests: ``opening`` and ``closing`` rows around one row a movement, amounts in cents."""
+
+    name = "plain"
+
+    def sniff(self, head: bytes, filename: str) -> bool:
+        return head.startswith(b"opening,")
+
+    def read(self, stream: BinaryIO, *, filename: str = "") -> Iterator[StatementEvent]:
+        tally: Tally | None = None
+        for number, row in enumerate(csv.reader(io.TextIOWrapper(stream, "utf-8")), start=1):
+            if row[0] == "opening":
+                opened = StatementOpened("plain", row[2], "KES", int(row[1]), from_day=DAY)
+                tally = Tally(opened)
+                yield opened
+                continue
+            assert tally is not None
+            if row[0] == "closing":
+                yield tally.close(int(row[1]))
+                continue
+            if row[0] not in {kind.value for kind in Kind}:
+                raise StatementRefused(StatementFault.BAD_VALUE, f"{row[0]!r} is no kind", line=number)
+            at = NOON + timedelta(minutes=number)
+            line = StatementLine(
+                number=number,
+                amount_minor=int(row[2]),
+                booked_on=at.date(),
+                reference=row[1],
+                occurrence=tally.occurrence(*row),
+                kind=Kind(row[0]),
+                occurred_at=at,
+                account_reference=row[3],
+                reverses=row[4] if len(row) > 4 else "",
+                party=Party(name="Achieng", msisdn="2547*****101"),
+            )
+            tally.add(line)
+            yield line
+
+
+def statement(
+    *moves: tuple[str, str, int, str] | tuple[str, str, int, str, str], opening: int = 0, account: str = SHORTCODE
+) -> bytes:
+    """A statement in shillings: (kind, reference, signed amount, typed[, reverses])."""
+    rows = [["opening", str(opening * 100), account]]
+    rows += [[move[0], move[1], str(move[2] * 100), *move[3:]] for move in moves]
+    rows.append(["closing", str((opening + sum(move[2] for move in moves)) * 100)])
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()
+
+
+@pytest.fixture
+def paybill(books: Books) -> Books:
+    """A county whose worker reads statements."""
+    books.readers["plain"] = Plain()
+    return books
+
+
+def bring(books: Books, body: bytes, **headers: str) -> int:
+    """Bring a statement file as the API does, and let the worker read it; the delivery."""
+    with transaction(books.as_role("api")) as session:
+        delivery = inbox.keep(
+            session,
+            channel_account_id=1,
+            purpose=Purpose.STATEMENT,
+            body=body,
+            headers={"filename": "a.csv", **headers},
+        )
+    books.work()
+    return delivery
+
+
+def breaks(books: Books) -> list[tuple[str, int, bool]]:
+    return [
+        tuple(row)
+        for row in books.rows(
+            "SELECT reason, amount_minor / 100, closed_at IS NULL FROM break_case ORDER BY reason, amount_minor"
+        )
+    ]
+
+
+def test_what_callbacks_missed_is_posted_to_its_bill_and_named(paybill: Books) -> None:
+    told, missed = paybill.bill(300), paybill.bill(500)
+    paybill.pay(300, told.pay_account_number, reference="UI00000A01")
+    delivery = bring(
+        paybill,
+        statement(
+            ("payment", "UI00000A01", 300, told.pay_account_number),
+            ("payment", "UI00000A02", 500, missed.pay_account_number),
+        ),
+    )
+    assert (paybill.left(told), paybill.left(missed)) == (0, 0)
+    assert paybill.journal("UI00000A02") == ["DR 1200.1 CR 1300.SBP 500.00"]
+    assert paybill.papers("UI00000A02") == ["receipt 2627-2"]
+    assert breaks(paybill) == [("in_statement_not_received", 500, False)]
+    assert paybill.states([delivery]) == ["posted"]
+
+
+def test_a_callback_that_comes_after_the_statement_is_evidence_of_the_same_payment(paybill: Books) -> None:
+    bill = paybill.bill(500)
+    bring(paybill, statement(("payment", "UI00000B01", 500, bill.pay_account_number)))
+    paybill.pay(500, bill.pay_account_number, reference="UI00000B01")
+    assert paybill.journal("UI00000B01") == ["DR 1200.1 CR 1300.SBP 500.00"]
+    assert paybill.open_breaks() == []
+
+
+def test_the_same_file_again_brings_nothing(paybill: Books) -> None:
+    body = statement(("payment", "UI00000C01", 200, "nobody knows"))
+    bring(paybill, body)
+    before = paybill.final_state()
+    again = bring(paybill, body)
+    assert paybill.final_state() == before
+    assert paybill.rows("SELECT count(*) FROM statement") == [(1,)]
+    assert paybill.states([again]) == ["ignored"]
+
+
+def test_a_later_export_of_the_same_day_brings_only_what_is_new(paybill: Books) -> None:
+    first = ("payment", "UI00000D01", 200, "")
+    bring(paybill, statement(first))
+    bring(paybill, statement(first, ("payment", "UI00000D02", 300, "")))
+    assert paybill.rows("SELECT lines, new_lines FROM statement ORDER BY id") == [(1, 1), (2, 1)]
+    assert paybill.rows("SELECT count(*) FROM payment") == [(2,)]
+
+
+def test_charges_are_gross_and_a_payout_waits_for_the_bank(paybill: Books) -> None:
+    bring(
+        paybill,
+        statement(
+            ("payment", "UI00000E01", 1000, ""),
+            ("charge", "UI00000E01", -5, ""),
+            ("payout", "UI00000E09", -900, ""),
+        ),
+    )
+    assert paybill.balances() == {"1200.1": 995_00, "2200": -1000_00, "5900": 5_00}
+    assert ("settlement_not_banked", 900, True) in breaks(paybill)
+
+
+def test_a_reversal_in_the_statement_takes_the_payment_back(paybill: Books) -> None:
+    bill = paybill.bill(700)
+    bring(
+        paybill,
+        statement(
+            ("payment", "UI00000F01", 700, bill.pay_account_number),
+            ("reversal", "UI00000F02", -700, "", "UI00000F01"),
+        ),
+    )
+    assert paybill.left(bill) == 700
+    assert paybill.papers("UI00000F01") == ["receipt 2627-1 cancelled"]
+    assert "1200.1" not in paybill.balances()
+
+
+def test_a_reversal_told_by_both_is_one(paybill: Books) -> None:
+    paybill.pay(700, "", reference="UI00000G01")
+    paybill.deliver(reversal("UI00000G01", 700, own="UI00000G02"))
+    bring(
+        paybill,
+        statement(("payment", "UI00000G01", 700, ""), ("reversal", "UI00000G02", -700, "", "UI00000G01")),
+    )
+    assert paybill.rows("SELECT kind, count(*) FROM payment GROUP BY 1 ORDER BY 1") == [("payment", 1), ("reversal", 1)]
+    assert paybill.open_breaks() == []
+
+
+def test_another_amount_than_the_message_said_is_a_break_and_overwrites_nothing(paybill: Books) -> None:
+    paybill.pay(700, "", reference="UI00000H01")
+    bring(paybill, statement(("payment", "UI00000H01", 600, "")))
+    assert paybill.balances()["1200.1"] == 700_00
+    assert "amount_differs_from_statement" in paybill.open_breaks()
+
+
+def test_money_told_and_not_in_the_statement_is_named_until_a_statement_shows_it(paybill: Books) -> None:
+    paybill.pay(400, "", reference="UI00000J01", at=NOON + timedelta(seconds=30))
+    shown = ("payment", "UI00000J02", 100, "")
+    bring(paybill, statement(shown, ("payment", "UI00000J03", 50, "")))
+    assert ("received_not_in_statement", 400, True) in breaks(paybill)
+    bring(paybill, statement(shown, ("payment", "UI00000J03", 50, ""), ("payment", "UI00000J01", 400, "")))
+    assert ("received_not_in_statement", 400, False) in breaks(paybill)
+
+
+def test_a_large_message_waits_until_the_statement_proves_it(paybill: Books) -> None:
+    bill = paybill.bill(300_000)
+    paybill.pay(300_000, bill.pay_account_number, reference="UI00000K01")
+    assert paybill.open_breaks() == ["unconfirmed"]
+    bring(paybill, statement(("payment", "UI00000K01", 300_000, "cut")))
+    assert paybill.left(bill) == 0
+    assert paybill.open_breaks() == []
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        (statement(("payment", "UI00000L01", 1, "")).replace(b"closing,100", b"closing,101"), "does_not_add_up"),
+        (statement(("payment", "UI00000L01", 1, ""), account="600999"), "bad_value"),
+        (statement(("payment", "UI00000L01", 1, ""), ("gift", "UI00000L02", 1, "")), "bad_value"),
+        (statement(("payment", "UI00000L01", -1, "")), "bad_sign"),
+        (b"", "empty"),
+        (b"<html>", "not_a_statement"),
+    ],
+)
+def test_a_file_that_proves_wrong_leaves_its_reason_and_nothing_else(paybill: Books, body: bytes, fault: str) -> None:
+    delivery = bring(paybill, body)
+    assert paybill.rows("SELECT count(*) FROM payment") == [(0,)]
+    assert paybill.rows("SELECT count(*) FROM statement_line") == [(0,)]
+    ((state, reason),) = paybill.rows("SELECT state, reason FROM delivery_state WHERE delivery_id = %s", delivery)
+    assert state == "ignored"
+    assert reason.startswith(f"refused, {fault}:")
+
+
+def test_a_gap_between_statements_is_refused_unless_somebody_says_why(paybill: Books) -> None:
+    bring(paybill, statement(("payment", "UI00000M01", 100, "")))
+    paybill.execute("ALTER TABLE statement DISABLE TRIGGER refuse_change")
+    paybill.execute("UPDATE statement SET first_day = first_day - 2, last_day = last_day - 2")
+    paybill.execute("ALTER TABLE statement ENABLE ALWAYS TRIGGER refuse_change")
+    later = statement(("payment", "UI00000M02", 100, ""), opening=150)
+    delivery = bring(paybill, later)
+    ((reason,),) = paybill.rows("SELECT reason FROM delivery_state WHERE delivery_id = %s", delivery)
+    assert reason.startswith("refused, skipped:")
+    assert "150.00" in reason
+    assert "100.00" in reason
+    bring(paybill, later, gap_accepted="the bank lost a day", by="finance")
+    assert paybill.rows("SELECT gap_accepted FROM statement ORDER BY id DESC LIMIT 1") == [("the bank lost a day",)]
+
+
+def test_a_statement_and_callbacks_in_any_order_end_the_same(new_books: object) -> None:
+    import itertools
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from typing import cast
+
+    make = cast("Callable[[], AbstractContextManager[Books]]", new_books)
+    found = set()
+    for order in itertools.permutations(("callback", "statement", "reversal")):
+        with make() as books:
+            books.readers["plain"] = Plain()
+            bill = books.bill(500)
+            number = bill.pay_account_number
+            for what in order:
+                if what == "callback":
+                    books.deliver(confirmation(500, "stall", reference="UI00000N01", at=NOON))
+                elif what == "reversal":
+                    books.deliver(reversal("UI00000N01", 500, own="UI00000N02"))
+                else:
+                    bring(
+                        books,
+                        statement(
+                            ("payment", "UI00000N01", 500, "stall"), ("reversal", "UI00000N02", -500, "", "UI00000N01")
+                        ),
+                    )
+                books.work()
+            assert books.left(bill) == 500
+            assert number
+            balances, bills, papers, applications, _ = books.final_state()
+            found.add((balances, bills, tuple(paper[0:5] for paper in papers), applications))
+    assert len(found) == 1
+
+
+def test_times_are_those_of_nairobi(paybill: Books) -> None:
+    bring(paybill, statement(("payment", "UI00000P01", 100, "")))
+    ((at,),) = paybill.rows("SELECT occurred_at FROM payment")
+    assert at == datetime.combine(DAY, NOON.timetz()) + timedelta(minutes=2)
