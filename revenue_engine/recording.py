@@ -90,7 +90,11 @@ def _confirmed(
         if strong:
             best = min(strong, key=lambda one: (_push_of(one, asked) is None, _TELLS[one.strength], one.id))
             chosen[identity] = min(
-                (one for one in group if one.amount_minor == best.amount_minor),
+                (
+                    one
+                    for one in group
+                    if one.amount_minor == best.amount_minor and (not one.request_id or _push_of(one, asked))
+                ),
                 key=lambda one: (_push_of(one, asked) is None, _TELLS[one.strength], one.id),
             )
             continue
