@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import structlog
 from pydantic import ValidationError
@@ -20,6 +20,7 @@ from revenue_engine.config import Settings, load_settings
 from revenue_engine.embedded import Servers
 from revenue_engine.errors import ConfigurationError, Rejected
 from revenue_engine.outbound import OutboundClient
+from revenue_engine.statements import StatementReader, pick
 
 if TYPE_CHECKING:
     import httpx2
@@ -32,6 +33,8 @@ CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
 """How long a provider may take to answer a request; longer is a time-out after sending."""
 LARGEST_SECRET = 65_536
+STATEMENTS = "revenue_engine.statements"
+"""Entry points of the readers of statement files."""
 
 
 @lru_cache(maxsize=1)
@@ -137,6 +140,31 @@ def secret(name: str, *, folder: Path | None = None) -> bytes:
     if not found.strip() or len(found) > LARGEST_SECRET:
         raise ConfigurationError(f"the secret {name!r} is empty or larger than {LARGEST_SECRET} bytes", secret=name)
     return found
+
+
+@lru_cache(maxsize=1)
+def statement_readers() -> dict[str, StatementReader]:
+    """Every installed reader of statement files by name. Raises ConfigurationError for a broken one."""
+    found: dict[str, StatementReader] = {}
+    for point in entry_points(group=STATEMENTS):
+        reader = point.load()
+        if not isinstance(reader, StatementReader):
+            raise ConfigurationError(
+                f"the entry point {point.name!r} of {STATEMENTS} is not a statement reader: mend {point.value} or"
+                " remove it",
+                entry_point=point.name,
+            )
+        found[point.name] = reader
+    if not found:
+        raise ConfigurationError(
+            "no statement reader is installed: install the package itself (pip install -e .), not only its dependencies"
+        )
+    return found
+
+
+def statement_reader(stream: BinaryIO, filename: str) -> StatementReader:
+    """The one installed reader that knows a seekable file. Raises StatementRefused."""
+    return pick(statement_readers(), stream, filename)
 
 
 def configure_logging(level: str) -> None:

@@ -122,11 +122,12 @@ def import_statement(
 
 def _read(run: _Run) -> None:
     name = inbox.filename(run.session, run.arrived.id)
-    reader = pick(run.readers, run.arrived.body, name)
+    stream = io.BytesIO(run.arrived.body)
+    reader = pick(run.readers, stream, name)
     opened: StatementOpened | None = None
     statement_id, fresh = 0, 0
     waiting: list[StatementLine] = []
-    for event in proved(reader.read(io.BytesIO(run.arrived.body), filename=name)):
+    for event in proved(reader.read(stream, filename=name)):
         if isinstance(event, StatementOpened):
             opened = event
             _is_of(run.channel, opened)

@@ -135,9 +135,10 @@ def _lines_again(
     session: Session, arrived: Arrived, readers: Mapping[str, StatementReader], items: Collection[int]
 ) -> Iterator[tuple[int, Interpretation]]:
     name = inbox.filename(session, arrived.id)
-    reader = pick(readers, arrived.body, name)
+    stream = io.BytesIO(arrived.body)
+    reader = pick(readers, stream, name)
     opened: StatementOpened | None = None
-    for event in proved(reader.read(io.BytesIO(arrived.body), filename=name)):
+    for event in proved(reader.read(stream, filename=name)):
         if isinstance(event, StatementOpened):
             opened = event
         elif isinstance(event, StatementLine) and opened is not None and event.number in items:

@@ -161,6 +161,10 @@ class StatementClosed:
     """Lines that do not count: pending, expected, failed."""
     notes: tuple[str, ...] = ()
     """What a person should know: an encoding that was not UTF-8, a currency taken from the opening balance."""
+    unproved: str = ""
+    """Where ``adds_up`` is False for a reason finer than the sums: a row's balance, a total in words."""
+    unproved_line: int | None = None
+    unproved_column: str | None = None
 
 
 StatementEvent: TypeAlias = StatementOpened | StatementLine | StatementClosed
@@ -181,19 +185,55 @@ class StatementReader(Protocol):
         ...
 
 
-def pick(readers: Mapping[str, StatementReader], head: bytes, filename: str) -> StatementReader:
-    """The one reader that knows a file by its beginning. Raises StatementRefused when none does, or several do."""
-    found = [name for name, reader in sorted(readers.items()) if reader.sniff(head[:SNIFFED], filename)]
-    if len(found) == 1:
-        return readers[found[0]]
+@runtime_checkable
+class WholeFileReader(StatementReader, Protocol):
+    """A format that the head of a file may not show: a workbook can only be told by opening it."""
+
+    looks_for: str
+    """What it knows a file by, in words, for the message that nobody knew it."""
+
+    def recognises(self, stream: BinaryIO, filename: str) -> bool:
+        """Whether a seekable file is of this format.
+
+        Raises StatementRefused when it is one that may not be read: macros, an almost known header.
+        """
+        ...
+
+
+def pick(readers: Mapping[str, StatementReader], stream: BinaryIO, filename: str) -> StatementReader:
+    """The one reader that knows a seekable file; the stream stands at its beginning again.
+
+    Raises StatementRefused when no reader or more than one knows it, and with the nearest reader's own reason when
+    one knew the kind of file and may not read it.
+    """
+    stream.seek(0)
+    head = stream.read(SNIFFED)
     if not head.strip():
-        raise StatementRefused(StatementFault.EMPTY, "the file is empty")
-    raise StatementRefused(
-        StatementFault.NOT_A_STATEMENT,
-        f"the file could be {' or '.join(found)}: name it more plainly"
-        if found
-        else f"the file is none of the statements that are read: {', '.join(sorted(readers))}",
-    )
+        raise StatementRefused(StatementFault.EMPTY, "the file is empty. Download it anew")
+    knowing: list[str] = []
+    refusals: list[StatementRefused] = []
+    for name, reader in sorted(readers.items()):
+        try:
+            if isinstance(reader, WholeFileReader):
+                known = reader.recognises(stream, filename)
+            else:
+                known = reader.sniff(head, filename)
+        except StatementRefused as refused:
+            refusals.append(refused)
+            continue
+        if known:
+            knowing.append(name)
+    stream.seek(0)
+    if len(knowing) == 1:
+        return readers[knowing[0]]
+    if knowing:
+        raise StatementRefused(
+            StatementFault.NOT_A_STATEMENT, f"the file could be read as {' and as '.join(knowing)}: name which it is"
+        )
+    if refusals:
+        raise refusals[0]
+    looked = [one.looks_for if isinstance(one, WholeFileReader) else name for name, one in sorted(readers.items())]
+    raise StatementRefused(StatementFault.NOT_A_STATEMENT, f"no reader knows the file; looked for: {'; '.join(looked)}")
 
 
 def proved(events: Iterable[StatementEvent]) -> Iterator[StatementEvent]:
@@ -250,6 +290,10 @@ def _follows(
 
 
 def _does_not_add_up(opened: StatementOpened, closed: StatementClosed) -> StatementRefused:
+    if closed.unproved:
+        return StatementRefused(
+            StatementFault.DOES_NOT_ADD_UP, closed.unproved, line=closed.unproved_line, column=closed.unproved_column
+        )
     opening, closing = opened.opening_minor or 0, closed.closing_minor or 0
     sums = opening + closed.credits_minor - closed.debits_minor
     return StatementRefused(
