@@ -8,12 +8,16 @@ itself is made outside any transaction; its answer is a delivery, read by the sa
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import psycopg
 import structlog
 from sqlalchemy import BigInteger, CheckConstraint, Engine, ForeignKey, Identity, Index, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from reconciliation import breaks
@@ -42,6 +46,8 @@ QUERY_AFTER = timedelta(seconds=90)
 STATUS_AFTER = timedelta(minutes=5)
 GIVE_UP_AFTER = timedelta(days=3)
 """After that the statement is the answer, and the break stays with its owner."""
+SCHEDULE_SECONDS = 30.0
+LOOK_SECONDS = 1.0
 LEASE_SECONDS = 120
 AT_ONCE = 20
 
@@ -80,6 +86,22 @@ class Asker:
     def once(self) -> int:
         """Ask everything that is due now."""
         return self._pulls() + self._each("query", self._query) + self._each("status", self._status)
+
+    def run(self, stop: threading.Event) -> None:
+        """Ask what is due until told to stop; a database that is away is waited for."""
+        scheduled = -SCHEDULE_SECONDS
+        while not stop.is_set():
+            try:
+                if time.monotonic() - scheduled >= SCHEDULE_SECONDS:
+                    scheduled = time.monotonic()
+                    with transaction(self.engine) as session:
+                        schedule(session, clients=self.clients)
+                self.once()
+            except (DBAPIError, psycopg.Error, RevenueError) as error:
+                log.warning("asking stumbled", error=type(error).__name__)
+                self.engine.dispose()
+            stop.wait(LOOK_SECONDS)
+        self.engine.dispose()
 
     # --- pull -------------------------------------------------------------------------------------------------------
 
@@ -220,7 +242,7 @@ def schedule(session: Session, *, clients: Clients) -> int:
         "SELECT p.id FROM push_request p WHERE p.channel_account_id = ANY(%s)"
         " AND p.requested_at BETWEEN now() - %s AND now() - %s"
         " AND NOT EXISTS (SELECT FROM evidence e WHERE e.request_id = p.request_id)"
-        " AND NOT EXISTS (SELECT FROM job j WHERE j.kind = 'query' AND j.ref_id = p.id)",
+        " AND NOT EXISTS (SELECT FROM push_end x WHERE x.request_id = p.request_id)",
         (ids, GIVE_UP_AFTER, QUERY_AFTER),
     )
     jobs.add_absent(session, kind="query", refs=[row[0] for row in pushes])
@@ -233,6 +255,23 @@ def schedule(session: Session, *, clients: Clients) -> int:
     )
     jobs.add_absent(session, kind="status", refs=[row[0] for row in lone])
     return len(ids)
+
+
+def ask_now(session: Session, channel_account_id: int) -> None:
+    """Make the next pull of an account due at once, and ask again about what it told us too little of."""
+    jobs.add_absent(session, kind="pull", refs=[channel_account_id])
+    connection = raw(session)
+    connection.execute(
+        "UPDATE job SET run_after = now() WHERE kind = 'pull' AND ref_id = %s AND run_after > now()",
+        (channel_account_id,),
+    )
+    pushes = connection.execute(
+        "SELECT p.id FROM push_request p WHERE p.channel_account_id = %s AND p.requested_at > now() - %s"
+        " AND NOT EXISTS (SELECT FROM evidence e WHERE e.request_id = p.request_id)"
+        " AND NOT EXISTS (SELECT FROM push_end x WHERE x.request_id = p.request_id)",
+        (channel_account_id, GIVE_UP_AFTER),
+    )
+    jobs.add_absent(session, kind="query", refs=[row[0] for row in pushes])
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,3 +360,16 @@ def _note(
         )
     )
     session.flush()
+
+
+def last_asked(session: Session, channel_account_id: int) -> dict[str, str] | None:
+    """The last question asked of an account and what came of it, for a person."""
+    row = (
+        raw(session)
+        .execute(
+            "SELECT what, asked_at, outcome FROM asked WHERE channel_account_id = %s ORDER BY id DESC LIMIT 1",
+            (channel_account_id,),
+        )
+        .fetchone()
+    )
+    return {"what": row[0], "at": row[1].astimezone(periods.NAIROBI).isoformat(), "outcome": row[2]} if row else None

@@ -15,10 +15,12 @@ from pydantic import ValidationError
 from sqlalchemy import Engine
 
 from revenue_engine import db, embedded
+from revenue_engine.asking import Clients
 from revenue_engine.channels import CallbackAdapter
 from revenue_engine.config import Settings, load_settings
 from revenue_engine.embedded import Servers
 from revenue_engine.errors import ConfigurationError, Rejected
+from revenue_engine.inbox import Channel
 from revenue_engine.outbound import OutboundClient
 from revenue_engine.statements import StatementReader, pick
 
@@ -109,6 +111,28 @@ def outbound_client(
         checked, secret=lambda name: secret(name, folder=secrets_dir), http=http or http_client()
     )
     return made
+
+
+def outbound_clients() -> Clients:
+    """What finds the client of a channel account: None for one that cannot be asked, and the log says why once.
+
+    Clients are kept, with their access tokens, until the settings of their account change.
+    """
+    made: dict[int, tuple[dict[str, Any], OutboundClient | None]] = {}
+
+    def client(channel: Channel) -> OutboundClient | None:
+        known = made.get(channel.id)
+        if known is not None and known[0] == channel.settings:
+            return known[1]
+        found: OutboundClient | None = None
+        try:
+            found = outbound_client(channel.adapter, channel.settings)
+        except (Rejected, ConfigurationError) as error:
+            structlog.get_logger("asking").info("cannot be asked", account=channel.identifier, why=error.message)
+        made[channel.id] = (dict(channel.settings), found)
+        return found
+
+    return client
 
 
 @lru_cache(maxsize=1)

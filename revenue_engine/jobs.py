@@ -12,6 +12,9 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from revenue_engine.db import Base, raw
 from revenue_engine.errors import NotFound, Retryable
 
+REPEATING = ("pull", "query", "status")
+"""Kinds of work that are put off and not done: questions to providers."""
+
 
 class Job(Base):
     """One piece of work, written in the transaction that made it necessary and deleted in the one that did it."""
@@ -241,16 +244,16 @@ class Backlog:
 
 
 def backlog(session: Session, *, kind: str | None = None) -> Backlog:
-    """What waits and what died, for health checks and the demo's end."""
+    """What waits and what died, for health checks and the demo's end; questions to providers only when named."""
     row = (
         raw(session)
         .execute(
             """
             SELECT count(*) FILTER (WHERE state = 'ready'), count(*) FILTER (WHERE state = 'dead'),
                    greatest(0, EXTRACT(EPOCH FROM clock_timestamp() - min(run_after) FILTER (WHERE state = 'ready')))
-              FROM job WHERE %(kind)s::text IS NULL OR kind = %(kind)s
+              FROM job WHERE CASE WHEN %(kind)s::text IS NULL THEN kind <> ALL(%(asking)s) ELSE kind = %(kind)s END
             """,
-            {"kind": kind},
+            {"kind": kind, "asking": list(REPEATING)},
         )
         .fetchone()
     )

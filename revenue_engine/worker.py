@@ -21,6 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from revenue_engine import importing, jobs, later, ledger, pipeline
+from revenue_engine.asking import Asker
 from revenue_engine.bell import Bell
 from revenue_engine.channels import CallbackAdapter
 from revenue_engine.db import transaction
@@ -286,8 +287,11 @@ def settle_memory() -> None:
     gc.freeze()
 
 
-def run_forever(make: Callable[[], Worker], *, threads: int, redis_url: str | None) -> None:
-    """Run ``threads`` sweeping workers until SIGTERM or SIGINT; with Redis, also answer rings and ring for help."""
+def run_forever(make: Callable[[], Worker], *, threads: int, redis_url: str | None, asker: Asker | None = None) -> None:
+    """Run ``threads`` sweeping workers until SIGTERM or SIGINT; with Redis, also answer rings and ring for help.
+
+    ``asker`` asks providers in a thread of its own, since a provider may take half a minute to answer.
+    """
     settle_memory()
     stop, wake = threading.Event(), threading.Event()
 
@@ -302,6 +306,8 @@ def run_forever(make: Callable[[], Worker], *, threads: int, redis_url: str | No
     for worker in workers:
         worker.ring = bell.ring if bell else None
     running = [threading.Thread(target=worker.run, args=(stop, wake), name=worker.name) for worker in workers]
+    if asker is not None:
+        running.append(threading.Thread(target=asker.run, args=(stop,), name="asker"))
     for thread in running:
         thread.start()
     if bell is not None:

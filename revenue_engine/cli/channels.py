@@ -1,4 +1,4 @@
-"""``channel list|open|revoke``: the county's channel accounts and the callback addresses given to providers."""
+"""``channel list|open|revoke|ask``: the county's channel accounts and the callback addresses given to providers."""
 
 from __future__ import annotations
 
@@ -102,3 +102,31 @@ def revoke(
             print_json({"ok": True})
         else:
             out.print("closed", highlight=False)
+
+
+@app.command("ask")
+def ask(
+    identifier: Annotated[str, typer.Argument(help="The shortcode, till or account.")],
+    adapter: Annotated[str | None, typer.Option(help="The provider, where accounts of two have one number.")] = None,
+    mode: Annotated[str | None, typer.Option(help="test or live; needed when both are registered.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Ask the provider now for every payment it has of the last hours, and for pushes without an end."""
+    from revenue_engine import asking, bootstrap
+    from revenue_engine.cli.statement_import import named
+    from revenue_engine.db import transaction
+
+    with answering(as_json=as_json):
+        with transaction(bootstrap.engine("api")) as session:
+            account = named(session, identifier, adapter=adapter, mode=mode)
+            channel_id = account.id
+            asking.ask_now(session, channel_id)
+        done = asking.Asker(bootstrap.engine("worker"), bootstrap.outbound_clients()).once()
+        with transaction(bootstrap.engine("api")) as session:
+            last = asking.last_asked(session, channel_id)
+        if as_json:
+            print_json({"asked": done, "last": last})
+        elif last is None:
+            out.print(f"{identifier} cannot be asked: its settings say nothing about asking", highlight=False)
+        else:
+            out.print(f"{last['what']} at {last['at']}: {last['outcome']}", highlight=False)

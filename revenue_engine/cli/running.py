@@ -108,6 +108,7 @@ def worker(
     """Work on what was received: record, apply, receipt. Sweeps by itself; Redis only wakes it sooner."""
     from revenue_engine import bootstrap
     from revenue_engine import worker as working
+    from revenue_engine.asking import Asker
 
     with answering(as_json=False):
         settings = bootstrap.settings()
@@ -120,6 +121,7 @@ def worker(
             return working.Worker(
                 bootstrap.make_engine(url, "worker", shared=url == servers.database_url, pool_size=2),
                 adapters,
+                bootstrap.statement_readers(),
                 batch=settings.worker_batch,
                 lease_seconds=settings.job_lease_seconds,
                 max_attempts=settings.job_max_attempts,
@@ -129,7 +131,15 @@ def worker(
             done = make().drain()
             out.print(f"{done} jobs done", highlight=False)
         else:
-            working.run_forever(make, threads=threads or settings.worker_threads, redis_url=servers.redis_url or None)
+            working.run_forever(
+                make,
+                threads=threads or settings.worker_threads,
+                redis_url=servers.redis_url or None,
+                asker=Asker(
+                    bootstrap.make_engine(url, "worker", shared=url == servers.database_url, pool_size=2),
+                    bootstrap.outbound_clients(),
+                ),
+            )
 
 
 def serve() -> None:
