@@ -261,8 +261,9 @@ def ask_now(session: Session, channel_account_id: int) -> None:
     """Make the next pull of an account due at once, and ask again about what it told us too little of."""
     jobs.add_absent(session, kind="pull", refs=[channel_account_id])
     connection = raw(session)
+    # One that is being asked at this moment loses its lease: it was asked before this, and is asked again.
     connection.execute(
-        "UPDATE job SET run_after = now() WHERE kind = 'pull' AND ref_id = %s AND run_after > now()",
+        "UPDATE job SET run_after = now(), leased_by = NULL, lease_until = NULL WHERE kind = 'pull' AND ref_id = %s",
         (channel_account_id,),
     )
     pushes = connection.execute(

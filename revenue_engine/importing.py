@@ -195,7 +195,7 @@ def _weigh(run: _Run, statement_id: int, opened: StatementOpened, lines: list[St
         if isinstance(meaning, Paid | Reversed):
             pipeline.keep(run.batch, run.arrived, run.channel, line.number, meaning)
         elif isinstance(meaning, Unknown):
-            raise StatementRefused(StatementFault.BAD_SIGN, meaning.reason, line=line.number)
+            pipeline.wonder(run.batch, run.arrived, line.number, meaning)
     before = _standing(run)
     pipeline.book(run.session, run.batch, run.channels, run.adapters, run.readers, limit=run.limit)
     _name_found(run, before)

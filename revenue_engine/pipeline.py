@@ -144,6 +144,20 @@ def _without_money(batch: Batch, arrived: Arrived, item: int, meaning: Interpret
             batch.end(arrived, "waiting", meaning.reason, BreakReason.UNPARSEABLE, _key("delivery", arrived, item))
 
 
+def wonder(batch: Batch, arrived: Arrived, item: int, meaning: Unknown) -> None:
+    """Let somebody look at one movement of a delivery whose other movements are booked."""
+    batch.opened.append(
+        NewBreak(
+            _key("delivery", arrived, item),
+            BreakReason.UNPARSEABLE,
+            meaning.reason,
+            arrived.received_at,
+            delivery_id=arrived.id,
+            channel_account_id=arrived.channel_account_id,
+        )
+    )
+
+
 def _key(what: str, arrived: Arrived, item: int) -> str:
     """The key of a break about one movement of a delivery; of one that tells of a single movement, its number alone."""
     return f"{what}:{arrived.id}:{item}" if item else f"{what}:{arrived.id}"

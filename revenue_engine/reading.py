@@ -23,6 +23,7 @@ from revenue_engine.channels import (
     Unknown,
 )
 from revenue_engine.inbox import Arrived, Channel
+from revenue_engine.money import wire
 from revenue_engine.payments import Fact, Identity
 from revenue_engine.statements import StatementLine, StatementOpened, StatementReader, pick, proved
 
@@ -81,9 +82,9 @@ def of_line(line: StatementLine, opened: StatementOpened) -> Interpretation:
     credit = line.amount_minor > 0
     kind = line.kind or (Kind.PAYMENT if credit else Kind.PAYOUT)
     at = line.occurred_at or datetime.combine(line.booked_on, time(), tzinfo=periods.NAIROBI)
-    if kind is Kind.REVERSAL:
-        if not line.reverses or credit:
-            return Unknown(f"line {line.number} takes back a movement it does not name")
+    if kind is Kind.PAYOUT and credit:
+        return Ignored(f"line {line.number} moved money between accounts of ours")
+    if kind is Kind.REVERSAL and not credit:
         return Reversed(
             reference=line_reference(line),
             reverses=line.reverses,
@@ -93,8 +94,9 @@ def of_line(line: StatementLine, opened: StatementOpened) -> Interpretation:
             strength=Strength.PROVES,
             message=STATEMENT_MESSAGE,
         )
-    if credit is not (kind is Kind.PAYMENT):
-        return Unknown(f"line {line.number} is a {kind} in the wrong direction")
+    if kind is Kind.REVERSAL or credit is not (kind is Kind.PAYMENT):
+        way = "in" if credit else "out"
+        return Unknown(f"line {line.number} is a {kind} that brought money {way}: {wire(abs(line.amount_minor))}")
     return Paid(
         reference=line_reference(line),
         amount_minor=abs(line.amount_minor),

@@ -26,7 +26,10 @@ def record_reversals(
         session, (fact.identity for fact in batch.facts if fact.identity.kind == "reversal"), written=batch.written
     )
     told += payments.reversals_waiting_for(session, list(standing.values()))
-    by_identity = {one.identity: one for one in reversed(told)}
+    by_identity: dict[Identity, Stored] = {}
+    for one in told:  # the first that says what is taken back, for a statement may not
+        if one.identity not in by_identity or (one.reverses and not by_identity[one.identity].reverses):
+            by_identity[one.identity] = one
     done = payments.find(session, by_identity)
     todo = [one for identity, one in by_identity.items() if identity not in done]
     if not todo:
@@ -41,7 +44,8 @@ def record_reversals(
         key = f"reversal:{one.identity.channel_account_id}:{one.identity.reference}"
         if original is None:
             batch.outcome.look_again.add(one.delivery_id)
-            _refuse(batch, one, key, BreakReason.REVERSAL_WITHOUT_PAYMENT, f"{one.reverses} is not known yet")
+            detail = f"{one.reverses} is not known yet" if one.reverses else "nothing says what it takes back"
+            _refuse(batch, one, key, BreakReason.REVERSAL_WITHOUT_PAYMENT, detail)
         elif original.id in taken:
             _refuse(batch, one, f"{key}:twice", BreakReason.DUPLICATE_CODE, f"{one.reverses} was reversed before")
         elif one.amount_minor not in (None, original.amount_minor):

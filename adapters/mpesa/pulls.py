@@ -18,7 +18,7 @@ from datetime import UTC, date, datetime
 from typing import Final
 
 from adapters.mpesa import fields
-from revenue_engine.channels import Ignored, Interpretation, Paid, Party, Unknown
+from revenue_engine.channels import Ignored, Interpretation, Paid, Party, Strength, Unknown
 from revenue_engine.errors import InvalidValue
 from revenue_engine.periods import NAIROBI
 from revenue_engine.strict_json import loads
@@ -73,6 +73,7 @@ def _row(row: Mapping[str, object]) -> Interpretation:
             amount_minor=fields.cents(row.get("amount"), "amount"),
             occurred_at=_moment(row.get("trxDate"), receipt),
             account_reference=fields.typed(row.get("billreference"), "billreference"),
+            strength=Strength.PROVES,
             message="Pull row",
             party=Party(fields.lenient(row.get("sender")), fields.lenient(row.get("msisdn"))),
         )

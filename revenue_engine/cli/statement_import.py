@@ -10,15 +10,22 @@ import typer
 from rich.table import Table
 
 from revenue_engine.cli.output import ATTENTION, FAILED, JsonFlag, answering, err, out, print_json
-from revenue_engine.cli.statements import app
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from revenue_engine.inbox import ChannelAccount
 
 LARGEST = 200 * 1024 * 1024
+"""Bytes of one file."""
 
 
-@app.command("import")
+def register(app: typer.Typer) -> None:
+    """Put the commands under their noun."""
+    app.command("import")(bring)
+    app.command("list")(listing)
+
+
 def bring(
     file: Annotated[Path, typer.Argument(help="The statement as it was downloaded.", exists=True, dir_okay=False)],
     account: Annotated[str, typer.Option(help="The shortcode, till or account it is of.")],
@@ -62,7 +69,7 @@ def bring(
             raise typer.Exit(ATTENTION)
 
 
-def named(session: Any, identifier: str, *, adapter: str | None, mode: str | None) -> ChannelAccount:
+def named(session: Session, identifier: str, *, adapter: str | None, mode: str | None) -> ChannelAccount:
     """The one channel account that is called so. Raises NotFound and says how to name it more plainly."""
     from sqlalchemy import select
 
@@ -166,7 +173,6 @@ def _show(answer: dict[str, Any]) -> None:
         out.print(table)
 
 
-@app.command("list")
 def listing(
     account: Annotated[str | None, typer.Option(help="Only this account.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most this many, newest first.")] = 50,
@@ -183,7 +189,8 @@ def listing(
                 raw(session)
                 .execute(
                     "SELECT a.identifier, s.first_day, s.last_day, s.format, s.lines, s.new_lines, s.opening_minor,"
-                    " s.closing_minor, s.public_id FROM statement s JOIN channel_account a ON a.id = s.channel_account_id"
+                    " s.closing_minor, s.public_id FROM statement s"
+                    " JOIN channel_account a ON a.id = s.channel_account_id"
                     " WHERE %(account)s::text IS NULL OR a.identifier = %(account)s"
                     " ORDER BY s.last_day DESC NULLS LAST, s.id DESC LIMIT %(limit)s",
                     {"account": account, "limit": limit},

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -20,12 +21,13 @@ from sqlalchemy import Engine
 
 from adapters.sandbox import mpesa
 from adapters.sandbox.mpesa_people import Population
+from adapters.sandbox.mpesa_provider import Provider
 from revenue_engine import bootstrap, embedded, inbox, jobs, ledger, periods
 from revenue_engine import county as counties
 from revenue_engine.channels import Purpose
 from revenue_engine.config import PREFIX, Settings
 from revenue_engine.db import transaction
-from revenue_engine.demo import comparing, database, population, processes, sending
+from revenue_engine.demo import comparing, database, finding, population, processes, sending
 from revenue_engine.demo.processes import Running
 from revenue_engine.demo.result import DemoResult
 from revenue_engine.demo.sending import Sent
@@ -36,6 +38,9 @@ __all__ = ["DemoResult", "command", "run_demo"]
 
 STALLED_AFTER = 60.0
 """Seconds without progress after which the backlog is no longer waited for."""
+
+WITHHELD = 50
+"""Of a thousand payments, how many no callback tells of."""
 
 Say = Callable[[str], None]
 
@@ -95,16 +100,16 @@ def run_demo(
     payments: int = 4_000,
     seed: int = 7,
     reset: bool = False,
-    withheld: int = 0,
+    withheld: int = WITHHELD,
     progress: Say = lambda _: None,
     after: Callable[[DemoResult, Running], None] | None = None,
     name: str = database.NAME,
 ) -> DemoResult:
     """Run the demo and answer its figures. The days are the last full ones, so that a day late is still today.
 
-    ``withheld`` is how many of a thousand credits no callback tells of. ``after`` is called while the processes still
-    run; they are ended whatever happens, the servers stay. Raises Conflict when the database may not be used,
-    Retryable when a process or a server does not do its part.
+    ``withheld`` is how many of a thousand credits no callback tells of: a pull or a statement must. ``after`` is
+    called while the processes still run; they are ended whatever happens, the servers stay. Raises Conflict when the
+    database may not be used, Retryable when a process or a server does not do its part.
     """
     clock = _Clock()
     first = periods.today() - timedelta(days=days)
@@ -114,7 +119,11 @@ def run_demo(
     try:
         _prepare(stage, settings)
         progress(f"database {name}: schema, county and endpoints are ready ({clock.lap('prepare'):.1f} s)")
-        with processes.running(_environment(stage, settings), state_dir=settings.state_dir) as running:
+        with (
+            finding.provided(sorted(stage.accounts), seed=seed, secrets=_secrets(settings)) as (provider, url),
+            processes.running(_environment(stage, settings), state_dir=settings.state_dir) as running,
+        ):
+            finding.let_ask(stage.engine("api"), provider, url, stage.accounts)
             people = population.populate(stage.engine("api"), payments_planned=payments, first=first, seed=seed)
             plan = mpesa.plan(
                 people,
@@ -132,6 +141,7 @@ def run_demo(
             # What bills ask of their payers' credit is settled before there is any, so that a seed makes one result.
             _wait_for_backlog(stage, running)
             clock.lap("settle")
+            kept_back = plan.truth.withheld
             sent = _send(stage, running, plan, progress)
             clock.lap("send")
             _wait_for_backlog(stage, running)
@@ -139,7 +149,11 @@ def run_demo(
                 ledger.tick(session)
                 ledger.snapshot(session, every=1)
             clock.lap("drain")
-            result = _result(stage, running, plan, people, sent, clock)
+            if plan.truth.withheld:
+                _find(stage, running, provider, plan, progress)
+                plan = replace(plan, truth=plan.truth.all_told())
+                clock.lap("find")
+            result = _result(stage, running, plan, people, sent, clock, withheld=kept_back)
             if after is not None:
                 after(result, running)
             return result
@@ -167,6 +181,30 @@ def _prepare(stage: _Stage, settings: Settings) -> None:
                 stage.tokens[account.identifier, purpose] = token
 
 
+def _secrets(settings: Settings) -> Path:
+    """Where the secrets of the simulated provider stand; they open nothing else."""
+    return settings.state_dir / "demo-secrets"
+
+
+def _find(stage: _Stage, running: Running, provider: Provider, plan: mpesa.Plan, progress: Say) -> None:
+    """Let the provider know what happened, ask it, and bring its statements."""
+    provider.load(plan)
+    api = stage.engine("api")
+    finding.ask(api, stage.accounts, check=running.check)
+    _wait_for_backlog(stage, running)
+    with transaction(stage.engine("migrate")) as session:
+        pulled = finding.found(session).pulled
+    progress(f"asked: the provider told {pulled:,} payments of the last two days that no callback had told")
+    files = finding.bring_statements(api, provider, plan, stage.accounts)
+    _wait_for_backlog(stage, running)
+    with transaction(stage.engine("migrate")) as session:
+        stated = finding.found(session).stated
+    progress(f"statements: {files} files told {stated:,} more")
+    with transaction(stage.engine("worker")) as session:
+        ledger.tick(session)
+        ledger.snapshot(session, every=1)
+
+
 def _environment(stage: _Stage, settings: Settings) -> dict[str, dict[str, str]]:
     """The settings of each process: its own login and no other."""
     shared = {
@@ -174,6 +212,7 @@ def _environment(stage: _Stage, settings: Settings) -> dict[str, dict[str, str]]
         f"{PREFIX}REDIS_URL": stage.servers.redis_url,
         f"{PREFIX}LOG_LEVEL": "warning",
         f"{PREFIX}COUNTY": settings.county,
+        f"{PREFIX}SECRETS_DIR": str(_secrets(settings)),
     }
     return {role: {**shared, f"{PREFIX}DATABASE_URL": stage.role_url(role)} for role in ("intake", "worker")}
 
@@ -211,10 +250,19 @@ def _wait_for_backlog(stage: _Stage, running: Running) -> None:
 
 
 def _result(
-    stage: _Stage, running: Running, plan: mpesa.Plan, people: Population, sent: Sent, clock: _Clock
+    stage: _Stage,
+    running: Running,
+    plan: mpesa.Plan,
+    people: Population,
+    sent: Sent,
+    clock: _Clock,
+    *,
+    withheld: Sequence[mpesa.Credit],
 ) -> DemoResult:
     with transaction(stage.engine("migrate")) as session:
         comparison = comparing.compare(session, plan, people, sent)
+        found = finding.found(session)
+        comparing.compare_found(comparison, withheld, found)
     clock.lap("compare")
     named = {key for credit in plan.truth.credits for key in credit.bills}
     home = stage.shortcodes[""]
@@ -223,7 +271,8 @@ def _result(
         last=plan.first + timedelta(days=plan.days - 1),
         payments=len(plan.truth.credits),
         callbacks=len(plan.hits),
-        withheld_minor=plan.truth.figures(people).withheld_minor,
+        withheld_minor=sum(credit.amount_minor for credit in withheld),
+        found=found,
         comparison=comparison,
         seconds=round(time.monotonic() - clock.started, 3),
         timings=clock.phases,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from adapters.sandbox.mpesa import Credit, Plan
 from adapters.sandbox.mpesa_people import Population
 from revenue_engine.db import raw
+from revenue_engine.demo.finding import Found
 from revenue_engine.demo.sending import Sent
 from revenue_engine.ledger import chart
 from revenue_engine.ledger import verify as checking
@@ -106,6 +107,13 @@ def _figures(session: Session, found: Comparison) -> None:
         "suspense": _one(session, held, chart.SUSPENSE, chart.SUSPENSE),
         "unapplied": _one(session, held, chart.UNAPPLIED_CREDIT, chart.UNAPPLIED_CREDIT),
     }
+
+
+def compare_found(found: Comparison, withheld: Sequence[Credit], told: Found) -> None:
+    """Hold what asking and statements told first beside what no callback told: by name, and to the cent."""
+    expected = {credit.reference for credit in withheld}
+    found.count("credits no callback told, each found", len(expected), sorted(expected ^ told.references))
+    found.money("found of what was withheld", sum(credit.amount_minor for credit in withheld), told.minor)
 
 
 def _payments(session: Session, plan: Plan, found: Comparison) -> int:

@@ -7,6 +7,7 @@ from datetime import date
 
 from adapters.sandbox.mpesa_people import Bill
 from revenue_engine.demo.comparing import Comparison
+from revenue_engine.demo.finding import Found
 from revenue_engine.money import wire
 
 
@@ -19,6 +20,7 @@ class DemoResult:
     payments: int
     callbacks: int
     withheld_minor: int
+    found: Found
     comparison: Comparison
     seconds: float
     timings: dict[str, float]
@@ -44,6 +46,8 @@ class DemoResult:
             "to": self.last.isoformat(),
             "delivered_minor": figures["delivered"],
             "withheld_minor": self.withheld_minor,
+            "found_minor": self.found.minor,
+            "found": {"pull": self.found.pulled, "statement": self.found.stated},
             "reversed_minor": figures["reversed"],
             "applied_minor": figures["applied"],
             "suspense_minor": figures["suspense"],

@@ -217,7 +217,6 @@ def test_a_large_message_waits_until_the_statement_proves_it(paybill: Books) -> 
         (statement(("payment", "UI00000L01", 1, "")).replace(b"closing,100", b"closing,101"), "does_not_add_up"),
         (statement(("payment", "UI00000L01", 1, ""), account="600999"), "bad_value"),
         (statement(("payment", "UI00000L01", 1, ""), ("gift", "UI00000L02", 1, "")), "bad_value"),
-        (statement(("payment", "UI00000L01", -1, "")), "bad_sign"),
         (b"", "empty"),
         (b"<html>", "not_a_statement"),
     ],
@@ -229,6 +228,24 @@ def test_a_file_that_proves_wrong_leaves_its_reason_and_nothing_else(paybill: Bo
     ((state, reason),) = paybill.rows("SELECT state, reason FROM delivery_state WHERE delivery_id = %s", delivery)
     assert state == "ignored"
     assert reason.startswith(f"refused, {fault}:")
+
+
+def test_a_line_that_makes_no_sense_waits_and_the_others_are_booked(paybill: Books) -> None:
+    bring(paybill, statement(("payment", "UI00000R01", -1, ""), ("payment", "UI00000R02", 5, "")))
+    assert paybill.rows("SELECT reference FROM payment") == [("UI00000R02",)]
+    assert "unparseable" in paybill.open_breaks()
+
+
+def test_a_reversal_that_names_nothing_waits_for_a_message_that_does(paybill: Books) -> None:
+    bill = paybill.bill(700)
+    paybill.pay(700, bill.pay_account_number, reference="UI00000S01")
+    shown = ("payment", "UI00000S01", 700, bill.pay_account_number)
+    bring(paybill, statement(shown, ("reversal", "UI00000S02", -700, "", "")))
+    assert paybill.open_breaks() == ["reversal_without_payment"]
+    paybill.deliver(reversal("UI00000S01", 700, own="UI00000S02"))
+    paybill.work()
+    assert paybill.left(bill) == 700
+    assert paybill.open_breaks() == []
 
 
 def test_a_gap_between_statements_is_refused_unless_somebody_says_why(paybill: Books) -> None:
