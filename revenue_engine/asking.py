@@ -44,6 +44,8 @@ PULL_REACH = timedelta(hours=48)
 QUERY_AFTER = timedelta(seconds=90)
 """A handset's prompt has ended by then."""
 STATUS_AFTER = timedelta(minutes=5)
+PAID_BEFORE = timedelta(minutes=10)
+"""By how much a provider's clock may be behind ours when we look for what a push brought."""
 GIVE_UP_AFTER = timedelta(days=3)
 """After that the statement is the answer, and the break stays with its owner."""
 SCHEDULE_SECONDS = 30.0
@@ -159,6 +161,11 @@ class Asker:
         with transaction(self.engine) as session:
             due = _push_without_end(session, claimed.ref_id)
             channel = inbox.channels(session)[due.channel_account_id] if due is not None else None
+            if due is not None and _paid_otherwise(session, claimed.ref_id):
+                found = "its bill was paid with that amount since, by a message that names no request"
+                breaks.close_many(session, [f"request:{due.reference}"], resolution=found)
+                jobs.finish(session, worker=self.name, claims=[claimed])
+                return
         client = self.clients(channel) if channel is not None else None
         if due is None or channel is None or client is None or self.now() - due.since > GIVE_UP_AFTER:
             self._end(claimed)
@@ -309,6 +316,21 @@ def _push_without_end(session: Session, push_id: int) -> _Due | None:
         .fetchone()
     )
     return _Due(*row) if row else None
+
+
+def _paid_otherwise(session: Session, push_id: int) -> bool:
+    """Whether the bill of a push got its amount since, told by a pull or a statement that names no request."""
+    row = (
+        raw(session)
+        .execute(
+            "SELECT EXISTS (SELECT FROM push_request q JOIN application a ON a.invoice_id = q.invoice_id"
+            " JOIN payment p ON p.id = a.payment_id AND p.channel_account_id = q.channel_account_id"
+            " WHERE q.id = %s AND p.amount_minor = q.amount_minor AND p.occurred_at > q.requested_at - %s)",
+            (push_id, PAID_BEFORE),
+        )
+        .fetchone()
+    )
+    return bool(row and row[0])
 
 
 def _unconfirmed(session: Session, evidence_id: int) -> _Due | None:

@@ -177,17 +177,18 @@ def known_already(session: Session, channel_account_id: int, opened: StatementOp
 def follows(session: Session, channel_account_id: int, opened: StatementOpened, closed: StatementClosed) -> None:
     """Refuse a statement whose neighbours in the books do not meet it: one between them is missing.
 
-    A statement that overlaps others (an export of a day that another export had begun) is proved by its lines alone.
+    A statement that overlaps others (an export of a day that another export had begun) is proved by its lines alone,
+    and so is one whose neighbour says nothing of balances.
     Raises StatementRefused.
     """
     if opened.opening_minor is None or closed.closing_minor is None or closed.first_day is None:
         return
     rows = raw(session).execute(
         "(SELECT 'before', closing_minor, last_day FROM statement WHERE channel_account_id = %(account)s"
-        "  AND last_day < %(first)s AND closing_minor IS NOT NULL ORDER BY last_day DESC, id DESC LIMIT 1)"
+        "  AND last_day < %(first)s ORDER BY last_day DESC, id DESC LIMIT 1)"
         " UNION ALL "
         "(SELECT 'after', opening_minor, first_day FROM statement WHERE channel_account_id = %(account)s"
-        "  AND first_day > %(last)s AND opening_minor IS NOT NULL ORDER BY first_day, id LIMIT 1)"
+        "  AND first_day > %(last)s ORDER BY first_day, id LIMIT 1)"
         " UNION ALL "
         "(SELECT 'beside', 0, first_day FROM statement WHERE channel_account_id = %(account)s"
         "  AND first_day <= %(last)s AND last_day >= %(first)s LIMIT 1)",
@@ -196,14 +197,14 @@ def follows(session: Session, channel_account_id: int, opened: StatementOpened, 
     found: dict[str, tuple[Any, ...]] = {row[0]: row[1:] for row in rows}
     if "beside" in found:
         return
-    if "before" in found and found["before"][0] != opened.opening_minor:
+    if "before" in found and found["before"][0] not in {None, opened.opening_minor}:
         closing, day = found["before"]
         raise StatementRefused(
             StatementFault.SKIPPED,
             f"it opens with {wire(opened.opening_minor)}, and the last statement before it (to {day}) closed with"
             f" {wire(closing)}: bring the statement between them first, or say why there is none",
         )
-    if "after" in found and found["after"][0] != closed.closing_minor:
+    if "after" in found and found["after"][0] not in {None, closed.closing_minor}:
         opening, day = found["after"]
         raise StatementRefused(
             StatementFault.SKIPPED,

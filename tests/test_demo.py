@@ -67,10 +67,15 @@ def test_a_small_demo_ties_to_the_cent_and_a_seed_makes_one_result(made: Setting
     assert {name: again[name] for name in FIGURES} == {name: answer[name] for name in FIGURES}
 
 
-def test_withheld_callbacks_are_in_nobodys_books(made: Settings) -> None:
-    result = demo.run_demo(made, days=1, payments=100, seed=3, withheld=50, name=NAME)
-    assert result.ok, result.as_dict()["disagreements"]
+def test_what_no_callback_told_is_found_by_asking_and_by_statements(made: Settings) -> None:
+    result = demo.run_demo(made, days=4, payments=400, seed=3, withheld=50, name=NAME)
+    answer = result.as_dict()
+    assert result.ok, answer["disagreements"]
     assert result.withheld_minor > 0
+    assert answer["found_minor"] == answer["withheld_minor"]
+    assert result.found.pulled > 0
+    assert result.found.stated > 0
+    assert result.found.pulled + result.found.stated == 20
 
 
 def test_the_processes_end_when_the_demo_fails(made: Settings) -> None:

@@ -123,7 +123,6 @@ def run_demo(
             finding.provided(sorted(stage.accounts), seed=seed, secrets=_secrets(settings)) as (provider, url),
             processes.running(_environment(stage, settings), state_dir=settings.state_dir) as running,
         ):
-            finding.let_ask(stage.engine("api"), provider, url, stage.accounts)
             people = population.populate(stage.engine("api"), payments_planned=payments, first=first, seed=seed)
             plan = mpesa.plan(
                 people,
@@ -150,6 +149,7 @@ def run_demo(
                 ledger.snapshot(session, every=1)
             clock.lap("drain")
             if plan.truth.withheld:
+                finding.let_ask(stage.engine("api"), provider, url, stage.accounts)
                 _find(stage, running, provider, plan, progress)
                 plan = replace(plan, truth=plan.truth.all_told())
                 clock.lap("find")

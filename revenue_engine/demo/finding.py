@@ -38,6 +38,7 @@ class Found:
 def provided(shortcodes: list[str], *, seed: int, secrets: Path) -> Iterator[tuple[Provider, str]]:
     """A simulated provider that answers on this machine, with the secrets that a client needs in a folder of ours."""
     provider = Provider(dict.fromkeys(shortcodes, "County"), seed=seed)
+    provider.pulling.update(shortcodes)  # registered for pulls, as an account is once
     secrets.mkdir(mode=0o700, parents=True, exist_ok=True)
     with serving(provider) as url:
         provider.keys.write(secrets, {})
