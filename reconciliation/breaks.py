@@ -40,6 +40,7 @@ class BreakReason(enum.StrEnum):
     RECEIVED_NOT_IN_STATEMENT = "received_not_in_statement"
     AMOUNT_DIFFERS_FROM_STATEMENT = "amount_differs_from_statement"
     SETTLEMENT_NOT_BANKED = "settlement_not_banked"
+    BANKED_NOT_SETTLED = "banked_not_settled"
     NOT_ASKED_IN_TIME = "not_asked_in_time"
 
 
@@ -180,6 +181,16 @@ def open_keys(session: Session, reason: BreakReason, *, channel_account_id: int)
         (reason.value, channel_account_id),
     )
     return {row[0] for row in rows}
+
+
+def open_of(session: Session, reason: BreakReason) -> list[tuple[str, int, int]]:
+    """The open breaks of one reason, oldest first: key, channel account, amount in cents."""
+    rows = raw(session).execute(
+        "SELECT key, channel_account_id, amount_minor FROM break_case WHERE closed_at IS NULL AND reason = %s"
+        " ORDER BY occurred_at, id",
+        (reason.value,),
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)

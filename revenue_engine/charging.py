@@ -1,4 +1,4 @@
-"""Charges and payouts that a proved statement tells of: gross, always, and never netted out of revenue."""
+"""Charges that a proved statement tells of: gross, always, and never netted out of revenue."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from sqlalchemy.orm import Session
 
-from reconciliation.breaks import BreakReason, NewBreak
 from revenue_engine import ledger, payments
 from revenue_engine.batches import Batch
 from revenue_engine.channels import Kind
@@ -21,7 +20,7 @@ def settlement_key(channel_account_id: int, reference: str) -> str:
 
 
 def record_charges(session: Session, batch: Batch, channels: Mapping[int, Channel]) -> None:
-    """Post each charge to its own account, and let each payout wait until the bank shows it."""
+    """Post each charge to its own account."""
     told = [one for one in batch.written if one.identity.kind == Kind.CHARGE]
     known = payments.find(session, (one.identity for one in told))
     first = {one.identity: one for one in reversed(told) if one.identity not in known}
@@ -43,16 +42,3 @@ def record_charges(session: Session, batch: Batch, channels: Mapping[int, Channe
     ]
     if journals:
         ledger.post_many(session, journals)
-    batch.opened += [
-        NewBreak(
-            settlement_key(one.identity.channel_account_id, one.identity.reference),
-            BreakReason.SETTLEMENT_NOT_BANKED,
-            f"{one.identity.reference} left the channel account and no bank statement shows it yet",
-            one.occurred_at,
-            amount_minor=one.amount_minor or 0,
-            delivery_id=one.delivery_id,
-            channel_account_id=one.identity.channel_account_id,
-        )
-        for one in batch.written
-        if one.identity.kind == Kind.PAYOUT
-    ]

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from reconciliation import breaks
 from reconciliation.breaks import BreakReason, NewBreak
-from revenue_engine import audit, inbox, payments, periods, pipeline, reading, statement_books, tariffs
+from revenue_engine import audit, inbox, payments, periods, pipeline, reading, settling, statement_books, tariffs
 from revenue_engine.batches import Batch
 from revenue_engine.channels import CallbackAdapter, Paid, Reversed, Unknown
 from revenue_engine.errors import NotFound
@@ -188,8 +188,10 @@ def _weigh(run: _Run, statement_id: int, opened: StatementOpened, lines: list[St
         lines=[(line, reading.line_reference(line)) for line in lines],
     )
     run.batch.facts = []
-    for line in lines:
-        if line.number not in fresh:
+    new = [(line, reading.line_reference(line)) for line in lines if line.number in fresh]
+    settled = settling.bank_credits(run.session, run.batch, run.channel, run.channels, new)
+    for line, _ in new:
+        if line.number in settled:
             continue
         meaning = reading.of_line(line, opened)
         if isinstance(meaning, Paid | Reversed):

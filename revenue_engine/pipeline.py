@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from reconciliation import breaks
 from reconciliation.breaks import BreakReason, NewBreak
-from revenue_engine import charging, inbox, payments, reading, receipts, recording, reversing, tariffs
+from revenue_engine import charging, inbox, payments, reading, receipts, recording, reversing, settling, tariffs
 from revenue_engine.batches import Batch, Outcome
 from revenue_engine.channels import (
     CallbackAdapter,
@@ -80,6 +80,9 @@ def book(
     standing = recording.record_payments(session, batch, channels, adapters, readers, limit=limit)
     reversing.record_reversals(session, batch, channels, standing)
     charging.record_charges(session, batch, channels)
+    payouts = [one for one in batch.written if one.identity.kind == Kind.PAYOUT]
+    if payouts:
+        settling.channel_payouts(session, batch, channels, payouts)
 
 
 def close(session: Session, batch: Batch) -> Outcome:

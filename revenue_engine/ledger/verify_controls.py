@@ -53,7 +53,8 @@ SELECT account, coalesce(book.minor, 0)::bigint AS book, coalesce(listed.minor, 
   FULL JOIN (SELECT c.clearing_account AS account,
                     sum(CASE y.kind WHEN 'payment' THEN y.amount_minor ELSE -y.amount_minor END) AS minor
                FROM payment y JOIN channel_account c ON c.id = y.channel_account_id
-              WHERE y.kind IN ('payment', 'reversal', 'charge') GROUP BY c.clearing_account) listed USING (account)
+              WHERE y.kind IN ('payment', 'reversal', 'charge') AND c.clearing_account LIKE '1200%'
+              GROUP BY c.clearing_account) listed USING (account)
  WHERE coalesce(book.minor, 0) <> coalesce(listed.minor, 0)
 """  # noqa: S608 - constants only
 
@@ -68,7 +69,10 @@ SELECT payment_id, held, listed
  WHERE held <> listed OR held < 0
 """
 
-_PLACED_SQL = """
+_PLACED_SQL = f"""
+WITH at_bank AS (  -- what payers paid straight into a bank account of ours
+    SELECT j.id FROM journal j WHERE j.kind IN ({_listed(RECEIVED_KINDS)})
+       AND EXISTS (SELECT FROM posting p WHERE p.journal_id = j.id AND (p.debit LIKE '1100%' OR p.credit LIKE '1100%')))
 SELECT y.id, y.reference, y.amount_minor AS amount, coalesce(r.amount_minor, 0) AS reversed,
        coalesce(a.minor, 0)::bigint AS applied, coalesce(p.suspense, 0)::bigint AS suspense,
        coalesce(p.unapplied, 0)::bigint AS unapplied, coalesce(p.elsewhere, 0)::bigint AS elsewhere
@@ -81,14 +85,16 @@ SELECT y.id, y.reference, y.amount_minor AS amount, coalesce(r.amount_minor, 0) 
                     sum(minor) FILTER (WHERE account NOT IN ('2100', '2200')) AS elsewhere
                FROM (SELECT payment_id, credit AS account, amount_minor AS minor FROM posting
                       WHERE payment_id IS NOT NULL AND credit NOT LIKE '1200%' AND credit NOT LIKE '1300%'
+                        AND NOT (credit LIKE '1100%' AND journal_id IN (SELECT id FROM at_bank))
                      UNION ALL
                      SELECT payment_id, debit, -amount_minor FROM posting
-                      WHERE payment_id IS NOT NULL AND debit NOT LIKE '1200%' AND debit NOT LIKE '1300%') sides
+                      WHERE payment_id IS NOT NULL AND debit NOT LIKE '1200%' AND debit NOT LIKE '1300%'
+                        AND NOT (debit LIKE '1100%' AND journal_id IN (SELECT id FROM at_bank))) sides
               GROUP BY payment_id) p ON p.payment_id = y.id
  WHERE y.kind = 'payment'
    AND y.amount_minor - coalesce(r.amount_minor, 0)
        <> coalesce(a.minor, 0) + coalesce(p.suspense, 0) + coalesce(p.unapplied, 0) + coalesce(p.elsewhere, 0)
-"""
+"""  # noqa: S608 - constants only
 
 _UNAPPLIED_SQL = """
 SELECT payer_id, payment_id, sum(CASE WHEN credit = '2100' THEN amount_minor ELSE -amount_minor END)::bigint AS minor

@@ -44,7 +44,7 @@ class Plain:
             if row[0] == "closing":
                 yield tally.close(int(row[1]))
                 continue
-            if row[0] not in {kind.value for kind in Kind}:
+            if row[0] not in {"", *Kind}:
                 raise StatementRefused(StatementFault.BAD_VALUE, f"{row[0]!r} is no kind", line=number)
             at = NOON + timedelta(minutes=number)
             line = StatementLine(
@@ -53,7 +53,7 @@ class Plain:
                 booked_on=at.date(),
                 reference=row[1],
                 occurrence=tally.occurrence(*row),
-                kind=Kind(row[0]),
+                kind=Kind(row[0]) if row[0] else None,
                 occurred_at=at,
                 account_reference=row[3],
                 reverses=row[4] if len(row) > 4 else "",
@@ -82,12 +82,12 @@ def paybill(books: Books) -> Books:
     return books
 
 
-def bring(books: Books, body: bytes, **headers: str) -> int:
+def bring(books: Books, body: bytes, *, channel: int = 1, **headers: str) -> int:
     """Bring a statement file as the API does, and let the worker read it; the delivery."""
     with transaction(books.as_role("api")) as session:
         delivery = inbox.keep(
             session,
-            channel_account_id=1,
+            channel_account_id=channel,
             purpose=Purpose.STATEMENT,
             body=body,
             headers={"filename": "a.csv", **headers},
@@ -159,6 +159,50 @@ def test_charges_are_gross_and_a_payout_waits_for_the_bank(paybill: Books) -> No
     )
     assert paybill.balances() == {"1200.1": 995_00, "2200": -1000_00, "5900": 5_00}
     assert ("settlement_not_banked", 900, True) in breaks(paybill)
+
+
+BANK = "1100200300"
+
+
+@pytest.fixture
+def bank(paybill: Books) -> Books:
+    """The county has a collection account at a bank too."""
+    paybill.execute(
+        "INSERT INTO account (code, name, type, parent) VALUES ('1100.BANK', 'Bank: collections', 'asset', '1100')"
+    )
+    paybill.execute(
+        "INSERT INTO channel_account (public_id, name, adapter, identifier, mode, status, clearing_account, settings)"
+        " VALUES ('cha_2', 'Bank', 'mpesa', %s, 'live', 'active', '1100.BANK', '{}')",
+        BANK,
+    )
+    return paybill
+
+
+@pytest.mark.parametrize("bank_first", [False, True])
+@pytest.mark.parametrize("said", ["MPS 600100 SETTLEMENT", "FT UI00000X09 DEPOSIT"])
+def test_a_settlement_is_one_movement_whichever_statement_comes_first(bank: Books, bank_first: bool, said: str) -> None:
+    if bank_first and "600100" not in said:
+        pytest.skip("a credit that names neither a short code nor a payout told before is a payment")
+    channel = statement(("payment", "UI00000X01", 1000, ""), ("payout", "UI00000X09", -900, ""))
+    at_bank = statement(("", "FT0001", 900, said), ("", "FT0002", 50, "JOHN W"), account=BANK)
+    for body, number in [(at_bank, 2), (channel, 1)] if bank_first else [(channel, 1), (at_bank, 2)]:
+        bring(bank, body, channel=number)
+    assert bank.balances() == {"1100.BANK": 950_00, "1200.1": 100_00, "2200": -1050_00}
+    assert "settlement_not_banked" not in bank.open_breaks()
+    assert "banked_not_settled" not in bank.open_breaks()
+
+
+def test_two_payouts_that_would_fit_are_left_to_a_person(bank: Books) -> None:
+    bring(
+        bank,
+        statement(
+            ("payment", "UI00000Y01", 1000, ""), ("payout", "UI00000Y08", -300, ""), ("payout", "UI00000Y09", -300, "")
+        ),
+    )
+    bring(bank, statement(("", "FT0001", 300, "MPS 600100"), account=BANK), channel=2)
+    assert "1100.BANK" not in bank.balances()
+    assert bank.open_breaks().count("settlement_not_banked") == 2
+    assert "banked_not_settled" in bank.open_breaks()
 
 
 def test_a_reversal_in_the_statement_takes_the_payment_back(paybill: Books) -> None:

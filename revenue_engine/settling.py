@@ -1,0 +1,149 @@
+"""What a channel paid out and the bank shows: the same money, so it is moved once and never taken for a new payment.
+
+Either statement may come first. A bank's credit is a settlement when it carries the reference of a payout that waits,
+or names one of our own channel accounts; its amount must be the payout's, and where two would fit nothing is done.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time
+
+from sqlalchemy.orm import Session
+
+from reconciliation import breaks
+from reconciliation.breaks import BreakReason, NewBreak
+from revenue_engine import ledger, periods
+from revenue_engine.batches import Batch
+from revenue_engine.charging import settlement_key
+from revenue_engine.inbox import Channel
+from revenue_engine.ledger import postings
+from revenue_engine.payments import Stored
+from revenue_engine.statements import StatementLine
+
+_WORD = re.compile(r"[A-Z0-9]{5,}")
+_LEAST_IDENTIFIER = 5
+"""Characters of a short code: a shorter number in a narrative is anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A payout that no bank has shown, or a bank's credit whose payout no channel has told."""
+
+    key: str
+    channel_account_id: int
+    reference: str
+    amount_minor: int
+
+
+def bank_credits(
+    session: Session,
+    batch: Batch,
+    bank: Channel,
+    channels: Mapping[int, Channel],
+    lines: Sequence[tuple[StatementLine, str]],
+) -> set[int]:
+    """Settle the credits among a bank's lines (each with the reference it is known by) that come from our own channels.
+
+    Answers the numbers of the lines that are no payments, settled or waiting for their channel's statement.
+    """
+    shown = [(line, name) for line, name in lines if line.counts and line.kind is None and line.amount_minor > 0]
+    if not shown:
+        return set()
+    waiting = _waiting(session, BreakReason.SETTLEMENT_NOT_BANKED)
+    ours = {
+        channel.identifier.upper(): channel
+        for channel in channels.values()
+        if channel.id != bank.id and channel.mode == bank.mode and len(channel.identifier) >= _LEAST_IDENTIFIER
+    }
+    handled: set[int] = set()
+    for line, name in shown:
+        words = _words(line)
+        payer = next((ours[word] for word in sorted(words & ours.keys())), None)
+        fits = [one for one in waiting if one.amount_minor == line.amount_minor and one.channel_account_id != bank.id]
+        chosen = [one for one in fits if one.reference in words]
+        if not chosen and payer is not None:
+            chosen = [one for one in fits if one.channel_account_id == payer.id]
+        if len(chosen) == 1:
+            (found,) = chosen
+            waiting.remove(found)
+            _settle(session, bank, channels[found.channel_account_id], name, line.amount_minor, _at(line))
+            breaks.close_many(session, [found.key], resolution=f"the bank shows it as {name}")
+        elif payer is not None or chosen:
+            channel = payer or channels[chosen[0].channel_account_id]
+            batch.opened.append(_not_told(bank, channel, name, line, ambiguous=len(chosen) > 1))
+        else:
+            continue
+        handled.add(line.number)
+    return handled
+
+
+def channel_payouts(session: Session, batch: Batch, channels: Mapping[int, Channel], payouts: Iterable[Stored]) -> None:
+    """Settle payouts just told whose credit a bank showed before; the others wait for a bank."""
+    told = {one.identity: one for one in payouts}
+    banked = _waiting(session, BreakReason.BANKED_NOT_SETTLED) if told else []
+    for identity, one in sorted(told.items()):
+        amount = one.amount_minor or 0
+        fits = [b for b in banked if b.channel_account_id == identity.channel_account_id and b.amount_minor == amount]
+        channel = channels[identity.channel_account_id]
+        if len(fits) == 1:
+            (found,) = fits
+            banked.remove(found)
+            bank_id = int(found.key.split(":")[1])
+            _settle(session, channels[bank_id], channel, found.reference, amount, one.occurred_at)
+            breaks.close_many(session, [found.key], resolution=f"{channel.identifier} told it as {identity.reference}")
+            continue
+        batch.opened.append(
+            NewBreak(
+                settlement_key(identity.channel_account_id, identity.reference),
+                BreakReason.SETTLEMENT_NOT_BANKED,
+                f"{identity.reference} left {channel.identifier} and no bank statement shows it yet",
+                one.occurred_at,
+                amount_minor=amount,
+                delivery_id=one.delivery_id,
+                channel_account_id=identity.channel_account_id,
+            )
+        )
+
+
+def _waiting(session: Session, reason: BreakReason) -> list[_Waiting]:
+    found = breaks.open_of(session, reason)
+    return [_Waiting(key, account, key.split(":", 2)[2], amount) for key, account, amount in found]
+
+
+def _settle(session: Session, bank: Channel, channel: Channel, reference: str, amount_minor: int, at: datetime) -> None:
+    ledger.post(
+        session,
+        postings.settled(
+            amount_minor,
+            0,
+            bank=bank.clearing_account,
+            clearing=channel.clearing_account,
+            channel_account_id=channel.id,
+            at=at,
+        ),
+        key=f"settled:{bank.id}:{reference}",
+    )
+
+
+def _not_told(bank: Channel, channel: Channel, name: str, line: StatementLine, *, ambiguous: bool) -> NewBreak:
+    why = "several payouts of that amount wait" if ambiguous else "no statement of it tells of that payout yet"
+    return NewBreak(
+        f"banked:{bank.id}:{name}",
+        BreakReason.BANKED_NOT_SETTLED,
+        f"{bank.identifier} shows a credit from {channel.identifier}, and {why}",
+        _at(line),
+        amount_minor=line.amount_minor,
+        channel_account_id=channel.id,
+    )
+
+
+def _at(line: StatementLine) -> datetime:
+    return line.occurred_at or datetime.combine(line.booked_on, time(), tzinfo=periods.NAIROBI)
+
+
+def _words(line: StatementLine) -> set[str]:
+    texts = [line.reference, line.text, line.account_reference, *(value for _, value in line.references)]
+    return {word for text in texts for word in _WORD.findall(text.upper())}
