@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import structlog
+from pydantic import ValidationError
 from sqlalchemy import Engine
 
 from revenue_engine import db, embedded
 from revenue_engine.channels import CallbackAdapter
 from revenue_engine.config import Settings, load_settings
 from revenue_engine.embedded import Servers
-from revenue_engine.errors import ConfigurationError
+from revenue_engine.errors import ConfigurationError, Rejected
+from revenue_engine.outbound import OutboundClient
+
+if TYPE_CHECKING:
+    import httpx2
 
 GROUP = "revenue_engine.adapters"
+OUTBOUND_GROUP = "revenue_engine.outbound"
+"""Entry points of the functions that make outbound clients: ``client(settings, *, secret, http)``."""
+
+CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 30.0
+"""How long a provider may take to answer a request; longer is a time-out after sending."""
+LARGEST_SECRET = 65_536
 
 
 @lru_cache(maxsize=1)
@@ -63,6 +78,64 @@ def adapters() -> dict[str, CallbackAdapter]:
         raise ConfigurationError(
             "no channel adapter is installed: install the package itself (pip install -e .), not only its dependencies"
         )
+    return found
+
+
+def outbound_client(
+    adapter: str,
+    settings: Mapping[str, Any],
+    *,
+    http: httpx2.Client | None = None,
+    secrets_dir: Path | None = None,
+) -> OutboundClient:
+    """The client that asks the provider of one channel account. Keep it: it keeps the access token.
+
+    ``adapter`` and ``settings`` are those of the channel account's row. ``http`` defaults to one client of the whole
+    process, ``secrets_dir`` to REVENUE_SECRETS_DIR. Raises Rejected where the adapter cannot ask, ConfigurationError
+    for settings that do not fit or say nothing about asking.
+    """
+    points = {point.name: point for point in entry_points(group=OUTBOUND_GROUP)}
+    if adapter not in points:
+        raise Rejected(f"the adapter {adapter!r} has no way to ask its provider", adapter=adapter)
+    try:
+        checked = adapters()[adapter].settings_model.model_validate(dict(settings))
+    except ValidationError as error:
+        wrong = sorted({".".join(str(part) for part in one["loc"]) for one in error.errors()})
+        raise ConfigurationError(f"the settings of the channel account do not fit: {', '.join(wrong)}") from None
+    made: OutboundClient = points[adapter].load()(
+        checked, secret=lambda name: secret(name, folder=secrets_dir), http=http or http_client()
+    )
+    return made
+
+
+@lru_cache(maxsize=1)
+def http_client() -> httpx2.Client:
+    """The HTTP client of this process for asking providers: bounded waits, no redirects."""
+    import httpx2
+
+    return httpx2.Client(timeout=httpx2.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS), follow_redirects=False)
+
+
+def secret(name: str, *, folder: Path | None = None) -> bytes:
+    """The bytes of a secret file, read anew each time so that a changed secret needs no restart.
+
+    ``name`` is a plain file name in ``folder`` (REVENUE_SECRETS_DIR when None). Raises ConfigurationError, which never
+    repeats what the file holds.
+    """
+    folder = folder or settings().secrets_dir
+    if folder is None:
+        raise ConfigurationError("REVENUE_SECRETS_DIR is not set, and a channel account names a secret: set it")
+    if Path(name).name != name or name.startswith("."):
+        raise ConfigurationError(f"a secret is a plain file name in REVENUE_SECRETS_DIR, not {name!r}")
+    try:
+        with (folder / name).open("rb") as file:
+            found = file.read(LARGEST_SECRET + 1)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the secret {name!r} cannot be read in REVENUE_SECRETS_DIR ({error.strerror}): write the file", secret=name
+        ) from None
+    if not found.strip() or len(found) > LARGEST_SECRET:
+        raise ConfigurationError(f"the secret {name!r} is empty or larger than {LARGEST_SECRET} bytes", secret=name)
     return found
 
 

@@ -125,6 +125,9 @@ class Unknown:
 
     reason: str
     request_id: str = ""
+    request_state: Literal["", "paid", "pending"] = ""
+    """What is known of our own request all the same. ``paid``: the provider says so and names no reference yet, so
+    nothing can be posted and the reference must be asked for. ``pending``: it is still open, ask again later."""
 
 
 Interpretation: TypeAlias = Paid | Reversed | Ignored | Unknown

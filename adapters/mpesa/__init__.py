@@ -7,13 +7,14 @@ intake already checked. A body says what it is by the keys it carries, never by 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from adapters.mpesa import fields, pushes, results
+from adapters.mpesa import fields, pulls, pushes, results
+from adapters.mpesa.asking import MpesaAsking
 from revenue_engine.channels import (
     AckOutcome,
     Answer,
@@ -65,6 +66,8 @@ class MpesaSettings(BaseModel):
     """Addresses or networks (CIDR) a delivery may come from."""
     confirm_limit_minor: Annotated[int, Field(gt=0)] | None = None
     """Whole cents. A confirmation of this much or more waits for a second evidence; None sets no limit here."""
+    asking: MpesaAsking | None = None
+    """How the provider is asked; None where it never is."""
 
     @field_validator("peers")
     @classmethod
@@ -97,6 +100,10 @@ class MpesaAdapter:
             return Unknown(f"{_late(purpose)}the body is not a JSON object but {type(doc).__name__}")
         if purpose is Purpose.TIMEOUT:
             return Unknown(_TIMEOUT, _request_of(doc))
+        if purpose is Purpose.QUERY:
+            return pushes.queried(doc)
+        if purpose is Purpose.PULL:
+            return _pull(doc)
         # The one shape that comes thousands of times a second is tried before the table.
         if "TransID" in doc and "Result" not in doc and "Body" not in doc:
             return _customer_payment(doc, purpose)
@@ -106,6 +113,21 @@ class MpesaAdapter:
         if ("Result" in doc) + ("Body" in doc) + ("TransID" in doc) > 1:
             return Unknown(f"the body looks like more than one message; its keys are {_names(doc)}")
         return shapes[0](doc)
+
+    def interpret_all(self, body: bytes, *, purpose: Purpose | None = None) -> Sequence[Interpretation]:
+        """What each movement of a body means: the rows of a pull answer, else the one meaning of the body.
+
+        Rows are read where we pulled, or where nobody says what the body was for. A pull answer that arrives at a
+        callback address answers nothing we asked, so it stays Unknown as a whole.
+        """
+        if purpose is Purpose.PULL or purpose is None:
+            try:
+                doc = loads(body)
+            except InvalidValue as error:
+                return [Unknown(error.message)]
+            if type(doc) is dict and (purpose is Purpose.PULL or {"ResponseRefID", "ResponseCode"} <= doc.keys()):
+                return pulls.pulled(doc)
+        return [self.interpret(body, purpose=purpose)]
 
     def ack(self, outcome: AckOutcome) -> bytes:
         """The answer to a delivery. A confirmation cannot be refused: the second form only tells a stranger so."""
@@ -242,13 +264,10 @@ def _bill_manager(doc: _Body) -> Interpretation:
 
 
 def _pull(doc: _Body) -> Interpretation:
-    code, rows = fields.code(doc.get("ResponseCode")), doc.get("Response")
-    if code == "1001":
-        return Ignored("a pull answer with no transactions")
-    if code != "1000" or not isinstance(rows, list):
-        return Unknown(f"a pull answer that was not given (ResponseCode {fields.shown(code)}): pull again")
-    count = sum(len(row) if isinstance(row, list) else 1 for row in rows)
-    return Unknown(f"a pull answer of {count} transactions is not one notice: the pull client reads it row by row")
+    rows = pulls.rows(doc)
+    if not rows:
+        return pulls.pulled(doc)[0]
+    return Unknown(f"a pull answer of {len(rows)} transactions is not one notice: it is read row by row where we asked")
 
 
 def _error(doc: _Body) -> Interpretation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, Literal
 
 from adapters.mpesa import fields
@@ -62,6 +63,22 @@ def push_result(doc: Mapping[str, object]) -> Interpretation:
         return Unknown(f"push result: {error.message}", request_id)
 
 
+PENDING: Final = "500.001.1001"
+"""The error of a query while the prompt is open. The provider uses it for other things elsewhere."""
+
+
+def queried(doc: Mapping[str, object]) -> Interpretation:
+    """An answer to our query of a push, whatever its shape: an error is about the question, never about the push."""
+    if {"CheckoutRequestID", "ResponseCode"} <= doc.keys():
+        return push_query(doc)
+    code = fields.code(doc.get("errorCode"))
+    if code == PENDING:
+        return Unknown(f"error {code}: the push is still being processed, ask again", request_state="pending")
+    if code:
+        return Unknown(f"error {fields.shown(code)}: the question was not answered and tells nothing about the push")
+    return Unknown("not an answer to a query of a push: ask again")
+
+
 def push_query(doc: Mapping[str, object]) -> Interpretation:
     """The answer to a query of a push: both codes are text, and even success carries no receipt."""
     request_id = fields.request_id(doc.get("CheckoutRequestID"))
@@ -72,9 +89,13 @@ def push_query(doc: Mapping[str, object]) -> Interpretation:
         )
     if code == "0":
         return Unknown(
-            "the query says paid and names no receipt: find it by pull, transaction status or statement", request_id
+            "the query says paid and names no receipt: find it by pull, transaction status or statement",
+            request_id,
+            "paid",
         )
-    return failed_push(code, request_id)
+    found = failed_push(code, request_id)
+    # 4999: the payer has not typed the PIN yet.
+    return replace(found, request_state="pending") if code == "4999" and isinstance(found, Unknown) else found
 
 
 def push_accepted(doc: Mapping[str, object]) -> Interpretation:
