@@ -133,6 +133,11 @@ class Truth:
         return {credit.reference: credit for credit in self.credits if credit.delivered}
 
     @property
+    def withheld(self) -> tuple[Credit, ...]:
+        """The credits no callback tells of: what a pull, a query or a statement must find."""
+        return tuple(credit for credit in self.credits if not credit.delivered)
+
+    @property
     def standing(self) -> dict[str, Credit]:
         """The delivered credits that were not taken back, by reference."""
         gone = {reversal.reverses for reversal in self.reversals}

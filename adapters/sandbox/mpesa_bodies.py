@@ -146,9 +146,13 @@ def stk_success(
     return f'{{"Body":{{"stkCallback":{{{head},"CallbackMetadata":{{"Item":[{",".join(items)}]}}}}}}}}'.encode()
 
 
-def stk_failure(*, merchant_request: str, checkout_request: str, code: int, text: str = "") -> bytes:
-    """The result of a push that did not come back paid: no CallbackMetadata. ``text`` defaults to the provider's."""
-    head = _stk_head(merchant_request, checkout_request, code, text or STK_FAILURES.get(code, "Request failed."))
+def stk_failure(*, merchant_request: str, checkout_request: str, code: int | str, text: str = "") -> bytes:
+    """The result of a push that did not come back paid: no CallbackMetadata. ``text`` defaults to the provider's.
+
+    Codes are integers, but texts such as ``SFC_IC0003`` were seen.
+    """
+    known = STK_FAILURES.get(code, "Request failed.") if isinstance(code, int) else "Request failed."
+    head = _stk_head(merchant_request, checkout_request, code, text or known)
     return f'{{"Body":{{"stkCallback":{{{head}}}}}}}'.encode()
 
 
@@ -208,6 +212,23 @@ def status_result(
     return _result(originator_conversation, conversation, "", params)
 
 
+def balance_result(
+    *, conversation: str, originator_conversation: str, receipt: str, at: datetime, balance_minor: int
+) -> bytes:
+    """The result of a balance request: all the money is in the utility account."""
+    accounts = [
+        f"{name} Account|KES|{wire(minor)}|{wire(minor)}|0.00|0.00"
+        for name, minor in (("Working", 0), ("Utility", balance_minor), ("Charges Paid", 0))
+    ]
+    params = [_pair("Key", "AccountBalance", _text("&".join(accounts))), _pair("Key", "BOCompletedTime", stamp(at))]
+    return _result(originator_conversation, conversation, receipt, params)
+
+
+def failed_result(*, conversation: str, originator_conversation: str, code: int | str, text: str) -> bytes:
+    """The result of a request that did not succeed: no parameters."""
+    return _result(originator_conversation, conversation, "", [], code, text)
+
+
 def timeout(*, conversation: str, originator_conversation: str) -> bytes:
     """What a QueueTimeOutURL receives. It may even say success: only the endpoint tells that it is a timeout."""
     return _result(originator_conversation, conversation, "", [])
@@ -218,14 +239,21 @@ def stamp(at: datetime) -> str:
     return at.astimezone(NAIROBI).strftime("%Y%m%d%H%M%S")
 
 
-def _stk_head(merchant: str, checkout: str, code: int, text: str) -> str:
+def _stk_head(merchant: str, checkout: str, code: int | str, text: str) -> str:
     ids = f'"MerchantRequestID":{_text(merchant)},"CheckoutRequestID":{_text(checkout)}'
-    return f'{ids},"ResultCode":{code},"ResultDesc":{_text(text)}'
+    return f'{ids},"ResultCode":{json.dumps(code)},"ResultDesc":{_text(text)}'
 
 
-def _result(originator: str, conversation: str, receipt: str, params: Sequence[str]) -> bytes:
+def _result(
+    originator: str,
+    conversation: str,
+    receipt: str,
+    params: Sequence[str],
+    code: int | str = 0,
+    text: str = _SUCCESS,
+) -> bytes:
     head = (
-        f'"ResultType":0,"ResultCode":0,"ResultDesc":{_text(_SUCCESS)},'
+        f'"ResultType":0,"ResultCode":{json.dumps(code)},"ResultDesc":{_text(text)},'
         f'"OriginatorConversationID":{_text(originator)},"ConversationID":{_text(conversation)},'
         f'"TransactionID":{_text(receipt)}'
     )
