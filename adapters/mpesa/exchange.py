@@ -26,7 +26,7 @@ LONGEST_PAUSE: Final = 8
 TOKEN_MARGIN: Final = 60
 """Seconds before its end at which a token is no longer used."""
 
-_TOKEN_REFUSED: Final = frozenset({"401.002.01", "404.001.03"})
+_TOKEN_REFUSED: Final = frozenset({"400.003.01", "401.002.01", "404.001.03"})
 _BUSY: Final = frozenset({"500.003.02", "500.003.03"})
 """Spike arrest and quota: turned away at the gateway, so certainly nothing was done."""
 PENDING: Final = "500.001.1001"

@@ -34,7 +34,8 @@ from revenue_engine.periods import NAIROBI, nairobi_date
 PAGE: Final = 100
 PULL_WINDOW: Final = timedelta(hours=48)
 NOT_FOUND: Final = "R000002"
-"""A result code for what is not there: not the provider's own, which nobody could tell."""
+"""The result code for an original transaction that does not fit, told for reversals; here also for a status, whose own
+code for it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
