@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import itertools
 import json
 import random
 import secrets
@@ -108,6 +109,7 @@ class Provider:
         """Short codes for which external validation is switched on; it is off until the provider enables it."""
         self.pulling: set[str] = set()
         self.prompts: dict[str, Prompt] = {}
+        self._numbers = itertools.count()
         self.about: dict[str, str] = {}
         """The receipt that a ConversationID ended in."""
 
@@ -171,8 +173,14 @@ class Provider:
         return self.books.tell(moved.reference) if self.sender.send(posts) else moved
 
     def answer(self, request_id: str, code: str = "0", *, told: bool = True) -> Prompt:
-        """The payer answers an open prompt: ``0`` pays, every other code is how it ended."""
-        prompt = self.prompts[request_id]
+        """The payer answers an open prompt: ``0`` pays, every other code is how it ended.
+
+        Raises NotFound where no such prompt is open.
+        """
+        prompt = self.prompts.get(request_id)
+        if prompt is None or prompt.code:
+            raise NotFound(f"no prompt {request_id} is open", request_id=request_id)
+        prompt.code = code
         told = told and not self.sender.draw(self.faults.withhold)
         posts, moved = [], None
         if code == "0":
@@ -201,7 +209,6 @@ class Provider:
                 code=int(code) if code.isdecimal() else code,
             )
             posts.append(Post(prompt.callback, failed))
-        prompt.code = code
         if told and moved is not None:
             self._tell(moved, posts)
         elif told:
@@ -301,7 +308,7 @@ class Provider:
         if amount < 100 or amount % 100 or not 1 <= len(account) <= 12:
             raise Refusal(400, "400.002.02", "Bad Request - Invalid Amount or AccountReference")
         at = self.clock().astimezone(NAIROBI)
-        request_id = f"ws_CO_{at:%d%m%Y%H%M%S%f}{len(self.prompts):04d}"
+        request_id = f"ws_CO_{at:%d%m%Y%H%M%S%f}{next(self._numbers):04d}"
         merchant = self._id()
         prompt = Prompt(request_id, merchant, receiver, phone, amount, account, str(body.get("CallBackURL", "")))
         self.prompts[request_id] = prompt

@@ -17,6 +17,7 @@ from adapters.mpesa.outbound import client
 from adapters.sandbox.mpesa_posts import Faults, Post
 from adapters.sandbox.mpesa_provider import Provider
 from revenue_engine.channels import Answer, Ignored, Paid, Purpose, Unknown
+from revenue_engine.errors import NotFound
 from revenue_engine.outbound import Sent
 from tests.adapters.mpesa.conftest import PAYBILL, World
 
@@ -108,6 +109,17 @@ def test_a_withheld_push_is_known_by_its_query_and_found_by_pull(registered: Wor
     (found,) = adapter.interpret_all(page.body, purpose=Purpose.PULL)
     assert isinstance(found, Paid)
     assert found.reference == kept_back.reference
+
+
+def test_a_prompt_is_answered_once(registered: World) -> None:
+    fault(registered, hold_prompts=True)
+    sent = registered.client.push(**PUSH)
+    assert isinstance(sent, Sent)
+    registered.provider.answer(sent.request_id)
+    for request_id in (sent.request_id, "ws_CO_nobody"):
+        with pytest.raises(NotFound):
+            registered.provider.answer(request_id, "1032")
+    assert len(registered.provider.books.movements) == 1
 
 
 def test_copies_come_at_once(registered: World) -> None:
