@@ -93,8 +93,8 @@ def outbound_client(
     """The client that asks the provider of one channel account. Keep it: it keeps the access token.
 
     ``adapter`` and ``settings`` are those of the channel account's row. ``http`` defaults to one client of the whole
-    process, ``secrets_dir`` to REVENUE_SECRETS_DIR, ``clock`` to the wall clock. Raises Rejected where the adapter cannot ask, ConfigurationError
-    for settings that do not fit or say nothing about asking.
+    process, ``secrets_dir`` to REVENUE_SECRETS_DIR, ``clock`` to the wall clock. Raises Rejected where the adapter
+    cannot ask, ConfigurationError for settings that do not fit or say nothing about asking.
     """
     points = {point.name: point for point in entry_points(group=OUTBOUND_GROUP)}
     if adapter not in points:

@@ -63,6 +63,8 @@ class Prompt:
     callback: str
     code: str = ""
     reference: str = ""
+    ended_at: datetime | None = None
+    """When it is answered, for a prompt of a plan: before that it is open."""
 
 
 class Refusal(Exception):
@@ -119,14 +121,17 @@ class Provider:
         """Take over what happened in a plan: its payments can be pulled, its pushes queried, its days stated."""
         self.books.load(plan)
         paid = {one.request_id: one for one in self.books.movements if one.request_id}
-        failed = {hit.about: json.loads(hit.body) for hit in plan.hits if hit.purpose is Purpose.PUSH_RESULT}
+        failed = {hit.about: hit for hit in plan.hits if hit.purpose is Purpose.PUSH_RESULT}
         for push in plan.pushes:
             prompt = Prompt(push.request_id, f"29115-{push.request_id[-6:]}-1", push.shortcode, "", 0, push.bill, "")
             prompt.amount_minor = push.amount_minor
             if push.request_id in paid:
-                prompt.code, prompt.reference = "0", paid[push.request_id].reference
+                moved = paid[push.request_id]
+                prompt.code, prompt.reference, prompt.ended_at = "0", moved.reference, moved.occurred_at
             elif push.request_id in failed:
-                prompt.code = str(failed[push.request_id]["Body"]["stkCallback"]["ResultCode"])
+                told = failed[push.request_id]
+                prompt.code = str(json.loads(told.body)["Body"]["stkCallback"]["ResultCode"])
+                prompt.ended_at = told.sent_at
             self.prompts[push.request_id] = prompt
 
     @property
@@ -332,7 +337,7 @@ class Provider:
         prompt = self.prompts.get(str(body.get("CheckoutRequestID", "")))
         if prompt is None:
             raise Refusal(400, "400.002.02", "Bad Request - Invalid CheckoutRequestID")
-        if not prompt.code:
+        if not prompt.code or (prompt.ended_at is not None and prompt.ended_at > self.clock()):
             raise Refusal(500, "500.001.1001", "The transaction is being processed")
         known = bodies.STK_FAILURES.get(int(prompt.code), "") if prompt.code.isdecimal() else ""
         return {
@@ -355,7 +360,7 @@ class Provider:
     def _status(self, body: Mapping[str, Any], ids: Mapping[str, str]) -> bytes:
         reference = str(body.get("TransactionID") or self.about.get(str(body.get("OriginalConversationID")), ""))
         found = self.books.find(reference)
-        if found is None or found.shortcode != str(body["PartyA"]):
+        if found is None or found.shortcode != str(body["PartyA"]) or found.occurred_at > self.clock():
             return bodies.failed_result(**ids, code=NOT_FOUND, text="The transaction was not found.")
         ours, theirs = f"{found.shortcode} - {self.shortcodes[found.shortcode]}", f"{found.phone} - {found.name}"
         into = found.what == "payment"
