@@ -26,6 +26,7 @@ from revenue_engine.periods import NAIROBI
 from tests.adapters.mpesa.conftest import NOON, PAYBILL, PURPOSES
 
 TOKEN = {"access_token": "abc", "expires_in": "3599"}
+FAULT = '{"fault":{"faultstring":"x","detail":{"errorcode":"%s"}}}'
 ERROR = '{"requestId":"1","errorCode":"%s","errorMessage":"x"}'
 
 
@@ -50,6 +51,10 @@ ERROR = '{"requestId":"1","errorCode":"%s","errorMessage":"x"}'
         (500, ERROR % "500.002.1001", Proof.OPEN),
         (500, ERROR % "500.999.9999", Proof.OPEN),
         (500, ERROR.replace('"%s"', "500"), Proof.OPEN),
+        (500, FAULT % "policies.ratelimit.SpikeArrestViolation", Proof.BUSY),
+        (401, FAULT % "oauth.v2.InvalidAccessToken", Proof.REFUSED),
+        (500, FAULT % "steps.oauth.v2.Other", Proof.OPEN),
+        (500, '{"fault":"down"}', Proof.OPEN),
         (502, "<html>Bad Gateway</html>", Proof.OPEN),
         (504, "", Proof.OPEN),
     ],
@@ -106,6 +111,26 @@ def test_a_push_is_sent_once_whatever_is_answered(answer: Any, found: type) -> N
     made, asked = answering(answer)
     assert type(push(made)) is found
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        httpx2.Response(401),
+        httpx2.Response(400, content=(ERROR % "400.003.01").encode()),
+        httpx2.Response(401, content=(ERROR % "401.002.01").encode()),
+        httpx2.Response(404, content=(ERROR % "404.001.03").encode()),
+        httpx2.Response(401, content=(FAULT % "keymanagement.service.invalid_access_token").encode()),
+    ],
+)
+def test_every_word_for_a_refused_token_renews_it_once(refused: httpx2.Response) -> None:
+    good = httpx2.Response(200, json={"ResponseCode": "0", "CheckoutRequestID": "w"})
+    made, asked = answering(refused, good)
+    assert push(made) == Sent("w")
+    assert (len(asked), made.exchange.token.renewals) == (2, 2)
+    made, asked = answering(refused)
+    assert isinstance(push(made), NotSent)
+    assert (len(asked), made.exchange.token.renewals) == (2, 2)
 
 
 @pytest.mark.parametrize("fault", [httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout])
