@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -14,7 +15,7 @@ import structlog
 from pydantic import ValidationError
 from sqlalchemy import Engine
 
-from revenue_engine import db, embedded
+from revenue_engine import db, embedded, periods
 from revenue_engine.asking import Clients
 from revenue_engine.channels import CallbackAdapter
 from revenue_engine.config import Settings, load_settings
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 GROUP = "revenue_engine.adapters"
 OUTBOUND_GROUP = "revenue_engine.outbound"
-"""Entry points of the functions that make outbound clients: ``client(settings, *, secret, http)``."""
+"""Entry points of the functions that make outbound clients: ``client(settings, *, secret, http, clock)``."""
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
@@ -92,12 +93,13 @@ def outbound_client(
     *,
     http: httpx2.Client | None = None,
     secrets_dir: Path | None = None,
+    clock: Callable[[], datetime] = periods.now,
 ) -> OutboundClient:
     """The client that asks the provider of one channel account. Keep it: it keeps the access token.
 
     ``adapter`` and ``settings`` are those of the channel account's row. ``http`` defaults to one client of the whole
-    process, ``secrets_dir`` to REVENUE_SECRETS_DIR. Raises Rejected where the adapter cannot ask, ConfigurationError
-    for settings that do not fit or say nothing about asking.
+    process, ``secrets_dir`` to REVENUE_SECRETS_DIR, ``clock`` to the wall clock. Raises Rejected where the adapter
+    cannot ask, ConfigurationError for settings that do not fit or say nothing about asking.
     """
     points = {point.name: point for point in entry_points(group=OUTBOUND_GROUP)}
     if adapter not in points:
@@ -108,7 +110,7 @@ def outbound_client(
         wrong = sorted({".".join(str(part) for part in one["loc"]) for one in error.errors()})
         raise ConfigurationError(f"the settings of the channel account do not fit: {', '.join(wrong)}") from None
     made: OutboundClient = points[adapter].load()(
-        checked, secret=lambda name: secret(name, folder=secrets_dir), http=http or http_client()
+        checked, secret=lambda name: secret(name, folder=secrets_dir), http=http or http_client(), clock=clock
     )
     return made
 

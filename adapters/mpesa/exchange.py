@@ -26,12 +26,15 @@ LONGEST_PAUSE: Final = 8
 TOKEN_MARGIN: Final = 60
 """Seconds before its end at which a token is no longer used."""
 
-_TOKEN_REFUSED: Final = frozenset({"401.002.01", "404.001.03"})
+_TOKEN_REFUSED: Final = frozenset({"400.003.01", "401.002.01", "404.001.03"})
 _BUSY: Final = frozenset({"500.003.02", "500.003.03"})
 """Spike arrest and quota: turned away at the gateway, so certainly nothing was done."""
 PENDING: Final = "500.001.1001"
 """Overloaded: to a query it says that the prompt is still open, to a push it says nothing for certain."""
-_REFUSED: Final = ("400.", "401.", "404.")
+_REFUSED: Final = ("400.", "401.", "404.", "405.")
+_GATEWAY_TOKEN: Final = ("oauth.v2.", "keymanagement.")
+_GATEWAY_BUSY: Final = "policies.ratelimit."
+"""Fault codes of the gateway (Apigee) that stands before the provider, where it answers in its own words."""
 
 _NEVER_REACHED: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 
@@ -58,6 +61,7 @@ class Heard:
     code: str = ""
     body: bytes = b""
     doc: Mapping[str, object] = field(default_factory=dict)
+    token_refused: bool = False
     tried: bool = False
     """Whether trying again was done already, so that it is not done on top of that."""
 
@@ -69,19 +73,26 @@ def judge(status: int, body: bytes) -> Heard:
     except InvalidValue:
         found = None
     doc: Mapping[str, object] = found if isinstance(found, dict) else {}
-    code = fields.code(doc.get("errorCode"))
+    code = fields.code(doc.get("errorCode")) or _gateway_code(doc)
     if 200 <= status < 300 and not code:
         if doc:
             return Heard(Proof.TAKEN, body=body, doc=doc)
         return Heard(Proof.OPEN, f"the answer of status {status} is no JSON object", body=body)
     reason = f"M-PESA answered {status}" + (f", error {fields.shown(code)}" if code else "")
-    if status == 429 or code in _BUSY:
+    token_refused = code in _TOKEN_REFUSED or code.startswith(_GATEWAY_TOKEN) or (status == 401 and not code)
+    if status == 429 or code in _BUSY or code.startswith(_GATEWAY_BUSY):
         proof = Proof.BUSY
-    elif code.startswith(_REFUSED) or (not code and status in (400, 401, 403, 404, 405, 415)):
+    elif token_refused or code.startswith(_REFUSED) or (not code and status in (400, 401, 403, 404, 405, 415)):
         proof = Proof.REFUSED
     else:
         proof = Proof.OPEN
-    return Heard(proof, reason, code, body, doc)
+    return Heard(proof, reason, code, body, doc, token_refused)
+
+
+def _gateway_code(doc: Mapping[str, object]) -> str:
+    fault = doc.get("fault")
+    detail = fault.get("detail") if isinstance(fault, dict) else None
+    return fields.code(detail.get("errorcode")) if isinstance(detail, dict) else ""
 
 
 class Token:
@@ -157,7 +168,7 @@ class Exchange:
         try:
             token = self.token.current()
             heard = self._post(path, body, token)
-            if heard.code in _TOKEN_REFUSED:
+            if heard.token_refused:
                 heard = self._post(path, body, self.token.current(refused=token))
         except Retryable as error:
             return Heard(Proof.BUSY, error.message, tried=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import itertools
 import json
 import random
 import secrets
@@ -34,7 +35,8 @@ from revenue_engine.periods import NAIROBI, nairobi_date
 PAGE: Final = 100
 PULL_WINDOW: Final = timedelta(hours=48)
 NOT_FOUND: Final = "R000002"
-"""A result code for what is not there: not the provider's own, which nobody could tell."""
+"""The result code for an original transaction that does not fit, told for reversals; here also for a status, whose own
+code for it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class Prompt:
     callback: str
     code: str = ""
     reference: str = ""
+    ended_at: datetime | None = None
+    """When it is answered, for a prompt of a plan: before that it is open."""
 
 
 class Refusal(Exception):
@@ -107,6 +111,7 @@ class Provider:
         """Short codes for which external validation is switched on; it is off until the provider enables it."""
         self.pulling: set[str] = set()
         self.prompts: dict[str, Prompt] = {}
+        self._numbers = itertools.count()
         self.about: dict[str, str] = {}
         """The receipt that a ConversationID ended in."""
 
@@ -116,14 +121,17 @@ class Provider:
         """Take over what happened in a plan: its payments can be pulled, its pushes queried, its days stated."""
         self.books.load(plan)
         paid = {one.request_id: one for one in self.books.movements if one.request_id}
-        failed = {hit.about: json.loads(hit.body) for hit in plan.hits if hit.purpose is Purpose.PUSH_RESULT}
+        failed = {hit.about: hit for hit in plan.hits if hit.purpose is Purpose.PUSH_RESULT}
         for push in plan.pushes:
             prompt = Prompt(push.request_id, f"29115-{push.request_id[-6:]}-1", push.shortcode, "", 0, push.bill, "")
             prompt.amount_minor = push.amount_minor
             if push.request_id in paid:
-                prompt.code, prompt.reference = "0", paid[push.request_id].reference
+                moved = paid[push.request_id]
+                prompt.code, prompt.reference, prompt.ended_at = "0", moved.reference, moved.occurred_at
             elif push.request_id in failed:
-                prompt.code = str(failed[push.request_id]["Body"]["stkCallback"]["ResultCode"])
+                told = failed[push.request_id]
+                prompt.code = str(json.loads(told.body)["Body"]["stkCallback"]["ResultCode"])
+                prompt.ended_at = told.sent_at
             self.prompts[push.request_id] = prompt
 
     @property
@@ -170,8 +178,14 @@ class Provider:
         return self.books.tell(moved.reference) if self.sender.send(posts) else moved
 
     def answer(self, request_id: str, code: str = "0", *, told: bool = True) -> Prompt:
-        """The payer answers an open prompt: ``0`` pays, every other code is how it ended."""
-        prompt = self.prompts[request_id]
+        """The payer answers an open prompt: ``0`` pays, every other code is how it ended.
+
+        Raises NotFound where no such prompt is open.
+        """
+        prompt = self.prompts.get(request_id)
+        if prompt is None or prompt.code:
+            raise NotFound(f"no prompt {request_id} is open", request_id=request_id)
+        prompt.code = code
         told = told and not self.sender.draw(self.faults.withhold)
         posts, moved = [], None
         if code == "0":
@@ -200,7 +214,6 @@ class Provider:
                 code=int(code) if code.isdecimal() else code,
             )
             posts.append(Post(prompt.callback, failed))
-        prompt.code = code
         if told and moved is not None:
             self._tell(moved, posts)
         elif told:
@@ -300,7 +313,7 @@ class Provider:
         if amount < 100 or amount % 100 or not 1 <= len(account) <= 12:
             raise Refusal(400, "400.002.02", "Bad Request - Invalid Amount or AccountReference")
         at = self.clock().astimezone(NAIROBI)
-        request_id = f"ws_CO_{at:%d%m%Y%H%M%S%f}{len(self.prompts):04d}"
+        request_id = f"ws_CO_{at:%d%m%Y%H%M%S%f}{next(self._numbers):04d}"
         merchant = self._id()
         prompt = Prompt(request_id, merchant, receiver, phone, amount, account, str(body.get("CallBackURL", "")))
         self.prompts[request_id] = prompt
@@ -324,7 +337,7 @@ class Provider:
         prompt = self.prompts.get(str(body.get("CheckoutRequestID", "")))
         if prompt is None:
             raise Refusal(400, "400.002.02", "Bad Request - Invalid CheckoutRequestID")
-        if not prompt.code:
+        if not prompt.code or (prompt.ended_at is not None and prompt.ended_at > self.clock()):
             raise Refusal(500, "500.001.1001", "The transaction is being processed")
         known = bodies.STK_FAILURES.get(int(prompt.code), "") if prompt.code.isdecimal() else ""
         return {
@@ -347,7 +360,7 @@ class Provider:
     def _status(self, body: Mapping[str, Any], ids: Mapping[str, str]) -> bytes:
         reference = str(body.get("TransactionID") or self.about.get(str(body.get("OriginalConversationID")), ""))
         found = self.books.find(reference)
-        if found is None or found.shortcode != str(body["PartyA"]):
+        if found is None or found.shortcode != str(body["PartyA"]) or found.occurred_at > self.clock():
             return bodies.failed_result(**ids, code=NOT_FOUND, text="The transaction was not found.")
         ours, theirs = f"{found.shortcode} - {self.shortcodes[found.shortcode]}", f"{found.phone} - {found.name}"
         into = found.what == "payment"

@@ -130,7 +130,10 @@ def _own_routes(provider: Provider) -> list[Route]:
 
     async def answer(request: Request) -> Response:
         wanted = await request.json()
-        prompt = provider.answer(str(wanted["request_id"]), str(wanted.get("code", "0")))
+        try:
+            prompt = provider.answer(str(wanted["request_id"]), str(wanted.get("code", "0")))
+        except RevenueError as error:
+            return JSONResponse({"error": error.message}, status_code=404)
         return JSONResponse(asdict(prompt))
 
     async def truth(request: Request) -> Response:

@@ -383,7 +383,7 @@ def test_a_withheld_payment_is_found_by_pull(world: World, lower: bool) -> None:
     (found,) = pulled(world)
     assert isinstance(found, Paid)
     assert (found.reference, found.amount_minor, found.occurred_at) == (moved.reference, 80_000, moved.occurred_at)
-    assert (found.account_reference, found.kind, found.strength) == (" ab-1 ", Kind.PAYMENT, Strength.CONFIRMS)
+    assert (found.account_reference, found.kind, found.strength) == (" ab-1 ", Kind.PAYMENT, Strength.PROVES)
 
 
 @pytest.mark.parametrize("count", [100, 101, 250])
