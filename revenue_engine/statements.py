@@ -144,6 +144,10 @@ class StatementClosed:
     """Lines that do not count: pending, expected, failed."""
     notes: tuple[str, ...] = ()
     """What a person should know: an encoding that was not UTF-8, a currency taken from the opening balance."""
+    unproved: str = ""
+    """Where ``adds_up`` is False for a reason finer than the sums: a row's balance, a total in words."""
+    unproved_line: int | None = None
+    unproved_column: str | None = None
 
 
 StatementEvent: TypeAlias = StatementOpened | StatementLine | StatementClosed
@@ -161,6 +165,21 @@ class StatementReader(Protocol):
 
     def read(self, stream: BinaryIO, *, filename: str = "") -> Iterator[StatementEvent]:
         """Stream the statements of a seekable file. Raises StatementRefused."""
+        ...
+
+
+@runtime_checkable
+class WholeFileReader(StatementReader, Protocol):
+    """A format that the head of a file may not show: a workbook can only be told by opening it."""
+
+    looks_for: str
+    """What it knows a file by, in words, for the message that nobody knew it."""
+
+    def recognises(self, stream: BinaryIO, filename: str) -> bool:
+        """Whether a seekable file is of this format.
+
+        Raises StatementRefused when it is one that may not be read: macros, an almost known header.
+        """
         ...
 
 
@@ -218,6 +237,10 @@ def _follows(
 
 
 def _does_not_add_up(opened: StatementOpened, closed: StatementClosed) -> StatementRefused:
+    if closed.unproved:
+        return StatementRefused(
+            StatementFault.DOES_NOT_ADD_UP, closed.unproved, line=closed.unproved_line, column=closed.unproved_column
+        )
     opening, closing = opened.opening_minor or 0, closed.closing_minor or 0
     sums = opening + closed.credits_minor - closed.debits_minor
     return StatementRefused(

@@ -1,0 +1,627 @@
+"""The M-PESA organisation portal's statement: the older export with its preamble, and the newer "Statements for" one.
+
+The proofs decide, not the layout: whether Withdrawn is written with a minus sign, and whether the newest row stands
+first, is what makes every running balance follow from the one before. Receipts repeat: a payment and its charge share
+one, and both legs of a sweep do. Only Completed rows move money; the others are shown. Times are East Africa Time.
+Sources: public parsers and fixtures of both layouts; field list in the provider's portal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import BinaryIO
+
+from adapters.statements.mpesa_words import kind_of, party_of, sentence
+from adapters.statements.rows import Cells, Moment, Rows, find_in_head, find_rows
+from adapters.statements.running import Chain
+from adapters.statements.tally import Tally
+from revenue_engine.money import LARGEST_MINOR, wire
+from revenue_engine.periods import NAIROBI
+from revenue_engine.statements import (
+    StatementClosed,
+    StatementEvent,
+    StatementFault,
+    StatementLine,
+    StatementOpened,
+    StatementRefused,
+)
+
+CURRENCY = "KES"
+_COMPLETED = "completed"
+_UNIT = re.compile(r"\s*\((?:kshs?|kes)\)$")
+_AMOUNT = re.compile(r"([+-]?)(\d{1,3}(?:,\d{3})+|\d{1,13})(?:\.(\d{1,2}))?", re.ASCII)
+_DAY_FIRST = re.compile(r"(\d\d)([-/])(\d\d)\2(\d{4}) (\d\d):(\d\d):(\d\d)", re.ASCII)
+_ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[ T](\d\d):(\d\d):(\d\d))?", re.ASCII)
+_RECEIPT = re.compile(r"[A-Z0-9]{6,20}")
+_TITLE = re.compile(r"statements?[\s_-]+for[\s_-]+(\d{5,9})(?!\d)", re.IGNORECASE)
+
+_NEEDED = {
+    "receipt no": "receipt",
+    "completion time": "completed",
+    "details": "details",
+    "transaction status": "status",
+    "paid in": "paid",
+    "withdrawn": "withdrawn",
+    "balance": "balance",
+}
+_OPTIONAL = {
+    "initiation time": "initiated",
+    "reason type": "reason",
+    "other party info": "party",
+    "linked transaction id": "linked",
+    "a/c no": "account",
+    "currency": "currency",
+}
+
+
+def _plain(cell: str) -> str:
+    return _UNIT.sub("", " ".join(cell.split()).casefold()).rstrip(".")
+
+
+def _is_header(cells: Sequence[str]) -> bool:
+    return {"receipt no", "completion time"} <= {_plain(cell) for cell in cells}
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Where each field stands; -1 for a column that this export has not."""
+
+    names: tuple[str, ...]
+    receipt: int
+    completed: int
+    details: int
+    status: int
+    paid: int
+    withdrawn: int
+    balance: int
+    initiated: int = -1
+    reason: int = -1
+    party: int = -1
+    linked: int = -1
+    account: int = -1
+    currency: int = -1
+
+    def text(self, cells: Cells, at: int) -> str:
+        """A cell as text in one line, empty for a column that is not there."""
+        return "" if at < 0 else " ".join(cells[at].split())
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What the preamble says; None where it says nothing. Lines are those of the file."""
+
+    account: str = ""
+    holds: str = ""
+    from_at: datetime | None = None
+    to_at: datetime | None = None
+    amounts: tuple[tuple[str, int, int], ...] = ()
+
+    def amount(self, label: str) -> int | None:
+        """The cents beside a label."""
+        return next((minor for name, minor, _ in self.amounts if name == label), None)
+
+    def line(self, label: str) -> int | None:
+        """The line of a label."""
+        return next((line for name, _, line in self.amounts if name == label), None)
+
+
+OPENING, CLOSING = "opening balance", "closing balance"
+PAID_IN, WITHDRAWN = "total paid in", "total withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What the survey of a file proved: how it is to be read."""
+
+    sign: int
+    """What makes a Withdrawn figure its effect: 1 where it is written with a minus sign, -1 where without."""
+    newest_first: bool
+    by_time: bool
+    """The balances follow the times, and not the rows as they stand."""
+    opening: int | None
+    closing: int | None
+    balances: int
+
+
+class MpesaOrganisationReader:
+    """Reads both layouts from text and workbooks, in at most three passes of constant memory."""
+
+    name = "mpesa_org"
+    looks_for = "the M-PESA organisation statement's heading row (Receipt No., Completion Time, ...)"
+
+    def sniff(self, head: bytes, filename: str) -> bool:
+        """Whether text that begins so has the heading row; a workbook is told by `recognises`."""
+        return find_in_head(head, _is_header)
+
+    def recognises(self, stream: BinaryIO, filename: str) -> bool:
+        """Whether the file has the heading row. Raises StatementRefused for a file that may not be opened."""
+        return find_rows(stream, filename, _is_header) is not None
+
+    def read(self, stream: BinaryIO, *, filename: str = "") -> Iterator[StatementEvent]:
+        """Stream the statement. Raises StatementRefused."""
+        rows = find_rows(stream, filename, _is_header)
+        if rows is None:
+            raise StatementRefused(StatementFault.NOT_A_STATEMENT, f"the file has not {self.looks_for}")
+        columns = _columns(rows)
+        head = _head(rows, filename)
+        reading = _survey(rows, columns, head)
+        opened = StatementOpened(
+            format=self.name,
+            account=head.account,
+            currency=CURRENCY,
+            opening_minor=reading.opening,
+            from_day=head.from_at and head.from_at.date(),
+            to_day=head.to_at and head.to_at.date(),
+        )
+        yield opened
+        yield from _Pass(rows, columns, head, reading, opened).events()
+
+
+reader = MpesaOrganisationReader()
+
+
+# --- the head ---
+
+
+def _columns(rows: Rows) -> _Columns:
+    names = [_plain(cell) for cell in rows.header]
+    places: dict[str, int] = {}
+    for name, field in {**_NEEDED, **_OPTIONAL}.items():
+        found = [index for index, heading in enumerate(names) if heading == name]
+        if len(found) > 1:
+            raise StatementRefused(
+                StatementFault.UNKNOWN_COLUMNS,
+                f"the heading {rows.header[found[0]]!r} stands {len(found)} times, and which one counts is not said."
+                " Remove the columns that were added",
+                line=rows.header_line,
+            )
+        if found:
+            places[field] = found[0]
+        elif name in _NEEDED:
+            raise StatementRefused(
+                StatementFault.UNKNOWN_COLUMNS,
+                f"the heading row has no {name.title()!r}. Export the whole statement with all its columns",
+                line=rows.header_line,
+            )
+    return _Columns(names=rows.header, **places)
+
+
+def _head(rows: Rows, filename: str) -> _Head:
+    title = _TITLE.search(filename)
+    account, holds = title[1] if title else "", ""
+    moments: dict[str, datetime] = {}
+    amounts: list[tuple[str, int, int]] = []
+    for line, cells in rows.preamble:
+        label = ""
+        for raw in cells:
+            cell = raw.strip()
+            if not cell:
+                continue
+            if found := _TITLE.search(cell):
+                account = found[1]
+            if cell.endswith(":") or cell.casefold() in {"from", "to"}:
+                label = cell.rstrip(":").strip().casefold()
+                continue
+            if label == "short code":
+                account = cell
+            elif label == "account":
+                holds = cell
+            elif label in {"from", "to"}:
+                moments[label] = _instant(raw, line, label.title())
+            elif label in {OPENING, CLOSING, PAID_IN, WITHDRAWN}:
+                amounts.append((label, _amount(cell, line, label.title()) or 0, line))
+            label = ""
+    return _Head(account, holds, moments.get("from"), moments.get("to"), tuple(amounts))
+
+
+# --- the survey: how the file proves that it is to be read ---
+
+
+def _survey(rows: Rows, columns: _Columns, head: _Head) -> _Reading:
+    """Follow the balances both ways and under both signs, until only one way is left.
+
+    A cell that cannot be read ends the survey and not the reading: the reading comes to it and says where it is.
+    """
+    chains = {(sign, up): Chain(newest_first=up) for sign in (1, -1) for up in (True, False)}
+    first_out: int | None = None
+    paid_sum = withdrawn_sum = count = balances = 0
+    whole, ends = True, ["", ""]
+    try:
+        for line, cells in _data(rows, columns):
+            if not _completed(cells, columns):
+                continue
+            paid, withdrawn, balance = _money(line, cells, columns)
+            count += 1
+            balances += balance is not None
+            ends = [ends[0] or cells[columns.completed], cells[columns.completed]]
+            paid_sum, withdrawn_sum = paid_sum + paid, withdrawn_sum + withdrawn
+            first_out = line if withdrawn and first_out is None else first_out
+            for (sign, _), chain in chains.items():
+                chain.add(line, paid + sign * withdrawn, balance)
+            if head.amount(OPENING) is not None and first_out and sum(not one.breaks for one in chains.values()) == 1:
+                break
+    except StatementRefused:
+        whole = False
+    if whole and all(chain.breaks for chain in chains.values()):
+        by_time = _by_time(rows, columns, head, balances)
+        if by_time is not None:
+            return by_time
+    opening, closing = head.amount(OPENING), head.amount(CLOSING)
+    alive = [key for key, chain in chains.items() if not chain.breaks]
+    if len(alive) > 1:
+        alive = [key for key in alive if _agrees(chains[key], opening, closing)] or alive
+    if len(alive) > 1 and opening is not None and closing is not None:
+        fitting = [key for key in alive if opening + paid_sum + key[0] * withdrawn_sum == closing]
+        alive = fitting or alive
+    if len({sign for sign, _ in alive}) > 1 and first_out and whole:
+        raise StatementRefused(
+            StatementFault.BAD_SIGN,
+            "nothing in the file proves whether money withdrawn is written with or without a minus sign: it needs an"
+            " opening balance or more rows. Export a longer period, or one with its preamble",
+            line=first_out,
+            column=columns.names[columns.withdrawn],
+        )
+    key = _chosen(alive, chains, ends)
+    return _Reading(
+        sign=key[0],
+        newest_first=key[1],
+        by_time=False,
+        opening=chains[key].opening if opening is None else opening,
+        closing=closing,
+        balances=balances,
+    )
+
+
+def _agrees(chain: Chain, opening: int | None, closing: int | None) -> bool:
+    return (opening is None or chain.opening in {None, opening}) and (
+        closing is None or chain.closing in {None, closing}
+    )
+
+
+def _chosen(alive: list[tuple[int, bool]], chains: dict[tuple[int, bool], Chain], ends: list[str]) -> tuple[int, bool]:
+    if not alive:
+        return min(chains, key=lambda key: chains[key].breaks)
+    if len(alive) > 1 and all(ends):
+        try:
+            up = _instant(ends[0], 0, "") >= _instant(ends[1], 0, "")
+        except StatementRefused:
+            up = True  # the reading comes to that cell and refuses it
+        alive = [key for key in alive if key[1] is up] or alive
+    return alive[0]
+
+
+def _by_time(rows: Rows, columns: _Columns, head: _Head, balances: int) -> _Reading | None:
+    """Follow the balances by the times of the rows; rows of one second in the file's order, either way.
+
+    Only such a file is held in memory, four numbers a row.
+    """
+    facts: list[tuple[datetime, int, int, int, int | None]] = []
+    try:
+        for line, cells in _data(rows, columns):
+            if _completed(cells, columns):
+                at = _instant(cells[columns.completed], line, columns.names[columns.completed])
+                facts.append((at, line, *_money(line, cells, columns)))
+    except StatementRefused:
+        return None
+    for turn in (-1, 1):
+        facts.sort(key=lambda fact: (fact[0], turn * fact[1]))
+        for sign in (1, -1):
+            chain = Chain(newest_first=False)
+            for _, line, paid, withdrawn, balance in facts:
+                chain.add(line, paid + sign * withdrawn, balance)
+            if not chain.breaks:
+                opening = head.amount(OPENING)
+                return _Reading(
+                    sign=sign,
+                    newest_first=turn < 0,
+                    by_time=True,
+                    opening=chain.opening if opening is None else opening,
+                    closing=chain.closing,
+                    balances=balances,
+                )
+    return None
+
+
+# --- the reading ---
+
+
+class _Pass:
+    """The pass that answers the lines, and proves them as it goes."""
+
+    def __init__(self, rows: Rows, columns: _Columns, head: _Head, reading: _Reading, opened: StatementOpened) -> None:
+        self._rows = rows
+        self._columns = columns
+        self._head = head
+        self._reading = reading
+        self._tally = Tally(opened)
+        self._chain = Chain(newest_first=reading.newest_first)
+        self._credits = 0
+        self._debits = 0
+        self._totals: list[tuple[int, Cells]] = []
+        self._last_at: datetime | None = None
+        self._turns: set[bool] = set()
+        self._strange: set[str] = set()
+
+    def events(self) -> Iterator[StatementEvent]:
+        tally, columns = self._tally, self._columns
+        lines = 0
+        for number, cells in _data(self._rows, columns, totals=self._totals):
+            line = self._line(number, cells)
+            tally.add(line)
+            lines += 1
+            if line.counts:
+                self._chain.add(number, line.amount_minor, line.balance_after_minor)
+                if line.amount_minor > 0:
+                    self._credits += line.amount_minor
+                else:
+                    self._debits -= line.amount_minor
+            yield line
+        yield self._foot(lines)
+
+    def _line(self, number: int, cells: Cells) -> StatementLine:
+        columns = self._columns
+        status = _status(number, cells, columns)
+        counts = status == _COMPLETED
+        paid, withdrawn, balance = _money(number, cells, columns, counts=counts)
+        if not counts:
+            self._strange.add(status)
+        amount = paid + self._reading.sign * withdrawn
+        at = self._at(number, cells, counts=counts)
+        text = columns.text(cells, columns.details)
+        said = sentence(text)
+        reason = columns.text(cells, columns.reason)
+        other = columns.text(cells, columns.party)
+        party, code = party_of(other or said.party)
+        kind = kind_of(said.operation, reason, other, amount)
+        receipt = self._receipt(number, cells)
+        booked = at.date()
+        if columns.currency >= 0:
+            self._currency(number, cells)
+        return StatementLine(
+            number=number,
+            amount_minor=amount,
+            booked_on=booked,
+            reference=receipt,
+            occurrence=self._tally.occurrence(receipt, kind, amount, booked, text, counts),
+            kind=kind,
+            counts=counts,
+            occurred_at=at,
+            text=text,
+            account_reference=self._account(cells, said.account),
+            reverses=columns.text(cells, columns.linked).upper(),
+            code=reason,
+            balance_after_minor=balance,
+            party=party,
+            references=(("Other Party", code),) if code else (),
+        )
+
+    def _at(self, number: int, cells: Cells, *, counts: bool) -> datetime:
+        columns = self._columns
+        place = columns.completed
+        if not counts and not cells[place].strip() and columns.initiated >= 0:
+            place = columns.initiated  # what never completed has no time of completion
+        at = _instant(cells[place], number, columns.names[place])
+        if not counts:
+            return at
+        head = self._head
+        if (head.from_at and at < head.from_at) or (head.to_at and at > head.to_at):
+            raise StatementRefused(
+                StatementFault.BAD_DATE,
+                f"{cells[place]!r} is outside the period the statement names. Days and months were exchanged, or rows"
+                " of another statement added; ask for the file anew",
+                line=number,
+                column=columns.names[place],
+            )
+        if self._last_at is not None and at != self._last_at:
+            self._turns.add(at < self._last_at)
+        self._last_at = at
+        return at
+
+    def _receipt(self, number: int, cells: Cells) -> str:
+        receipt = cells[self._columns.receipt].strip().upper()
+        if not _RECEIPT.fullmatch(receipt):
+            raise StatementRefused(
+                StatementFault.BAD_VALUE if receipt else StatementFault.MISSING_FIELD,
+                f"{receipt!r} is no M-PESA receipt: capital letters and digits. Download the file anew and do not open"
+                " it in a spreadsheet before",
+                line=number,
+                column=self._columns.names[self._columns.receipt],
+            )
+        return receipt
+
+    def _account(self, cells: Cells, said: str) -> str:
+        place = self._columns.account
+        if place < 0:
+            return said
+        cell = cells[place]
+        # A spreadsheet turns what a payer typed into a date; the sentence still has it as it was typed.
+        return said if isinstance(cell, Moment) and said else cell.strip() or said
+
+    def _currency(self, number: int, cells: Cells) -> None:
+        found = cells[self._columns.currency].strip().upper()
+        if found not in {CURRENCY, "KSH", "KSHS", ""}:
+            raise StatementRefused(
+                StatementFault.BAD_CURRENCY,
+                f"the row is in {found!r}, and an M-PESA statement is in shillings",
+                line=number,
+                column=self._columns.names[self._columns.currency],
+            )
+
+    # --- the foot ---
+
+    def _foot(self, lines: int) -> StatementClosed:
+        head, reading, chain = self._head, self._reading, self._chain
+        if not lines and head.amount(OPENING) is None:
+            raise StatementRefused(StatementFault.EMPTY, "the statement has headings and no rows")
+        closing = head.amount(CLOSING)
+        if closing is None:
+            closing = reading.closing if reading.by_time else chain.closing
+        if closing is None or reading.opening is None:
+            raise StatementRefused(
+                StatementFault.MISSING_FIELD,
+                "no row has a balance and the preamble names none: nothing proves that the statement is whole",
+            )
+        closed = self._tally.close(closing, notes=self._notes())
+        line, column, why = self._fault()
+        if why:
+            return replace(closed, adds_up=False, unproved=why, unproved_line=line, unproved_column=column)
+        if closed.adds_up and head.amount(OPENING) is None and reading.balances < 2:
+            return replace(closed, adds_up=None)  # the only balance was used to find the opening one
+        return closed
+
+    def _fault(self) -> tuple[int | None, str | None, str]:
+        head, columns, chain = self._head, self._columns, self._chain
+        if not self._reading.by_time:
+            if chain.broken:
+                return chain.broken_line, columns.names[columns.balance], chain.broken
+            opening = head.amount(OPENING)
+            if opening is not None and chain.opening not in {None, opening}:
+                why = f"the preamble opens with {wire(opening)} and the rows with {wire(chain.opening or 0)}"
+                return head.line(OPENING), OPENING.title(), why + ". Rows are missing; ask for the file anew"
+        for label, found in ((PAID_IN, self._credits), (WITHDRAWN, self._debits)):
+            said = head.amount(label)
+            if said is not None and abs(said) != found:
+                why = f"the preamble says {wire(abs(said))} and the rows come to {wire(found)}. Ask for the file anew"
+                return head.line(label), label.title(), why
+        for number, cells in self._totals:
+            for place, found in ((columns.paid, self._credits), (columns.withdrawn, self._debits)):
+                said = _amount(cells[place], number, columns.names[place]) if place < len(cells) else None
+                if said is not None and abs(said) != found:
+                    why = f"the total says {wire(abs(said))} and the rows come to {wire(found)}. Ask for the file anew"
+                    return number, columns.names[place], why
+        return None, None, ""
+
+    def _notes(self) -> tuple[str, ...]:
+        notes = list(self._rows.notes)
+        if self._head.holds:
+            notes.append(f"the statement is of the {self._head.holds}")
+        if len(self._turns) > 1 and not self._reading.by_time:
+            notes.append("the rows are not in the order of their times; the running balance follows the rows")
+        if self._reading.by_time:
+            notes.append("the running balance follows the times and not the rows as they stand")
+        if self._strange:
+            notes.append(f"rows that moved no money are only shown: {', '.join(sorted(self._strange))}")
+        return tuple(notes)
+
+
+# --- rows and cells ---
+
+
+def _data(rows: Rows, columns: _Columns, totals: list[tuple[int, Cells]] | None = None) -> Iterator[tuple[int, Cells]]:
+    """The rows of movements: repeated headings are left out, total rows go to ``totals``."""
+    width = len(columns.names)
+    for line, cells in rows.read():
+        first = cells[0].strip()
+        if first.casefold().rstrip(":") in {"total", "totals", "grand total"}:
+            if totals is not None:
+                totals.append((line, cells))
+            continue
+        if len(cells) != width:
+            if first and _is_header(cells):
+                continue
+            if len(cells) < width or any(cell.strip() for cell in cells[width:]):
+                raise StatementRefused(
+                    StatementFault.MISSING_FIELD if len(cells) < width else StatementFault.BAD_VALUE,
+                    f"the row has {len(cells)} cells and the heading row {width}. The file was cut or edited; download"
+                    " it anew",
+                    line=line,
+                )
+        elif first.casefold().startswith("receipt") and _is_header(cells):
+            continue
+        if any(cell.strip() for cell in cells):
+            yield line, cells
+
+
+def _completed(cells: Cells, columns: _Columns) -> bool:
+    return cells[columns.status].strip().casefold() == _COMPLETED
+
+
+def _status(line: int, cells: Cells, columns: _Columns) -> str:
+    status = cells[columns.status].strip().casefold()
+    if not status:
+        raise StatementRefused(
+            StatementFault.MISSING_FIELD,
+            "the row does not say whether it was completed. Export the statement with its status",
+            line=line,
+            column=columns.names[columns.status],
+        )
+    return status
+
+
+def _money(line: int, cells: Cells, columns: _Columns, *, counts: bool = True) -> tuple[int, int, int | None]:
+    """Cents paid in, withdrawn as it is written, and the balance."""
+    names = columns.names
+    paid = _amount(cells[columns.paid], line, names[columns.paid]) or 0
+    withdrawn = _amount(cells[columns.withdrawn], line, names[columns.withdrawn]) or 0
+    balance = _amount(cells[columns.balance], line, names[columns.balance], bounded=False)
+    if paid < 0:
+        raise StatementRefused(
+            StatementFault.BAD_SIGN,
+            f"{cells[columns.paid]!r} is below zero, and money paid in cannot be",
+            line=line,
+            column=names[columns.paid],
+        )
+    if paid and withdrawn:
+        raise StatementRefused(
+            StatementFault.BAD_VALUE,
+            "the row has both money paid in and money withdrawn, and one row is one movement",
+            line=line,
+            column=names[columns.withdrawn],
+        )
+    if counts and not paid and not withdrawn:
+        raise StatementRefused(
+            StatementFault.MISSING_FIELD,
+            "a completed row has neither money paid in nor money withdrawn. Download the file anew",
+            line=line,
+            column=names[columns.paid],
+        )
+    return paid, withdrawn, balance
+
+
+def _amount(text: str, line: int, column: str, *, bounded: bool = True) -> int | None:
+    text = text.strip()
+    if not text:
+        return None
+    found = _AMOUNT.fullmatch(text)
+    if found is None:
+        raise StatementRefused(
+            StatementFault.BAD_AMOUNT,
+            f"{text!r} is no amount such as 1,250.00: digits, commas between thousands, a dot and at most two decimals",
+            line=line,
+            column=column,
+        )
+    sign, whole, cents = found.groups()
+    minor = int(whole.replace(",", "")) * 100 + int((cents or "").ljust(2, "0"))
+    if bounded and minor >= LARGEST_MINOR:
+        raise StatementRefused(
+            StatementFault.BAD_AMOUNT, f"{text!r} is larger than a payment can be", line=line, column=column
+        )
+    return -minor if sign == "-" else minor
+
+
+def _instant(text: str, line: int, column: str) -> datetime:
+    """An instant of East Africa Time: the day comes first, or ISO 8601; nothing else is read."""
+    found = _DAY_FIRST.fullmatch(text.strip())
+    try:
+        if found is not None:
+            day, _, month, year, hour, minute, second = found.groups()
+        else:
+            iso = _ISO.fullmatch(text.strip())
+            if iso is None or (iso[4] is None and not isinstance(text, Moment)):
+                raise ValueError
+            year, month, day, hour, minute, second = (part or "0" for part in iso.groups())
+        at = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), tzinfo=NAIROBI)
+        if not 2000 <= at.year < 2100:
+            raise ValueError
+    except ValueError:
+        raise StatementRefused(
+            StatementFault.BAD_DATE if text.strip() else StatementFault.MISSING_FIELD,
+            f"{text!r} is no time such as 31-01-2026 08:01:05 (day first) or 2026-01-31 08:01:05. Download the file anew"
+            " and do not save it from a spreadsheet",
+            line=line,
+            column=column,
+        ) from None
+    return at

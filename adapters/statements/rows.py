@@ -1,0 +1,357 @@
+"""Rows of a statement file, whatever holds them: comma, semicolon or tab separated text, or a workbook.
+
+Text streams: memory does not grow with the file. A workbook is opened by calamine, which reads values and never runs
+anything; one with macros is refused unread. Every row comes with the line of the file (or the row of the sheet) where
+it begins. Cells are text. A cell of a workbook that held a number or a date comes as `Number` or `Moment`, written in
+one exact way, so that no reader ever sees a float or ``1.23E+10``.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, BinaryIO, TypeAlias
+
+from revenue_engine.statements import StatementFault, StatementRefused
+
+LARGEST_TEXT = 512 * 2**20
+LARGEST_WORKBOOK = 64 * 2**20
+LARGEST_UNPACKED = 1024 * 2**20
+"""Bytes. A workbook is held in memory while it is read, text is not."""
+
+HEADER_WITHIN = 60
+"""The header row stands among the first rows of a file, or the file is none of ours."""
+
+HEAD = 64 * 1024
+DELIMITERS = (",", ";", "\t")
+_SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+_ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_VBA_IN_OLE = "_VBA_PROJECT".encode("utf-16-le")
+_MACRO_SUFFIXES = (".xlsm", ".xltm", ".xlam", ".xla", ".xlm")
+
+Cells: TypeAlias = list[str]
+IsHeader: TypeAlias = Callable[[Sequence[str]], bool]
+
+
+class Number(str):
+    """The text of a numeric cell: plain digits, a dot, no exponent, at most 15 significant digits as Excel keeps."""
+
+    __slots__ = ()
+
+
+class Moment(str):
+    """The text of a date cell, ISO 8601: ``2026-02-01``, or ``2026-02-01 08:01:05`` where it has a time of day."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A file whose header row was found. `read` starts anew at every call."""
+
+    header: tuple[str, ...]
+    header_line: int
+    preamble: tuple[tuple[int, Cells], ...]
+    """Every row above the header that is not blank, with its line."""
+    notes: tuple[str, ...]
+    _everything: Callable[[], Iterator[tuple[int, Cells]]]
+
+    def read(self) -> Iterator[tuple[int, Cells]]:
+        """The rows under the header with their lines, blank ones left out, cells as they stand.
+
+        Raises StatementRefused where the text cannot be split or a number cannot be kept exactly.
+        """
+        after = self.header_line
+        for line, cells in self._everything():
+            if line > after and any(cells):
+                yield line, cells
+
+
+def find_rows(stream: BinaryIO, filename: str, is_header: IsHeader) -> Rows | None:
+    """Open a file and find its header row; None when it has none. Raises StatementRefused for what may not be read."""
+    stream.seek(0)
+    head = stream.read(HEAD)
+    if not head:
+        raise StatementRefused(StatementFault.EMPTY, "the file is empty")
+    if head.startswith(_ZIP) or head.startswith(_OLE):
+        return _find_in_workbook(stream, filename, is_header)
+    if filename.lower().endswith(_MACRO_SUFFIXES):
+        raise _macros()
+    return _find_in_text(stream, head, is_header)
+
+
+def find_in_head(head: bytes, is_header: IsHeader) -> bool:
+    """Whether text that begins with ``head`` has the header row; False for a workbook, which a head cannot show."""
+    if head.startswith((_ZIP, _OLE)):
+        return False
+    try:
+        text = head.decode(_encoding_of_head(head), errors="replace")
+    except UnicodeError:
+        return False
+    return any(_header_of(io.StringIO(text, newline=""), delimiter, is_header) for delimiter in _candidates(text))
+
+
+# --- separated text ---
+
+
+def _find_in_text(stream: BinaryIO, head: bytes, is_header: IsHeader) -> Rows | None:
+    encoding = _encoding_of_head(head)
+    start = head.decode(encoding, errors="replace")
+    if not any(_header_of(io.StringIO(start, newline=""), mark, is_header) for mark in _candidates(start)):
+        return None
+    encoding, notes = _encoding(stream)
+    for delimiter in _candidates(start):
+        stream.seek(0)
+        found = _header_of(_text(stream, encoding), delimiter, is_header)
+        if found is None:
+            continue
+        line, header, preamble = found
+        return Rows(
+            header=tuple(header),
+            header_line=line,
+            preamble=tuple(preamble),
+            notes=notes,
+            _everything=lambda mark=delimiter: _split(_rewound(stream, encoding), mark),  # type: ignore[misc]
+        )
+    return None
+
+
+def _candidates(start: str) -> tuple[str, ...]:
+    first = start.split("\n", 1)[0].strip().lstrip("\ufeff")
+    named = _SEPARATOR.fullmatch(first) or _SEPARATOR.fullmatch(first.rstrip(",;\t"))
+    return (named[1],) if named else DELIMITERS
+
+
+def _header_of(
+    lines: Iterator[str], delimiter: str, is_header: IsHeader
+) -> tuple[int, Cells, list[tuple[int, Cells]]] | None:
+    preamble: list[tuple[int, Cells]] = []
+    try:
+        for count, (line, cells) in enumerate(_split(lines, delimiter)):
+            if is_header(cells):
+                return line, [cell.strip() for cell in cells], preamble
+            if count >= HEADER_WITHIN:
+                break
+            if any(cells):
+                preamble.append((line, cells))
+    except StatementRefused:
+        return None  # what cannot be split before a header is no table; what comes after it is refused by its line
+    return None
+
+
+def _split(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, Cells]]:
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    line = 1
+    try:
+        for cells in reader:
+            if line == 1 and cells and _SEPARATOR.fullmatch("".join(cells) or delimiter):
+                cells = []
+            yield line, cells
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise StatementRefused(
+            StatementFault.UNREADABLE,
+            f"the text cannot be split into cells ({error}); a quotation mark is open or stands inside a cell. "
+            "Export the file anew and do not edit it by hand",
+            line=line,
+        ) from None
+    finally:
+        if isinstance(lines, io.TextIOWrapper):
+            lines.detach()  # else the file would be closed with the wrapper around it
+
+
+def _encoding_of_head(head: bytes) -> str:
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    return "utf-8-sig"
+
+
+def _encoding(stream: BinaryIO) -> tuple[str, tuple[str, ...]]:
+    """The encoding of the whole text: it is decoded once, in pieces, before any of it is believed."""
+    stream.seek(0)
+    encoding = _encoding_of_head(stream.read(4))
+    notes: tuple[str, ...] = ("the text is UTF-16",) if encoding == "utf-16" else ()
+    if not _decodes(stream, encoding):
+        if encoding == "utf-16" or not _decodes(stream, "cp1252"):
+            raise StatementRefused(
+                StatementFault.UNREADABLE, "the text is neither UTF-8 nor Windows-1252. Export it as CSV UTF-8"
+            )
+        encoding, notes = "cp1252", ("the text is not UTF-8 and was read as Windows-1252",)
+    return encoding, notes
+
+
+def _decodes(stream: BinaryIO, encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    stream.seek(0)
+    size = 0
+    try:
+        while piece := stream.read(2**20):
+            size += len(piece)
+            if size > LARGEST_TEXT:
+                raise StatementRefused(StatementFault.TOO_LARGE, f"the file is larger than {LARGEST_TEXT >> 20} MiB")
+            if "\0" in decoder.decode(piece):
+                raise StatementRefused(StatementFault.UNREADABLE, "the file holds zero bytes: it is no text")
+        decoder.decode(b"", final=True)
+    except UnicodeError:
+        return False
+    return True
+
+
+def _rewound(stream: BinaryIO, encoding: str) -> io.TextIOWrapper:
+    stream.seek(0)
+    return _text(stream, encoding)
+
+
+def _text(stream: BinaryIO, encoding: str) -> io.TextIOWrapper:
+    return io.TextIOWrapper(stream, encoding=encoding, newline="")
+
+
+# --- workbooks ---
+
+
+def _find_in_workbook(stream: BinaryIO, filename: str, is_header: IsHeader) -> Rows | None:
+    if not _may_open(stream, filename):
+        return None
+    from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
+
+    stream.seek(0)
+    try:
+        book = CalamineWorkbook.from_filelike(io.BytesIO(stream.read()))
+        if any(sheet.typ in {SheetTypeEnum.MacroSheet, SheetTypeEnum.Vba} for sheet in book.sheets_metadata):
+            raise _macros()
+        names = [
+            sheet.name
+            for sheet in book.sheets_metadata
+            if sheet.typ is SheetTypeEnum.WorkSheet and sheet.visible is SheetVisibleEnum.Visible
+        ]
+        sheets = [book.get_sheet_by_name(name) for name in names]
+    except (CalamineError, OSError, ValueError) as error:
+        raise StatementRefused(
+            StatementFault.UNREADABLE, f"the workbook cannot be opened ({error}). Save it anew as .xlsx or .csv"
+        ) from None
+    found: list[tuple[str, Rows]] = []
+    for sheet in sheets:
+        rows = _header_in_sheet(sheet, is_header)
+        if rows is not None:
+            found.append((sheet.name, rows))
+    if len(found) > 1:
+        raise StatementRefused(
+            StatementFault.UNKNOWN_COLUMNS,
+            f"the sheets {', '.join(repr(name) for name, _ in found)} all hold a statement. Save each as its own file",
+        )
+    return found[0][1] if found else None
+
+
+def _may_open(stream: BinaryIO, filename: str) -> bool:
+    """Refuse macros and bombs before anything is opened; False when the container is no workbook at all."""
+    size = stream.seek(0, io.SEEK_END)
+    if size > LARGEST_WORKBOOK:
+        raise StatementRefused(
+            StatementFault.TOO_LARGE, f"the workbook is larger than {LARGEST_WORKBOOK >> 20} MiB. Save it as .csv"
+        )
+    if filename.lower().endswith(_MACRO_SUFFIXES):
+        raise _macros()
+    stream.seek(0)
+    if stream.read(len(_OLE)) == _OLE:
+        stream.seek(0)
+        if _VBA_IN_OLE in stream.read():
+            raise _macros()
+        return True
+    stream.seek(0)
+    try:
+        with zipfile.ZipFile(stream) as package:
+            inside = package.infolist()
+            names = [one.filename.lower() for one in inside]
+            if not any(name.startswith("xl/") for name in names):
+                return False
+            kinds = b""
+            if "[Content_Types].xml" in package.namelist():
+                with package.open("[Content_Types].xml") as part:
+                    kinds = part.read(2**20)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError) as error:
+        if not filename.lower().endswith(".xlsx"):
+            return False
+        raise StatementRefused(
+            StatementFault.UNREADABLE, f"the workbook is damaged ({error}). Download it anew"
+        ) from None
+    if b"macroEnabled" in kinds or any("vbaproject" in name or "macrosheets/" in name for name in names):
+        raise _macros()
+    if sum(one.file_size for one in inside) > LARGEST_UNPACKED:
+        raise StatementRefused(StatementFault.TOO_LARGE, "the workbook unpacks to more than a statement can be")
+    return True
+
+
+def _macros() -> StatementRefused:
+    return StatementRefused(
+        StatementFault.FORBIDDEN, "the workbook holds macros, and such a file is not opened. Save it as .xlsx or .csv"
+    )
+
+
+def _header_in_sheet(sheet: Any, is_header: IsHeader) -> Rows | None:
+    def everything() -> Iterator[tuple[int, Cells]]:
+        left = sheet.start[1] if sheet.start else 0
+        for line, values in enumerate(sheet.iter_rows(), start=1):
+            yield line, [_cell(value, line, left + column) for column, value in enumerate(values)]
+
+    preamble: list[tuple[int, Cells]] = []
+    for count, (line, cells) in enumerate(everything()):
+        if is_header(cells):
+            header = [cell.strip() for cell in cells]
+            return Rows(tuple(header), line, tuple(preamble), (), everything)
+        if count >= HEADER_WITHIN:
+            break
+        if any(cells):
+            preamble.append((line, cells))
+    return None
+
+
+def _cell(value: Any, line: int, column: int) -> str:
+    kind = type(value)
+    if kind is str:
+        return str(value)
+    if kind is float or kind is int:
+        return _number(value, line, column)
+    if kind is bool:
+        return "true" if value else "false"
+    if kind is datetime:
+        rounded = (value + timedelta(microseconds=500_000)).replace(microsecond=0)
+        if rounded.time() == time(0):
+            return Moment(rounded.date().isoformat())
+        return Moment(rounded.isoformat(" "))
+    if kind is date:
+        return Moment(value.isoformat())
+    return str(value)
+
+
+def _number(value: float, line: int, column: int) -> str:
+    """Numbers are binary in a workbook and mean the decimal of 15 digits that Excel shows."""
+    if abs(value) >= 10**15 or value != value:
+        raise StatementRefused(
+            StatementFault.BAD_VALUE,
+            "a number of more than 15 digits has lost its last ones in the workbook. Format the column as text "
+            "before the export, or take the .csv",
+            line=line,
+            column=column_letters(column),
+        )
+    exact = Decimal(format(value, ".15g"))
+    text = format(exact, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return Number("0" if text in {"-0", ""} else text)
+
+
+def column_letters(index: int) -> str:
+    """The letters of a sheet's column: 0 is ``A``, 26 is ``AA``."""
+    letters = ""
+    index += 1
+    while index:
+        index, digit = divmod(index - 1, 26)
+        letters = chr(65 + digit) + letters
+    return letters
