@@ -8,18 +8,36 @@ Sources: public parsers and fixtures of both layouts; field list in the provider
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import BinaryIO
 
+from adapters.statements.mpesa_layout import (
+    CLOSING,
+    COMPLETED,
+    CURRENCY,
+    OPENING,
+    PAID_IN,
+    RECEIPT,
+    WITHDRAWN,
+    Columns,
+    Preamble,
+    amount_of,
+    columns_of,
+    instant_of,
+    is_completed,
+    is_header,
+    money_of,
+    movements,
+    preamble_of,
+    status_of,
+)
 from adapters.statements.mpesa_words import kind_of, party_of, sentence
 from adapters.statements.rows import Cells, Moment, Rows, find_in_head, find_rows
 from adapters.statements.running import Chain
 from adapters.statements.tally import Tally
-from revenue_engine.money import LARGEST_MINOR, wire
-from revenue_engine.periods import NAIROBI
+from revenue_engine.money import wire
 from revenue_engine.statements import (
     StatementClosed,
     StatementEvent,
@@ -28,88 +46,6 @@ from revenue_engine.statements import (
     StatementOpened,
     StatementRefused,
 )
-
-CURRENCY = "KES"
-_COMPLETED = "completed"
-_UNIT = re.compile(r"\s*\((?:kshs?|kes)\)$")
-_AMOUNT = re.compile(r"([+-]?)(\d{1,3}(?:,\d{3})+|\d{1,13})(?:\.(\d{1,2}))?", re.ASCII)
-_DAY_FIRST = re.compile(r"(\d\d)([-/])(\d\d)\2(\d{4}) (\d\d):(\d\d):(\d\d)", re.ASCII)
-_ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[ T](\d\d):(\d\d):(\d\d))?", re.ASCII)
-_RECEIPT = re.compile(r"[A-Z0-9]{6,20}")
-_TITLE = re.compile(r"statements?[\s_-]+for[\s_-]+(\d{5,9})(?!\d)", re.IGNORECASE)
-
-_NEEDED = {
-    "receipt no": "receipt",
-    "completion time": "completed",
-    "details": "details",
-    "transaction status": "status",
-    "paid in": "paid",
-    "withdrawn": "withdrawn",
-    "balance": "balance",
-}
-_OPTIONAL = {
-    "initiation time": "initiated",
-    "reason type": "reason",
-    "other party info": "party",
-    "linked transaction id": "linked",
-    "a/c no": "account",
-    "currency": "currency",
-}
-
-
-def _plain(cell: str) -> str:
-    return _UNIT.sub("", " ".join(cell.split()).casefold()).rstrip(".")
-
-
-def _is_header(cells: Sequence[str]) -> bool:
-    return {"receipt no", "completion time"} <= {_plain(cell) for cell in cells}
-
-
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """Where each field stands; -1 for a column that this export has not."""
-
-    names: tuple[str, ...]
-    receipt: int
-    completed: int
-    details: int
-    status: int
-    paid: int
-    withdrawn: int
-    balance: int
-    initiated: int = -1
-    reason: int = -1
-    party: int = -1
-    linked: int = -1
-    account: int = -1
-    currency: int = -1
-
-    def text(self, cells: Cells, at: int) -> str:
-        """A cell as text in one line, empty for a column that is not there."""
-        return "" if at < 0 else " ".join(cells[at].split())
-
-
-@dataclass(frozen=True, slots=True)
-class _Head:
-    """What the preamble says; None where it says nothing. Lines are those of the file."""
-
-    account: str = ""
-    holds: str = ""
-    from_at: datetime | None = None
-    to_at: datetime | None = None
-    amounts: tuple[tuple[str, int, int], ...] = ()
-
-    def amount(self, label: str) -> int | None:
-        """The cents beside a label."""
-        return next((minor for name, minor, _ in self.amounts if name == label), None)
-
-    def line(self, label: str) -> int | None:
-        """The line of a label."""
-        return next((line for name, _, line in self.amounts if name == label), None)
-
-
-OPENING, CLOSING = "opening balance", "closing balance"
-PAID_IN, WITHDRAWN = "total paid in", "total withdrawn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,21 +68,21 @@ class MpesaOrganisationReader:
     name = "mpesa_org"
     looks_for = "the M-PESA organisation statement's heading row (Receipt No., Completion Time, ...)"
 
-    def sniff(self, head: bytes, filename: str) -> bool:
+    def sniff(self, head: bytes, filename: str) -> bool:  # noqa: ARG002 - the port's words
         """Whether text that begins so has the heading row; a workbook is told by `recognises`."""
-        return find_in_head(head, _is_header)
+        return find_in_head(head, is_header)
 
     def recognises(self, stream: BinaryIO, filename: str) -> bool:
         """Whether the file has the heading row. Raises StatementRefused for a file that may not be opened."""
-        return find_rows(stream, filename, _is_header) is not None
+        return find_rows(stream, filename, is_header) is not None
 
     def read(self, stream: BinaryIO, *, filename: str = "") -> Iterator[StatementEvent]:
         """Stream the statement. Raises StatementRefused."""
-        rows = find_rows(stream, filename, _is_header)
+        rows = find_rows(stream, filename, is_header)
         if rows is None:
             raise StatementRefused(StatementFault.NOT_A_STATEMENT, f"the file has not {self.looks_for}")
-        columns = _columns(rows)
-        head = _head(rows, filename)
+        columns = columns_of(rows)
+        head = preamble_of(rows, filename)
         reading = _survey(rows, columns, head)
         opened = StatementOpened(
             format=self.name,
@@ -163,64 +99,10 @@ class MpesaOrganisationReader:
 reader = MpesaOrganisationReader()
 
 
-# --- the head ---
-
-
-def _columns(rows: Rows) -> _Columns:
-    names = [_plain(cell) for cell in rows.header]
-    places: dict[str, int] = {}
-    for name, field in {**_NEEDED, **_OPTIONAL}.items():
-        found = [index for index, heading in enumerate(names) if heading == name]
-        if len(found) > 1:
-            raise StatementRefused(
-                StatementFault.UNKNOWN_COLUMNS,
-                f"the heading {rows.header[found[0]]!r} stands {len(found)} times, and which one counts is not said."
-                " Remove the columns that were added",
-                line=rows.header_line,
-            )
-        if found:
-            places[field] = found[0]
-        elif name in _NEEDED:
-            raise StatementRefused(
-                StatementFault.UNKNOWN_COLUMNS,
-                f"the heading row has no {name.title()!r}. Export the whole statement with all its columns",
-                line=rows.header_line,
-            )
-    return _Columns(names=rows.header, **places)
-
-
-def _head(rows: Rows, filename: str) -> _Head:
-    title = _TITLE.search(filename)
-    account, holds = title[1] if title else "", ""
-    moments: dict[str, datetime] = {}
-    amounts: list[tuple[str, int, int]] = []
-    for line, cells in rows.preamble:
-        label = ""
-        for raw in cells:
-            cell = raw.strip()
-            if not cell:
-                continue
-            if found := _TITLE.search(cell):
-                account = found[1]
-            if cell.endswith(":") or cell.casefold() in {"from", "to"}:
-                label = cell.rstrip(":").strip().casefold()
-                continue
-            if label == "short code":
-                account = cell
-            elif label == "account":
-                holds = cell
-            elif label in {"from", "to"}:
-                moments[label] = _instant(raw, line, label.title())
-            elif label in {OPENING, CLOSING, PAID_IN, WITHDRAWN}:
-                amounts.append((label, _amount(cell, line, label.title()) or 0, line))
-            label = ""
-    return _Head(account, holds, moments.get("from"), moments.get("to"), tuple(amounts))
-
-
 # --- the survey: how the file proves that it is to be read ---
 
 
-def _survey(rows: Rows, columns: _Columns, head: _Head) -> _Reading:
+def _survey(rows: Rows, columns: Columns, head: Preamble) -> _Reading:
     """Follow the balances both ways and under both signs, until only one way is left.
 
     A cell that cannot be read ends the survey and not the reading: the reading comes to it and says where it is.
@@ -230,10 +112,10 @@ def _survey(rows: Rows, columns: _Columns, head: _Head) -> _Reading:
     paid_sum = withdrawn_sum = count = balances = 0
     whole, ends = True, ["", ""]
     try:
-        for line, cells in _data(rows, columns):
-            if not _completed(cells, columns):
+        for line, cells in movements(rows, columns):
+            if not is_completed(cells, columns):
                 continue
-            paid, withdrawn, balance = _money(line, cells, columns)
+            paid, withdrawn, balance = money_of(line, cells, columns)
             count += 1
             balances += balance is not None
             ends = [ends[0] or cells[columns.completed], cells[columns.completed]]
@@ -286,24 +168,24 @@ def _chosen(alive: list[tuple[int, bool]], chains: dict[tuple[int, bool], Chain]
         return min(chains, key=lambda key: chains[key].breaks)
     if len(alive) > 1 and all(ends):
         try:
-            up = _instant(ends[0], 0, "") >= _instant(ends[1], 0, "")
+            up = instant_of(ends[0], 0, "") >= instant_of(ends[1], 0, "")
         except StatementRefused:
             up = True  # the reading comes to that cell and refuses it
         alive = [key for key in alive if key[1] is up] or alive
     return alive[0]
 
 
-def _by_time(rows: Rows, columns: _Columns, head: _Head, balances: int) -> _Reading | None:
+def _by_time(rows: Rows, columns: Columns, head: Preamble, balances: int) -> _Reading | None:
     """Follow the balances by the times of the rows; rows of one second in the file's order, either way.
 
     Only such a file is held in memory, four numbers a row.
     """
     facts: list[tuple[datetime, int, int, int, int | None]] = []
     try:
-        for line, cells in _data(rows, columns):
-            if _completed(cells, columns):
-                at = _instant(cells[columns.completed], line, columns.names[columns.completed])
-                facts.append((at, line, *_money(line, cells, columns)))
+        for line, cells in movements(rows, columns):
+            if is_completed(cells, columns):
+                at = instant_of(cells[columns.completed], line, columns.names[columns.completed])
+                facts.append((at, line, *money_of(line, cells, columns)))
     except StatementRefused:
         return None
     for turn in (-1, 1):
@@ -331,7 +213,9 @@ def _by_time(rows: Rows, columns: _Columns, head: _Head, balances: int) -> _Read
 class _Pass:
     """The pass that answers the lines, and proves them as it goes."""
 
-    def __init__(self, rows: Rows, columns: _Columns, head: _Head, reading: _Reading, opened: StatementOpened) -> None:
+    def __init__(
+        self, rows: Rows, columns: Columns, head: Preamble, reading: _Reading, opened: StatementOpened
+    ) -> None:
         self._rows = rows
         self._columns = columns
         self._head = head
@@ -348,7 +232,7 @@ class _Pass:
     def events(self) -> Iterator[StatementEvent]:
         tally, columns = self._tally, self._columns
         lines = 0
-        for number, cells in _data(self._rows, columns, totals=self._totals):
+        for number, cells in movements(self._rows, columns, totals=self._totals):
             line = self._line(number, cells)
             tally.add(line)
             lines += 1
@@ -363,9 +247,9 @@ class _Pass:
 
     def _line(self, number: int, cells: Cells) -> StatementLine:
         columns = self._columns
-        status = _status(number, cells, columns)
-        counts = status == _COMPLETED
-        paid, withdrawn, balance = _money(number, cells, columns, counts=counts)
+        status = status_of(number, cells, columns)
+        counts = status == COMPLETED
+        paid, withdrawn, balance = money_of(number, cells, columns, counts=counts)
         if not counts:
             self._strange.add(status)
         amount = paid + self._reading.sign * withdrawn
@@ -403,7 +287,7 @@ class _Pass:
         place = columns.completed
         if not counts and not cells[place].strip() and columns.initiated >= 0:
             place = columns.initiated  # what never completed has no time of completion
-        at = _instant(cells[place], number, columns.names[place])
+        at = instant_of(cells[place], number, columns.names[place])
         if not counts:
             return at
         head = self._head
@@ -422,7 +306,7 @@ class _Pass:
 
     def _receipt(self, number: int, cells: Cells) -> str:
         receipt = cells[self._columns.receipt].strip().upper()
-        if not _RECEIPT.fullmatch(receipt):
+        if not RECEIPT.fullmatch(receipt):
             raise StatementRefused(
                 StatementFault.BAD_VALUE if receipt else StatementFault.MISSING_FIELD,
                 f"{receipt!r} is no M-PESA receipt: capital letters and digits. Download the file anew and do not open"
@@ -488,7 +372,7 @@ class _Pass:
                 return head.line(label), label.title(), why
         for number, cells in self._totals:
             for place, found in ((columns.paid, self._credits), (columns.withdrawn, self._debits)):
-                said = _amount(cells[place], number, columns.names[place]) if place < len(cells) else None
+                said = amount_of(cells[place], number, columns.names[place]) if place < len(cells) else None
                 if said is not None and abs(said) != found:
                     why = f"the total says {wire(abs(said))} and the rows come to {wire(found)}. Ask for the file anew"
                     return number, columns.names[place], why
@@ -505,123 +389,3 @@ class _Pass:
         if self._strange:
             notes.append(f"rows that moved no money are only shown: {', '.join(sorted(self._strange))}")
         return tuple(notes)
-
-
-# --- rows and cells ---
-
-
-def _data(rows: Rows, columns: _Columns, totals: list[tuple[int, Cells]] | None = None) -> Iterator[tuple[int, Cells]]:
-    """The rows of movements: repeated headings are left out, total rows go to ``totals``."""
-    width = len(columns.names)
-    for line, cells in rows.read():
-        first = cells[0].strip()
-        if first.casefold().rstrip(":") in {"total", "totals", "grand total"}:
-            if totals is not None:
-                totals.append((line, cells))
-            continue
-        if len(cells) != width:
-            if first and _is_header(cells):
-                continue
-            if len(cells) < width or any(cell.strip() for cell in cells[width:]):
-                raise StatementRefused(
-                    StatementFault.MISSING_FIELD if len(cells) < width else StatementFault.BAD_VALUE,
-                    f"the row has {len(cells)} cells and the heading row {width}. The file was cut or edited; download"
-                    " it anew",
-                    line=line,
-                )
-        elif first.casefold().startswith("receipt") and _is_header(cells):
-            continue
-        if any(cell.strip() for cell in cells):
-            yield line, cells
-
-
-def _completed(cells: Cells, columns: _Columns) -> bool:
-    return cells[columns.status].strip().casefold() == _COMPLETED
-
-
-def _status(line: int, cells: Cells, columns: _Columns) -> str:
-    status = cells[columns.status].strip().casefold()
-    if not status:
-        raise StatementRefused(
-            StatementFault.MISSING_FIELD,
-            "the row does not say whether it was completed. Export the statement with its status",
-            line=line,
-            column=columns.names[columns.status],
-        )
-    return status
-
-
-def _money(line: int, cells: Cells, columns: _Columns, *, counts: bool = True) -> tuple[int, int, int | None]:
-    """Cents paid in, withdrawn as it is written, and the balance."""
-    names = columns.names
-    paid = _amount(cells[columns.paid], line, names[columns.paid]) or 0
-    withdrawn = _amount(cells[columns.withdrawn], line, names[columns.withdrawn]) or 0
-    balance = _amount(cells[columns.balance], line, names[columns.balance], bounded=False)
-    if paid < 0:
-        raise StatementRefused(
-            StatementFault.BAD_SIGN,
-            f"{cells[columns.paid]!r} is below zero, and money paid in cannot be",
-            line=line,
-            column=names[columns.paid],
-        )
-    if paid and withdrawn:
-        raise StatementRefused(
-            StatementFault.BAD_VALUE,
-            "the row has both money paid in and money withdrawn, and one row is one movement",
-            line=line,
-            column=names[columns.withdrawn],
-        )
-    if counts and not paid and not withdrawn:
-        raise StatementRefused(
-            StatementFault.MISSING_FIELD,
-            "a completed row has neither money paid in nor money withdrawn. Download the file anew",
-            line=line,
-            column=names[columns.paid],
-        )
-    return paid, withdrawn, balance
-
-
-def _amount(text: str, line: int, column: str, *, bounded: bool = True) -> int | None:
-    text = text.strip()
-    if not text:
-        return None
-    found = _AMOUNT.fullmatch(text)
-    if found is None:
-        raise StatementRefused(
-            StatementFault.BAD_AMOUNT,
-            f"{text!r} is no amount such as 1,250.00: digits, commas between thousands, a dot and at most two decimals",
-            line=line,
-            column=column,
-        )
-    sign, whole, cents = found.groups()
-    minor = int(whole.replace(",", "")) * 100 + int((cents or "").ljust(2, "0"))
-    if bounded and minor >= LARGEST_MINOR:
-        raise StatementRefused(
-            StatementFault.BAD_AMOUNT, f"{text!r} is larger than a payment can be", line=line, column=column
-        )
-    return -minor if sign == "-" else minor
-
-
-def _instant(text: str, line: int, column: str) -> datetime:
-    """An instant of East Africa Time: the day comes first, or ISO 8601; nothing else is read."""
-    found = _DAY_FIRST.fullmatch(text.strip())
-    try:
-        if found is not None:
-            day, _, month, year, hour, minute, second = found.groups()
-        else:
-            iso = _ISO.fullmatch(text.strip())
-            if iso is None or (iso[4] is None and not isinstance(text, Moment)):
-                raise ValueError
-            year, month, day, hour, minute, second = (part or "0" for part in iso.groups())
-        at = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), tzinfo=NAIROBI)
-        if not 2000 <= at.year < 2100:
-            raise ValueError
-    except ValueError:
-        raise StatementRefused(
-            StatementFault.BAD_DATE if text.strip() else StatementFault.MISSING_FIELD,
-            f"{text!r} is no time such as 31-01-2026 08:01:05 (day first) or 2026-01-31 08:01:05. Download the file anew"
-            " and do not save it from a spreadsheet",
-            line=line,
-            column=column,
-        ) from None
-    return at

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from numbers import Real
 from typing import Any, BinaryIO, TypeAlias
 
 from revenue_engine.statements import StatementFault, StatementRefused
@@ -80,7 +81,7 @@ def find_rows(stream: BinaryIO, filename: str, is_header: IsHeader) -> Rows | No
     head = stream.read(HEAD)
     if not head:
         raise StatementRefused(StatementFault.EMPTY, "the file is empty")
-    if head.startswith(_ZIP) or head.startswith(_OLE):
+    if head.startswith((_ZIP, _OLE)):
         return _find_in_workbook(stream, filename, is_header)
     if filename.lower().endswith(_MACRO_SUFFIXES):
         raise _macros()
@@ -151,9 +152,8 @@ def _split(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, Cells]]:
     line = 1
     try:
         for cells in reader:
-            if line == 1 and cells and _SEPARATOR.fullmatch("".join(cells) or delimiter):
-                cells = []
-            yield line, cells
+            named = line == 1 and cells and _SEPARATOR.fullmatch("".join(cells) or delimiter)
+            yield line, [] if named else cells
             line = reader.line_num + 1
     except csv.Error as error:
         raise StatementRefused(
@@ -316,10 +316,10 @@ def _cell(value: Any, line: int, column: int) -> str:
     kind = type(value)
     if kind is str:
         return str(value)
-    if kind is float or kind is int:
-        return _number(value, line, column)
     if kind is bool:
         return "true" if value else "false"
+    if isinstance(value, Real):
+        return _number(value, line, column)
     if kind is datetime:
         rounded = (value + timedelta(microseconds=500_000)).replace(microsecond=0)
         if rounded.time() == time(0):
@@ -330,7 +330,7 @@ def _cell(value: Any, line: int, column: int) -> str:
     return str(value)
 
 
-def _number(value: float, line: int, column: int) -> str:
+def _number(value: Any, line: int, column: int) -> str:
     """Numbers are binary in a workbook and mean the decimal of 15 digits that Excel shows."""
     if abs(value) >= 10**15 or value != value:
         raise StatementRefused(

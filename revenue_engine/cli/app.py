@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from revenue_engine import __version__
-from revenue_engine.cli import bench, callbacks, channels, invoices, ledgers, reports, running
+from revenue_engine.cli import bench, callbacks, channels, invoices, ledgers, reports, running, statements
 
 app = typer.Typer(
     name="revenue-engine",
@@ -18,6 +18,7 @@ running.register(app)
 app.add_typer(invoices.app, name="invoice")
 app.add_typer(callbacks.app, name="callback")
 app.add_typer(channels.app, name="channel")
+app.add_typer(statements.app, name="statement")
 app.add_typer(ledgers.app, name="ledger")
 app.add_typer(reports.app, name="report")
 app.add_typer(bench.app, name="bench")

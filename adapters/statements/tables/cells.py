@@ -1,0 +1,189 @@
+"""Figures and dates of a bank's table, read by what its `Table` declares and by nothing else."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Literal
+
+from adapters.statements.rows import Moment, Number
+from adapters.statements.tables.layout import Amounts
+from revenue_engine.money import LARGEST_MINOR
+from revenue_engine.periods import NAIROBI
+from revenue_engine.statements import StatementFault, StatementRefused
+
+Role = Literal["credit", "debit", "amount", "balance"]
+LARGEST_BALANCE = 1000 * LARGEST_MINOR
+_NUMBER = re.compile(r"(-?)(\d{1,15})(?:\.(\d{1,2}))?", re.ASCII)
+_MONTHS = {
+    name: at
+    for at, name in enumerate(("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"), 1)
+}
+_TOKENS = {
+    "dd": r"(?P<day>\d\d)",
+    "mm": r"(?P<month>\d\d)",
+    "MON": r"(?P<name>[A-Za-z]{3})",
+    "yyyy": r"(?P<year>20\d\d)",
+    "HH": r"(?P<hour>\d\d)",
+    "MM": r"(?P<minute>\d\d)",
+    "SS": r"(?P<second>\d\d)",
+}
+_SERIAL = re.compile(r"[3-6]\d{4}(?:\.\d+)?", re.ASCII)
+_ISO = re.compile(
+    r"(?P<year>20\d\d)-(?P<month>\d\d)-(?P<day>\d\d)(?: (?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d))?"
+)
+_REMEMBERED = 4096
+
+
+class Figures:
+    """Reads the figures of a table into cents, signed by their effect on the account."""
+
+    def __init__(self, declared: Amounts) -> None:
+        self._declared = declared
+        mark = re.escape(declared.thousands)
+        whole = rf"\d{{1,3}}(?:{mark}\d{{3}})+|\d{{1,13}}" if mark else r"\d{1,13}"
+        cents = rf"(?:{re.escape(declared.decimal)}(\d{{1,2}}))?"
+        suffix = f"{re.escape(declared.credit_word)}|{re.escape(declared.debit_word)}"
+        self._pattern = re.compile(rf"(\()?([+-])?({whole}){cents}(\))?(?: ?({suffix}))?", re.ASCII)
+        example = "1250.00".replace(".", declared.decimal)
+        self._example = "1" + declared.thousands + example[1:]
+
+    def read(self, text: str, role: Role, line: int, column: str) -> int | None:
+        """The cents of a cell, None of an empty one. Raises StatementRefused."""
+        text = text.strip() if type(text) is str else text
+        if not text:
+            return None
+        if isinstance(text, Number):
+            found = _NUMBER.fullmatch(text)
+            bracket = closed = suffix = None
+            sign, whole, cents = found.groups() if found else ("", "", "")
+        else:
+            found = self._pattern.fullmatch(text)
+            bracket, sign, whole, cents, closed, suffix = found.groups() if found else (None,) * 6
+        if found is None or bool(bracket) != bool(closed) or isinstance(text, Moment):
+            raise self._bad(f"{text!r} is no amount such as {self._example}", line, column)
+        if self._declared.thousands:
+            whole = whole.replace(self._declared.thousands, "")
+        minor = int(whole) * 100 + int((cents or "").ljust(2, "0"))
+        if minor >= (LARGEST_BALANCE if role == "balance" else LARGEST_MINOR):
+            raise self._bad(f"{text!r} is larger than it can be", line, column)
+        below = sign == "-"
+        if bracket or suffix or self._declared.suffix_on:
+            below = self._by_words(text, role, below, bool(sign), bool(bracket), suffix, minor, line, column)
+        return self._signed(text, role, minor, below=below, line=line, column=column)
+
+    def _by_words(
+        self,
+        text: str,
+        role: Role,
+        below: bool,
+        signed: bool,
+        bracketed: bool,
+        suffix: str | None,
+        minor: int,
+        line: int,
+        column: str,
+    ) -> bool:
+        declared = self._declared
+        if bracketed and (not declared.brackets or signed):
+            raise self._sign(f"{text!r} stands in brackets, which the layout does not use with signs", line, column)
+        expected = role in declared.suffix_on
+        if suffix and (not expected or signed or bracketed):
+            raise self._sign(f"{text!r} ends in {suffix}, which the layout does not use here", line, column)
+        if expected and not suffix and minor:
+            words = f"{declared.credit_word} or {declared.debit_word}"
+            raise self._sign(f"{text!r} does not end in {words}, so its side is not known", line, column)
+        return below or bracketed or suffix == declared.debit_word
+
+    def _signed(self, text: str, role: Role, minor: int, *, below: bool, line: int, column: str) -> int:
+        if role == "credit" and below and minor:
+            raise self._sign(f"{text!r} is below zero in a column of credits", line, column)
+        if role == "debit":
+            if minor and below is not (self._declared.debit_sign == "minus"):
+                raise self._sign(f"{text!r} has not the sign that debits of this layout have", line, column)
+            return -minor
+        return -minor if below else minor
+
+    @staticmethod
+    def _bad(why: str, line: int, column: str) -> StatementRefused:
+        return StatementRefused(
+            StatementFault.BAD_AMOUNT, f"{why}. Export the file anew and do not edit it", line=line, column=column
+        )
+
+    @staticmethod
+    def _sign(why: str, line: int, column: str) -> StatementRefused:
+        return StatementRefused(
+            StatementFault.BAD_SIGN,
+            f"{why}. Check that the table of columns fits this bank's export",
+            line=line,
+            column=column,
+        )
+
+
+class Days:
+    """Reads the dates of a table; remembers what it read, since a statement has few days and many rows."""
+
+    def __init__(self, formats: tuple[str, ...]) -> None:
+        self._patterns = [_compiled(words) for words in formats if words != "excel"]
+        self._serial = "excel" in formats
+        self._formats = " or ".join(formats)
+        self._known: dict[str, tuple[date, datetime | None]] = {}
+
+    def read(self, text: str, line: int, column: str) -> tuple[date, datetime | None]:
+        """The day, and the instant where the cell has a time of day (East Africa Time). Raises StatementRefused."""
+        known = self._known.get(text)
+        if known is not None:
+            return known
+        found = self._readings(text)
+        if len(found) != 1:
+            raise StatementRefused(
+                StatementFault.BAD_DATE if text.strip() else StatementFault.MISSING_FIELD,
+                f"{text!r} can be read as more than one day ({self._formats})"
+                if found
+                else f"{text!r} is no date such as {self._formats}. Export the file anew and do not edit it",
+                line=line,
+                column=column,
+            )
+        at, timed = found.pop()
+        read = (at.date(), at if timed else None)
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        self._known[text] = read
+        return read
+
+    def _readings(self, text: str) -> set[tuple[datetime, bool]]:
+        stripped = text.strip()
+        if isinstance(text, Moment):
+            patterns = [_ISO]
+        elif isinstance(text, Number) and not self._serial:
+            return set()
+        else:
+            patterns = self._patterns
+        found: set[tuple[datetime, bool]] = set()
+        for pattern in patterns:
+            match = pattern.fullmatch(stripped)
+            at = _moment(match.groupdict()) if match else None
+            if at is not None:
+                found.add((at, match is not None and match.groupdict().get("hour") is not None))
+        if self._serial and not isinstance(text, Moment) and _SERIAL.fullmatch(stripped):
+            # Days since 30 December 1899, the part of a day behind the dot; Excel's own count from 1 March 1900 on.
+            exact = Decimal(stripped)
+            seconds = round((exact % 1) * 86_400)
+            at = datetime(1899, 12, 30, tzinfo=NAIROBI) + timedelta(days=int(exact), seconds=seconds)
+            found.add((at, bool(exact % 1)))
+        return found
+
+
+def _compiled(words: str) -> re.Pattern[str]:
+    pattern = re.sub("yyyy|MON|dd|mm|HH|MM|SS|.", lambda word: _TOKENS.get(word[0], re.escape(word[0])), words)
+    return re.compile(pattern, re.ASCII)
+
+
+def _moment(parts: dict[str, str | None]) -> datetime | None:
+    month = _MONTHS.get((parts.get("name") or "").upper(), 0) if "name" in parts else int(parts["month"] or 0)
+    hour, minute, second = (int(parts.get(name) or 0) for name in ("hour", "minute", "second"))
+    try:
+        return datetime(int(parts["year"] or 0), month, int(parts["day"] or 0), hour, minute, second, tzinfo=NAIROBI)
+    except ValueError:
+        return None
