@@ -42,7 +42,7 @@ def sentence(details: str) -> Sentence:
     if found is None:
         return Sentence(_OPERATION.split(details, maxsplit=1)[0])
     operation, party, account = found["operation"], found["party"], (found["account"] or "").strip()
-    if " via " in account:
+    if "via " in account:
         # A bank that pays for its customer signs behind the account: "... Acc. X via WEB by THE BANK\user".
         name = party.split(" - ", 1)[-1]
         account = re.sub(rf"(?:^| )via \w+ by {re.escape(name)}(?:\\.*)?$", "", account).strip()

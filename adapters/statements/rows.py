@@ -224,12 +224,13 @@ def _find_in_workbook(stream: BinaryIO, filename: str, is_header: IsHeader) -> R
     stream.seek(0)
     try:
         book = CalamineWorkbook.from_filelike(io.BytesIO(stream.read()))
-        if any(sheet.typ in {SheetTypeEnum.MacroSheet, SheetTypeEnum.Vba} for sheet in book.sheets_metadata):
+        macros = (SheetTypeEnum.MacroSheet, SheetTypeEnum.Vba)
+        if any(sheet.typ == kind for sheet in book.sheets_metadata for kind in macros):
             raise _macros()
         names = [
             sheet.name
             for sheet in book.sheets_metadata
-            if sheet.typ is SheetTypeEnum.WorkSheet and sheet.visible is SheetVisibleEnum.Visible
+            if sheet.typ == SheetTypeEnum.WorkSheet and sheet.visible == SheetVisibleEnum.Visible
         ]
         sheets = [book.get_sheet_by_name(name) for name in names]
     except (CalamineError, OSError, ValueError) as error:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Statements of channels and banks.", no_args_is_help=True)
 
 FIRST_LINES = 5
+TYPED, TAKEN = 16, 84
+"""Characters: of what a payer typed, and of a terminal's width by the columns before the text."""
 
 
 @app.callback()
@@ -187,8 +189,8 @@ def _show(preview: Preview) -> None:
                 _grouped(line.amount_minor),
                 (line.kind.value if line.kind else "") + ("" if line.counts else " (shown only)"),
                 _plain(line.reference),
-                _plain(line.account_reference),
-                _plain(line.text[:60]),
+                _plain(line.account_reference[:TYPED]),
+                _plain(line.text[: max(12, out.width - TAKEN)]),
             )
         out.print(table)
         out.print(_control_total(one), highlight=False)
