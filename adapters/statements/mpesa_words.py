@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from revenue_engine.channels import Kind, Party
 
@@ -25,6 +26,9 @@ _PAYMENT = re.compile(
     r"\bpay ?bill\b|\bbuy goods\b|\bpay utility\b|\bmerchant pay(?:ment)?\b|\bcustomer payment\b|\bpay merchant\b",
     re.IGNORECASE,
 )
+
+
+_NOBODY = Party()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,30 +53,33 @@ def sentence(details: str) -> Sentence:
     return Sentence(operation, party, account)
 
 
-def kind_of(operation: str, reason: str, other_party: str, amount_minor: int) -> Kind | None:
+@lru_cache(maxsize=4096)
+def kind_of(operation: str, reason: str, provider: bool, paid_in: bool) -> Kind | None:
     """What moved, by the operation and the reason type; None where they do not say.
+
+    ``provider`` says that the other party is the provider itself, who takes charges.
 
     Both legs of a movement between the organisation's own accounts are payouts, the one that comes in too: a sweep is
     never revenue.
     """
     if _REVERSAL.search(operation) or _REVERSAL.search(reason):
         return Kind.REVERSAL
-    if amount_minor <= 0 and (_CHARGE.search(operation) or other_party == "SP"):
+    if not paid_in and (_CHARGE.search(operation) or provider):
         return Kind.CHARGE
-    if amount_minor > 0 and _PAYMENT.search(operation):
+    if paid_in and _PAYMENT.search(operation):
         return Kind.PAYMENT
     if _SWEEP.search(operation) or _SWEEP.search(reason):
         return Kind.PAYOUT
     if _PAYMENT.search(operation) or _PAYMENT.search(reason):
-        return Kind.PAYMENT if amount_minor > 0 else Kind.PAYOUT
+        return Kind.PAYMENT if paid_in else Kind.PAYOUT
     return None
 
 
 def party_of(text: str) -> tuple[Party, str]:
     """The payer, and the short code where it is an organisation: ``25472****108 - JANE **** DOE``."""
-    found = _PARTY.fullmatch(text)
+    found = _PARTY.fullmatch(text) if text else None
     if found is None:
-        return Party(), ""
+        return _NOBODY, ""
     number, name = found["number"], found["name"].strip()
     if len(number) >= 9 and _MSISDN.fullmatch(number):
         return Party(name=name, msisdn=number), ""
