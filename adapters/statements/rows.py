@@ -152,8 +152,7 @@ def _split(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, Cells]]:
     line = 1
     try:
         for cells in reader:
-            named = line == 1 and cells and _SEPARATOR.fullmatch("".join(cells) or delimiter)
-            yield line, [] if named else cells
+            yield line, [] if line == 1 and cells and cells[0].lower().startswith("sep=") else cells
             line = reader.line_num + 1
     except csv.Error as error:
         raise StatementRefused(
