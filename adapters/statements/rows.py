@@ -92,10 +92,7 @@ def find_in_head(head: bytes, is_header: IsHeader) -> bool:
     """Whether text that begins with ``head`` has the header row; False for a workbook, which a head cannot show."""
     if head.startswith((_ZIP, _OLE)):
         return False
-    try:
-        text = head.decode(_encoding_of_head(head), errors="replace")
-    except UnicodeError:
-        return False
+    text = _decoded_head(head)
     return any(_header_of(io.StringIO(text, newline=""), delimiter, is_header) for delimiter in _candidates(text))
 
 
@@ -103,8 +100,7 @@ def find_in_head(head: bytes, is_header: IsHeader) -> bool:
 
 
 def _find_in_text(stream: BinaryIO, head: bytes, is_header: IsHeader) -> Rows | None:
-    encoding = _encoding_of_head(head)
-    start = head.decode(encoding, errors="replace")
+    start = _decoded_head(head)
     if not any(_header_of(io.StringIO(start, newline=""), mark, is_header) for mark in _candidates(start)):
         return None
     encoding, notes = _encoding(stream)
@@ -170,6 +166,15 @@ def _encoding_of_head(head: bytes) -> str:
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     return "utf-8-sig"
+
+
+def _decoded_head(head: bytes) -> str:
+    """The head as text, its last character perhaps cut in two."""
+    encoding = _encoding_of_head(head)
+    try:
+        return codecs.getincrementaldecoder(encoding)().decode(head)
+    except UnicodeError:
+        return head.decode("cp1252", errors="replace")
 
 
 def _encoding(stream: BinaryIO) -> tuple[str, tuple[str, ...]]:

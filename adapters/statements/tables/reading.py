@@ -253,9 +253,8 @@ class _Statement:
         alive = [chain for chain in chains if not chain.breaks]
         if len(alive) > 1 and opening is not None:
             alive = [chain for chain in alive if chain.opening in {None, opening}] or alive
-        if len(alive) > 1 and first is not None and self._falling(first, last):
-            alive = [chain for chain in alive if chain.newest_first]
-        chosen = alive[0] if alive else min(chains, key=lambda chain: chain.breaks)
+        falling = first is not None and self._falling(first, last)
+        chosen = min(alive or chains, key=lambda chain: (chain.breaks, chain.newest_first is not falling))
         return _Found(
             newest_first=chosen.newest_first,
             opening=chosen.opening if opening is None else opening,
