@@ -434,6 +434,14 @@ def test_workbook(case: str, typed: bool) -> None:
     assert found == wanted
 
 
+def test_the_old_workbook() -> None:
+    book = (HERE / "legacy.xls").read_bytes()
+    assert reader.recognises(io.BytesIO(book), "legacy.xls")
+    wanted, found = json.loads((HERE / "legacy.expected.json").read_text("utf-8")), facts(book, "legacy.xls")
+    assert [line[1:] for line in found.pop("lines")] == [line[1:] for line in wanted.pop("lines")]
+    assert found == wanted
+
+
 def test_a_figure_of_a_workbook_that_is_no_whole_cents_is_refused() -> None:
     content = changed(legacy(), "80.50,,5130.50", "80.505,,5130.50")
     found = refused(workbook(content, typed=True), "x.xlsx")

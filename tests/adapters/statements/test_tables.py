@@ -401,6 +401,12 @@ def test_workbook(case: str, delimiter: str) -> None:
     assert facts(book, "x.xlsx") == json.loads((HERE / f"{case}.expected.json").read_text("utf-8"))
 
 
+def test_the_old_workbook() -> None:
+    book = (HERE / "kcb.xls").read_bytes()
+    assert reader.recognises(io.BytesIO(book), "kcb.xls")
+    assert facts(book, "kcb.xls") == json.loads((HERE / "kcb.expected.json").read_text("utf-8"))
+
+
 # --- figures and days ---
 
 
