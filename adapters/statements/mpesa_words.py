@@ -12,8 +12,8 @@ from functools import lru_cache
 
 from revenue_engine.channels import Kind, Party
 
-_SENTENCE = re.compile(r"(?P<operation>.+?) (?:from|by) (?P<party>.+?) Acc\.(?: (?P<account>.*))?")
-_OPERATION = re.compile(r" (?:from|by) (?=[\d+*])| Acc\.")
+_PAYER = re.compile(r" (?:from|by) (?=[\d+*])")
+_LONGEST = 500
 _PARTY = re.compile(r"(?P<number>\+?[\d*]{5,15}) - (?P<name>.+)")
 _MSISDN = re.compile(r"\+?(?:254|0)?[17][\d*]{5,11}|\+?254[\d*]{6,10}|[\d*]*\*[\d*]*")
 _REVERSAL = re.compile(r"\brevers(?:al|ed|e|ing)\b", re.IGNORECASE)
@@ -42,15 +42,21 @@ class Sentence:
 
 def sentence(details: str) -> Sentence:
     """Take a Details cell apart; blanks and line ends in it count as one blank each."""
-    found = _SENTENCE.fullmatch(details)
-    if found is None:
-        return Sentence(_OPERATION.split(details, maxsplit=1)[0])
-    operation, party, account = found["operation"], found["party"], (found["account"] or "").strip()
-    if "via " in account:
+    body, mark, account = details.partition(" Acc.")
+    operation, _, party = _parted(body)
+    if not mark:
+        return Sentence(operation, party)
+    account = account.strip()
+    if "via " in account and len(account) < _LONGEST:
         # A bank that pays for its customer signs behind the account: "... Acc. X via WEB by THE BANK\user".
         name = party.split(" - ", 1)[-1]
         account = re.sub(rf"(?:^| )via \w+ by {re.escape(name)}(?:\\.*)?$", "", account).strip()
     return Sentence(operation, party, account)
+
+
+def _parted(body: str) -> tuple[str, str, str]:
+    found = _PAYER.search(body)
+    return (body, "", "") if found is None else (body[: found.start()], found[0], body[found.end() :])
 
 
 @lru_cache(maxsize=4096)

@@ -195,6 +195,19 @@ def test_damaged_and_foreign_containers() -> None:
     assert find_rows(io.BytesIO(other.getvalue()), "x.zip", is_header) is None
 
 
+def test_a_workbook_that_ends_its_reader_ends_nothing_else() -> None:
+    out = io.BytesIO()
+    book = xlsxwriter.Workbook(out, {"in_memory": True})
+    sheet = book.add_worksheet()
+    sheet.write_row(0, 0, ["A", "B"])
+    sheet.write(1_048_575, 16_383, "far away")  # every cell between would have to be held
+    book.close()
+    found = refused(out.getvalue(), "x.xlsx")
+    assert found.fault is StatementFault.UNREADABLE
+    assert "did not survive" in found.reason
+    assert list(opened(workbook([["A", "B"], ["1", "2"]]), "x.xlsx").read()) == [(2, ["1", "2"])]
+
+
 def test_sizes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     book = workbook([["A", "B"]])
     monkeypatch.setattr(module, "LARGEST_UNPACKED", 1000)
