@@ -70,7 +70,7 @@ class Columns:
 
     def text(self, cells: Cells, at: int) -> str:
         """A cell as text in one line, empty for a column that is not there."""
-        return "" if at < 0 else " ".join(cells[at].split())
+        return "" if at < 0 or not cells[at] else " ".join(cells[at].split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +156,9 @@ def movements(
     width = len(columns.names)
     for line, cells in rows.read():
         first = cells[0].strip()
+        if len(cells) == width and first[-1:].isdigit():
+            yield line, cells  # a receipt: no heading and no total ends in a digit
+            continue
         if first.casefold().rstrip(":") in {"total", "totals", "grand total"}:
             if totals is not None:
                 totals.append((line, cells))
@@ -183,7 +186,10 @@ def is_completed(cells: Cells, columns: Columns) -> bool:
 
 def status_of(line: int, cells: Cells, columns: Columns) -> str:
     """The row's status in lower case. Raises StatementRefused where it has none."""
-    status = cells[columns.status].strip().casefold()
+    status = cells[columns.status]
+    if status == "Completed":
+        return COMPLETED
+    status = status.strip().casefold()
     if not status:
         raise StatementRefused(
             StatementFault.MISSING_FIELD,
@@ -226,8 +232,7 @@ def money_of(line: int, cells: Cells, columns: Columns, *, counts: bool = True) 
 
 def amount_of(text: str, line: int, column: str, *, bounded: bool = True) -> int | None:
     """The cents of a cell, None of an empty one; only a balance is not ``bounded``. Raises StatementRefused."""
-    text = text.strip()
-    if not text:
+    if not text or not (text := text.strip()):
         return None
     found = _AMOUNT.fullmatch(text)
     if found is None:
@@ -238,7 +243,8 @@ def amount_of(text: str, line: int, column: str, *, bounded: bool = True) -> int
             column=column,
         )
     sign, whole, cents = found.groups()
-    minor = int(whole.replace(",", "")) * 100 + int((cents or "").ljust(2, "0"))
+    whole = whole.replace(",", "")
+    minor = int(whole + cents) if cents and len(cents) == 2 else int(whole) * 100 + int((cents or "").ljust(2, "0"))
     if bounded and minor >= LARGEST_MINOR:
         raise StatementRefused(
             StatementFault.BAD_AMOUNT, f"{text!r} is larger than a payment can be", line=line, column=column

@@ -222,28 +222,20 @@ class _Pass:
         self._reading = reading
         self._tally = Tally(opened)
         self._chain = Chain(newest_first=reading.newest_first)
-        self._credits = 0
-        self._debits = 0
         self._totals: list[tuple[int, Cells]] = []
         self._last_at: datetime | None = None
         self._turns: set[bool] = set()
         self._strange: set[str] = set()
 
     def events(self) -> Iterator[StatementEvent]:
-        tally, columns = self._tally, self._columns
-        lines = 0
-        for number, cells in movements(self._rows, columns, totals=self._totals):
+        tally, follow = self._tally, self._chain.add
+        for number, cells in movements(self._rows, self._columns, totals=self._totals):
             line = self._line(number, cells)
             tally.add(line)
-            lines += 1
             if line.counts:
-                self._chain.add(number, line.amount_minor, line.balance_after_minor)
-                if line.amount_minor > 0:
-                    self._credits += line.amount_minor
-                else:
-                    self._debits -= line.amount_minor
+                follow(number, line.amount_minor, line.balance_after_minor)
             yield line
-        yield self._foot(lines)
+        yield self._foot()
 
     def _line(self, number: int, cells: Cells) -> StatementLine:
         columns = self._columns
@@ -259,7 +251,7 @@ class _Pass:
         reason = columns.text(cells, columns.reason)
         other = columns.text(cells, columns.party)
         party, code = party_of(other or said.party)
-        kind = kind_of(said.operation, reason, other, amount)
+        kind = kind_of(said.operation, reason, other == "SP", amount > 0)
         receipt = self._receipt(number, cells)
         booked = at.date()
         if columns.currency >= 0:
@@ -336,9 +328,9 @@ class _Pass:
 
     # --- the foot ---
 
-    def _foot(self, lines: int) -> StatementClosed:
+    def _foot(self) -> StatementClosed:
         head, reading, chain = self._head, self._reading, self._chain
-        if not lines and head.amount(OPENING) is None:
+        if chain.known is None and self._tally.empty and head.amount(OPENING) is None:
             raise StatementRefused(StatementFault.EMPTY, "the statement has headings and no rows")
         closing = head.amount(CLOSING)
         if closing is None:
@@ -349,14 +341,14 @@ class _Pass:
                 "no row has a balance and the preamble names none: nothing proves that the statement is whole",
             )
         closed = self._tally.close(closing, notes=self._notes())
-        line, column, why = self._fault()
+        line, column, why = self._fault(closed)
         if why:
             return replace(closed, adds_up=False, unproved=why, unproved_line=line, unproved_column=column)
         if closed.adds_up and head.amount(OPENING) is None and reading.balances < 2:
             return replace(closed, adds_up=None)  # the only balance was used to find the opening one
         return closed
 
-    def _fault(self) -> tuple[int | None, str | None, str]:
+    def _fault(self, closed: StatementClosed) -> tuple[int | None, str | None, str]:
         head, columns, chain = self._head, self._columns, self._chain
         if not self._reading.by_time:
             if chain.broken:
@@ -365,13 +357,13 @@ class _Pass:
             if opening is not None and chain.opening not in {None, opening}:
                 why = f"the preamble opens with {wire(opening)} and the rows with {wire(chain.opening or 0)}"
                 return head.line(OPENING), OPENING.title(), why + ". Rows are missing; ask for the file anew"
-        for label, found in ((PAID_IN, self._credits), (WITHDRAWN, self._debits)):
+        for label, found in ((PAID_IN, closed.credits_minor), (WITHDRAWN, closed.debits_minor)):
             said = head.amount(label)
             if said is not None and abs(said) != found:
                 why = f"the preamble says {wire(abs(said))} and the rows come to {wire(found)}. Ask for the file anew"
                 return head.line(label), label.title(), why
         for number, cells in self._totals:
-            for place, found in ((columns.paid, self._credits), (columns.withdrawn, self._debits)):
+            for place, found in ((columns.paid, closed.credits_minor), (columns.withdrawn, closed.debits_minor)):
                 said = amount_of(cells[place], number, columns.names[place]) if place < len(cells) else None
                 if said is not None and abs(said) != found:
                     why = f"the total says {wire(abs(said))} and the rows come to {wire(found)}. Ask for the file anew"

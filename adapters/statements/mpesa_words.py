@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from revenue_engine.channels import Kind, Party
 
-_SENTENCE = re.compile(r"(?P<operation>.+?) (?:from|by) (?P<party>.+?) Acc\.(?: (?P<account>.*))?")
-_OPERATION = re.compile(r" (?:from|by) (?=[\d+*])| Acc\.")
+_PAYER = re.compile(r" (?:from|by) (?=[\d+*])")
+_LONGEST = 500
 _PARTY = re.compile(r"(?P<number>\+?[\d*]{5,15}) - (?P<name>.+)")
 _MSISDN = re.compile(r"\+?(?:254|0)?[17][\d*]{5,11}|\+?254[\d*]{6,10}|[\d*]*\*[\d*]*")
 _REVERSAL = re.compile(r"\brevers(?:al|ed|e|ing)\b", re.IGNORECASE)
@@ -27,6 +28,9 @@ _PAYMENT = re.compile(
 )
 
 
+_NOBODY = Party()
+
+
 @dataclass(frozen=True, slots=True)
 class Sentence:
     """The parts of one Details cell."""
@@ -38,41 +42,50 @@ class Sentence:
 
 def sentence(details: str) -> Sentence:
     """Take a Details cell apart; blanks and line ends in it count as one blank each."""
-    found = _SENTENCE.fullmatch(details)
-    if found is None:
-        return Sentence(_OPERATION.split(details, maxsplit=1)[0])
-    operation, party, account = found["operation"], found["party"], (found["account"] or "").strip()
-    if "via " in account:
+    body, mark, account = details.partition(" Acc.")
+    operation, _, party = _parted(body)
+    if not mark:
+        return Sentence(operation, party)
+    account = account.strip()
+    if "via " in account and len(account) < _LONGEST:
         # A bank that pays for its customer signs behind the account: "... Acc. X via WEB by THE BANK\user".
         name = party.split(" - ", 1)[-1]
         account = re.sub(rf"(?:^| )via \w+ by {re.escape(name)}(?:\\.*)?$", "", account).strip()
     return Sentence(operation, party, account)
 
 
-def kind_of(operation: str, reason: str, other_party: str, amount_minor: int) -> Kind | None:
+def _parted(body: str) -> tuple[str, str, str]:
+    found = _PAYER.search(body)
+    return (body, "", "") if found is None else (body[: found.start()], found[0], body[found.end() :])
+
+
+@lru_cache(maxsize=4096)
+def kind_of(operation: str, reason: str, provider: bool, paid_in: bool) -> Kind | None:
     """What moved, by the operation and the reason type; None where they do not say.
+
+    ``provider`` says that the other party is the provider itself, who takes charges.
 
     Both legs of a movement between the organisation's own accounts are payouts, the one that comes in too: a sweep is
     never revenue.
     """
     if _REVERSAL.search(operation) or _REVERSAL.search(reason):
         return Kind.REVERSAL
-    if amount_minor <= 0 and (_CHARGE.search(operation) or other_party == "SP"):
+    if not paid_in and (_CHARGE.search(operation) or provider):
         return Kind.CHARGE
-    if amount_minor > 0 and _PAYMENT.search(operation):
+    if paid_in and _PAYMENT.search(operation):
         return Kind.PAYMENT
     if _SWEEP.search(operation) or _SWEEP.search(reason):
         return Kind.PAYOUT
     if _PAYMENT.search(operation) or _PAYMENT.search(reason):
-        return Kind.PAYMENT if amount_minor > 0 else Kind.PAYOUT
+        return Kind.PAYMENT if paid_in else Kind.PAYOUT
     return None
 
 
 def party_of(text: str) -> tuple[Party, str]:
     """The payer, and the short code where it is an organisation: ``25472****108 - JANE **** DOE``."""
-    found = _PARTY.fullmatch(text)
+    found = _PARTY.fullmatch(text) if text else None
     if found is None:
-        return Party(), ""
+        return _NOBODY, ""
     number, name = found["number"], found["name"].strip()
     if len(number) >= 9 and _MSISDN.fullmatch(number):
         return Party(name=name, msisdn=number), ""

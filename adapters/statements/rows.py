@@ -1,7 +1,7 @@
 """Rows of a statement file, whatever holds them: comma, semicolon or tab separated text, or a workbook.
 
-Text streams: memory does not grow with the file. A workbook is opened by calamine, which reads values and never runs
-anything; one with macros is refused unread. Every row comes with the line of the file (or the row of the sheet) where
+Text streams: memory does not grow with the file. A workbook is read in a process of its own (`workbook`), for values
+only; one with macros is refused unread. Every row comes with the line of the file (or the row of the sheet) where
 it begins. Cells are text. A cell of a workbook that held a number or a date comes as `Number` or `Moment`, written in
 one exact way, so that no reader ever sees a float or ``1.23E+10``.
 """
@@ -10,16 +10,20 @@ from __future__ import annotations
 
 import codecs
 import csv
+import hashlib
 import io
+import json
 import re
+import subprocess
+import sys
+import threading
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
-from numbers import Real
-from typing import Any, BinaryIO, TypeAlias
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, TypeAlias, cast
 
+from adapters.statements import workbook
 from revenue_engine.statements import StatementFault, StatementRefused
 
 LARGEST_TEXT = 512 * 2**20
@@ -36,6 +40,8 @@ _SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _VBA_IN_OLE = "_VBA_PROJECT".encode("utf-16-le")
 _MACRO_SUFFIXES = (".xlsm", ".xltm", ".xlam", ".xla", ".xlm")
+
+_recent = threading.local()
 
 Cells: TypeAlias = list[str]
 IsHeader: TypeAlias = Callable[[Sequence[str]], bool]
@@ -92,10 +98,7 @@ def find_in_head(head: bytes, is_header: IsHeader) -> bool:
     """Whether text that begins with ``head`` has the header row; False for a workbook, which a head cannot show."""
     if head.startswith((_ZIP, _OLE)):
         return False
-    try:
-        text = head.decode(_encoding_of_head(head), errors="replace")
-    except UnicodeError:
-        return False
+    text = _decoded_head(head)
     return any(_header_of(io.StringIO(text, newline=""), delimiter, is_header) for delimiter in _candidates(text))
 
 
@@ -103,8 +106,7 @@ def find_in_head(head: bytes, is_header: IsHeader) -> bool:
 
 
 def _find_in_text(stream: BinaryIO, head: bytes, is_header: IsHeader) -> Rows | None:
-    encoding = _encoding_of_head(head)
-    start = head.decode(encoding, errors="replace")
+    start = _decoded_head(head)
     if not any(_header_of(io.StringIO(start, newline=""), mark, is_header) for mark in _candidates(start)):
         return None
     encoding, notes = _encoding(stream)
@@ -152,8 +154,7 @@ def _split(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, Cells]]:
     line = 1
     try:
         for cells in reader:
-            named = line == 1 and cells and _SEPARATOR.fullmatch("".join(cells) or delimiter)
-            yield line, [] if named else cells
+            yield line, [] if line == 1 and cells and cells[0].lower().startswith("sep=") else cells
             line = reader.line_num + 1
     except csv.Error as error:
         raise StatementRefused(
@@ -171,6 +172,15 @@ def _encoding_of_head(head: bytes) -> str:
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     return "utf-8-sig"
+
+
+def _decoded_head(head: bytes) -> str:
+    """The head as text, its last character perhaps cut in two."""
+    encoding = _encoding_of_head(head)
+    try:
+        return codecs.getincrementaldecoder(encoding)().decode(head)
+    except UnicodeError:
+        return head.decode("cp1252", errors="replace")
 
 
 def _encoding(stream: BinaryIO) -> tuple[str, tuple[str, ...]]:
@@ -219,35 +229,84 @@ def _text(stream: BinaryIO, encoding: str) -> io.TextIOWrapper:
 def _find_in_workbook(stream: BinaryIO, filename: str, is_header: IsHeader) -> Rows | None:
     if not _may_open(stream, filename):
         return None
-    from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
-
-    stream.seek(0)
-    try:
-        book = CalamineWorkbook.from_filelike(io.BytesIO(stream.read()))
-        macros = (SheetTypeEnum.MacroSheet, SheetTypeEnum.Vba)
-        if any(sheet.typ == kind for sheet in book.sheets_metadata for kind in macros):
-            raise _macros()
-        names = [
-            sheet.name
-            for sheet in book.sheets_metadata
-            if sheet.typ == SheetTypeEnum.WorkSheet and sheet.visible == SheetVisibleEnum.Visible
-        ]
-        sheets = [book.get_sheet_by_name(name) for name in names]
-    except (CalamineError, OSError, ValueError) as error:
-        raise StatementRefused(
-            StatementFault.UNREADABLE, f"the workbook cannot be opened ({error}). Save it anew as .xlsx or .csv"
-        ) from None
+    written = _written(stream)
     found: list[tuple[str, Rows]] = []
-    for sheet in sheets:
-        rows = _header_in_sheet(sheet, is_header)
+    for name, everything in _sheets(written):
+        rows = _header_in_sheet(everything, is_header)
         if rows is not None:
-            found.append((sheet.name, rows))
+            found.append((name, rows))
     if len(found) > 1:
         raise StatementRefused(
             StatementFault.UNKNOWN_COLUMNS,
             f"the sheets {', '.join(repr(name) for name, _ in found)} all hold a statement. Save each as its own file",
         )
     return found[0][1] if found else None
+
+
+class _Written:
+    """A temporary file that is closed with the last source of rows that reads it."""
+
+    def __init__(self) -> None:
+        self.file = TemporaryFile()  # noqa: SIM115 - it outlives this call
+
+    def __del__(self) -> None:
+        self.file.close()
+
+
+def _written(stream: BinaryIO) -> _Written:
+    """What the process for workbooks wrote of this one. Raises StatementRefused when it died or may not go on.
+
+    Each thread remembers its last: a file is asked about by every reader before one of them reads it.
+    """
+    stream.seek(0)
+    content = stream.read()
+    digest = hashlib.sha256(content).digest()
+    if getattr(_recent, "digest", b"") == digest:
+        return cast("_Written", _recent.written)
+    written = _Written()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", workbook.__file__],
+            input=content,
+            stdout=written.file,
+            stderr=subprocess.PIPE,
+            timeout=2 * workbook.SECONDS,
+            check=False,
+        )
+        code, said = done.returncode, done.stderr[:300].decode("utf-8", errors="replace").strip()
+    except subprocess.TimeoutExpired:
+        code, said = -1, ""
+    if code == workbook.MACROS:
+        raise _macros()
+    if code:
+        said = said if code == workbook.CANNOT_READ else ""
+        raise StatementRefused(
+            StatementFault.UNREADABLE,
+            f"the workbook cannot be opened ({said or 'its reader did not survive it'}). Save it anew as .xlsx or .csv",
+        )
+    _recent.digest, _recent.written = digest, written
+    return written
+
+
+def _sheets(written: _Written) -> Iterator[tuple[str, Callable[[], Iterator[tuple[int, Cells]]]]]:
+    starts: list[tuple[str, int]] = []
+    written.file.seek(0)
+    while line := written.file.readline():
+        if line.startswith(b'["sheet"'):
+            starts.append((json.loads(line)[1], written.file.tell()))
+    for name, at in starts:
+        yield name, lambda at=at: _sheet_rows(written, at)  # type: ignore[misc]
+
+
+def _sheet_rows(written: _Written, at: int) -> Iterator[tuple[int, Cells]]:
+    while True:
+        written.file.seek(at)  # another reading of this file may have moved it
+        line = written.file.readline()
+        at = written.file.tell()
+        if not line or line.startswith(b'["sheet"'):
+            return
+        number, *cells = json.loads(line)
+        yield number, [cell if type(cell) is str else _exact(cell, number, at) for at, cell in enumerate(cells)]
 
 
 def _may_open(stream: BinaryIO, filename: str) -> bool:
@@ -295,12 +354,7 @@ def _macros() -> StatementRefused:
     )
 
 
-def _header_in_sheet(sheet: Any, is_header: IsHeader) -> Rows | None:
-    def everything() -> Iterator[tuple[int, Cells]]:
-        left = sheet.start[1] if sheet.start else 0
-        for line, values in enumerate(sheet.iter_rows(), start=1):
-            yield line, [_cell(value, line, left + column) for column, value in enumerate(values)]
-
+def _header_in_sheet(everything: Callable[[], Iterator[tuple[int, Cells]]], is_header: IsHeader) -> Rows | None:
     preamble: list[tuple[int, Cells]] = []
     for count, (line, cells) in enumerate(everything()):
         if is_header(cells):
@@ -308,32 +362,12 @@ def _header_in_sheet(sheet: Any, is_header: IsHeader) -> Rows | None:
             return Rows(tuple(header), line, tuple(preamble), (), everything)
         if count >= HEADER_WITHIN:
             break
-        if any(cells):
-            preamble.append((line, cells))
+        preamble.append((line, cells))
     return None
 
 
-def _cell(value: Any, line: int, column: int) -> str:
-    kind = type(value)
-    if kind is str:
-        return str(value)
-    if kind is bool:
-        return "true" if value else "false"
-    if isinstance(value, Real):
-        return _number(value, line, column)
-    if kind is datetime:
-        rounded = (value + timedelta(microseconds=500_000)).replace(microsecond=0)
-        if rounded.time() == time(0):
-            return Moment(rounded.date().isoformat())
-        return Moment(rounded.isoformat(" "))
-    if kind is date:
-        return Moment(value.isoformat())
-    return str(value)
-
-
-def _number(value: Any, line: int, column: int) -> str:
-    """Numbers are binary in a workbook and mean the decimal of 15 digits that Excel shows."""
-    if abs(value) >= 10**15 or value != value:
+def _exact(cell: list[Any], line: int, column: int) -> str:
+    if not cell:
         raise StatementRefused(
             StatementFault.BAD_VALUE,
             "a number of more than 15 digits has lost its last ones in the workbook. Format the column as text "
@@ -341,11 +375,7 @@ def _number(value: Any, line: int, column: int) -> str:
             line=line,
             column=column_letters(column),
         )
-    exact = Decimal(format(value, ".15g"))
-    text = format(exact, "f")
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return Number("0" if text in {"-0", ""} else text)
+    return Moment(cell[0]) if len(cell) > 1 else Number(cell[0])
 
 
 def column_letters(index: int) -> str:

@@ -44,6 +44,11 @@ class Tally:
         self._first = line.booked_on if self._first is None else min(self._first, line.booked_on)
         self._last = line.booked_on if self._last is None else max(self._last, line.booked_on)
 
+    @property
+    def empty(self) -> bool:
+        """Whether no line was met, not even one that does not count."""
+        return not self._lines and not self._shown
+
     def close(self, closing_minor: int | None, *, notes: tuple[str, ...] = ()) -> StatementClosed:
         """The foot. ``adds_up`` is what opening + credits - debits says of the closing balance, or None."""
         adds_up = None

@@ -41,19 +41,32 @@ class Figures:
 
     def __init__(self, declared: Amounts) -> None:
         self._declared = declared
+        self._thousands = declared.thousands
         mark = re.escape(declared.thousands)
         whole = rf"\d{{1,3}}(?:{mark}\d{{3}})+|\d{{1,13}}" if mark else r"\d{1,13}"
         cents = rf"(?:{re.escape(declared.decimal)}(\d{{1,2}}))?"
         suffix = f"{re.escape(declared.credit_word)}|{re.escape(declared.debit_word)}"
         self._pattern = re.compile(rf"(\()?([+-])?({whole}){cents}(\))?(?: ?({suffix}))?", re.ASCII)
         example = "1250.00".replace(".", declared.decimal)
+        self._unsigned = re.compile(rf"({whole})(?:{re.escape(declared.decimal)}(\d\d))?", re.ASCII)
+        self._suffixed = frozenset(declared.suffix_on)
+        self._debits_below = declared.debit_sign == "minus"
         self._example = "1" + declared.thousands + example[1:]
 
     def read(self, text: str, role: Role, line: int, column: str) -> int | None:
         """The cents of a cell, None of an empty one. Raises StatementRefused."""
-        text = text.strip() if type(text) is str else text
         if not text:
             return None
+        if type(text) is str:
+            quick = self._unsigned.fullmatch(text)
+            if quick is not None and role not in self._suffixed and not (role == "debit" and self._debits_below):
+                figure = quick[1].replace(self._thousands, "") if self._thousands else quick[1]
+                minor = int(figure + (quick[2] or "00"))
+                if minor < LARGEST_MINOR:
+                    return -minor if role == "debit" else minor
+            text = text.strip()
+            if not text:
+                return None
         if isinstance(text, Number):
             found = _NUMBER.fullmatch(text)
             bracket = closed = suffix = None
@@ -130,6 +143,23 @@ class Days:
         self._formats = " or ".join(formats)
         self._known: dict[str, tuple[date, datetime | None]] = {}
 
+    def reads(self, text: str) -> bool:
+        """Whether the cell is one certain day."""
+        if text in self._known:
+            return True
+        found = self._readings(text)
+        if len(found) == 1:
+            self._keep(text, found.pop())
+            return True
+        return False
+
+    def _keep(self, text: str, reading: tuple[datetime, bool]) -> tuple[date, datetime | None]:
+        at, timed = reading
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        kept = self._known[text] = (at.date(), at if timed else None)
+        return kept
+
     def read(self, text: str, line: int, column: str) -> tuple[date, datetime | None]:
         """The day, and the instant where the cell has a time of day (East Africa Time). Raises StatementRefused."""
         known = self._known.get(text)
@@ -145,12 +175,7 @@ class Days:
                 line=line,
                 column=column,
             )
-        at, timed = found.pop()
-        read = (at.date(), at if timed else None)
-        if len(self._known) >= _REMEMBERED:
-            self._known.clear()
-        self._known[text] = read
-        return read
+        return self._keep(text, found.pop())
 
     def _readings(self, text: str) -> set[tuple[datetime, bool]]:
         stripped = text.strip()

@@ -253,9 +253,8 @@ class _Statement:
         alive = [chain for chain in chains if not chain.breaks]
         if len(alive) > 1 and opening is not None:
             alive = [chain for chain in alive if chain.opening in {None, opening}] or alive
-        if len(alive) > 1 and first is not None and self._falling(first, last):
-            alive = [chain for chain in alive if chain.newest_first]
-        chosen = alive[0] if alive else min(chains, key=lambda chain: chain.breaks)
+        falling = first is not None and self._falling(first, last)
+        chosen = min(alive or chains, key=lambda chain: (chain.breaks, chain.newest_first is not falling))
         return _Found(
             newest_first=chosen.newest_first,
             opening=chosen.opening if opening is None else opening,
@@ -288,6 +287,9 @@ class _Statement:
         """The rows under the headings: repeated headings, page headings and footers are left out."""
         width, booked = len(self._names), self._at.booked
         for line, cells in self._rows.read():
+            if len(cells) == width and self._days.reads(cells[booked]):
+                yield line, cells
+                continue
             if len(cells) != width and self._width(line, cells, width):
                 continue
             cell = cells[booked]
@@ -315,15 +317,19 @@ class _Statement:
         return len(filled) in {1, 2} and plain(filled[0]).startswith(self._skip) if self._skip else False
 
     def _mark(self, cells: Cells) -> str:
-        """``balance`` or ``total`` for a row that is no movement, else empty."""
+        """``balance`` or ``total`` for a row that is no movement, else empty.
+
+        A row with a day and a figure is a movement, whatever its text says.
+        """
         if not self._marks:
             return ""
         at = self._at
+        moved = self._filled(cells, at.credit) or self._filled(cells, at.debit) or self._filled(cells, at.amount)
+        if moved and self._days.reads(cells[at.booked]):
+            return ""
         for place in (*at.text, at.booked, at.reference):
             found = self._marks.get(plain(cells[place])) if place >= 0 else None
-            if found == "total" or (
-                found and not any(self._filled(cells, p) for p in (at.credit, at.debit, at.amount))
-            ):
+            if found == "total" or (found and not moved):
                 return found
         return ""
 
@@ -355,7 +361,7 @@ class _Statement:
         at, names = self._at, self._names
         effect = self._effect(number, cells)
         booked, instant = self._days.read(cells[at.booked], number, names[at.booked])
-        text = " ".join(" ".join([cells[place] for place in at.text]).split())
+        text = " ".join((cells[at.text[0]] if len(at.text) == 1 else " ".join(cells[p] for p in at.text)).split())
         reference = "" if at.reference < 0 else self._reference(number, cells)
         if at.account >= 0 or at.currency >= 0:
             self._same(number, cells, found)
@@ -416,7 +422,7 @@ class _Statement:
 
     def _reference(self, number: int, cells: Cells) -> str:
         reference = " ".join(cells[self._at.reference].split()).upper()
-        if isinstance(cells[self._at.reference], Moment) or _MANGLED.fullmatch(reference):
+        if isinstance(cells[self._at.reference], Moment) or (reference[:1].isdigit() and _MANGLED.fullmatch(reference)):
             raise self._refused(
                 StatementFault.BAD_VALUE,
                 f"{reference!r} was a reference before a spreadsheet turned it into a number or a date. Download the"
@@ -504,7 +510,7 @@ class _Statement:
     # --- small things ---
 
     def _filled(self, cells: Cells, place: int) -> bool:
-        return place >= 0 and bool(cells[place].strip()) and bool(cells[place].strip("0., -"))
+        return place >= 0 and bool(cells[place]) and bool(cells[place].strip("0., -"))
 
     @staticmethod
     def _cell(cells: Cells | None, place: int) -> str:
