@@ -12,7 +12,7 @@ Money is whole cents, days are the bank's own, instants are aware.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import BinaryIO, Protocol, TypeAlias, runtime_checkable
@@ -171,19 +171,20 @@ def proved(events: Iterable[StatementEvent]) -> Iterator[StatementEvent]:
     open with the balance the one before closed with, or when a statement stands in the file twice.
     """
     closings: dict[tuple[str, str], int] = {}
-    names: set[tuple[str, str, str, str, date | None]] = set()
+    names: set[Hashable] = set()
     count = 0
     opened: StatementOpened | None = None
     for event in events:
         if isinstance(event, StatementOpened):
             opened, count = event, count + 1
-            _follows(opened, closings, names)
+            _follows(opened, closings)
         elif isinstance(event, StatementClosed):
             if opened is None:
                 raise StatementRefused(StatementFault.NOT_A_STATEMENT, "a statement ends that never began")
             yield event
             if event.adds_up is False:
                 raise _does_not_add_up(opened, event)
+            _once(opened, event, names)
             if event.closing_minor is not None:
                 closings[(opened.account, opened.currency)] = event.closing_minor
             opened = None
@@ -195,11 +196,7 @@ def proved(events: Iterable[StatementEvent]) -> Iterator[StatementEvent]:
         raise StatementRefused(StatementFault.EMPTY, "there is no statement in the file")
 
 
-def _follows(
-    opened: StatementOpened,
-    closings: dict[tuple[str, str], int],
-    names: set[tuple[str, str, str, str, date | None]],
-) -> None:
+def _follows(opened: StatementOpened, closings: dict[tuple[str, str], int]) -> None:
     before = closings.get((opened.account, opened.currency))
     if before is not None and opened.opening_minor is not None and opened.opening_minor != before:
         raise StatementRefused(
@@ -208,13 +205,28 @@ def _follows(
             f" {wire(opened.opening_minor)}, and the one before it closed with {wire(before)}: a statement between"
             " them is missing, or they stand in the wrong order",
         )
-    if opened.number or opened.reference:
-        name = (opened.account, opened.currency, opened.reference, opened.number, opened.to_day)
-        if name in names:
-            raise StatementRefused(
-                StatementFault.REPEATED, f"statement {opened.number or opened.reference} stands in the file twice"
-            )
-        names.add(name)
+
+
+def _once(opened: StatementOpened, closed: StatementClosed, names: set[Hashable]) -> None:
+    """Refuse a statement that stands in the file twice.
+
+    Banks give one reference and one number to statement after statement (``STARTUMS``, ``00000/00``), so where
+    balances tell statements apart, only one that is equal in balances, sums and days too is a repeat. One without
+    movements repeats nothing.
+    """
+    if not (opened.number or opened.reference) or not (closed.lines or closed.shown):
+        return
+    name: tuple[Hashable, ...] = (opened.account, opened.currency, opened.reference, opened.number, opened.to_day)
+    if opened.opening_minor is not None and closed.closing_minor is not None:
+        name += (
+            *(opened.opening_minor, closed.closing_minor, closed.lines, closed.shown),
+            *(closed.credits_minor, closed.debits_minor, closed.first_day, closed.last_day),
+        )
+    if name in names:
+        raise StatementRefused(
+            StatementFault.REPEATED, f"statement {opened.number or opened.reference} stands in the file twice"
+        )
+    names.add(name)
 
 
 def _does_not_add_up(opened: StatementOpened, closed: StatementClosed) -> StatementRefused:

@@ -1,0 +1,192 @@
+"""One :61: line and its :86: field as a movement, and the balances and sums around them."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from functools import lru_cache
+from typing import Final
+
+from adapters.statements import narratives
+from adapters.statements.amounts import minor, swift_minor
+from adapters.statements.tally import Tally
+from revenue_engine.channels import Kind, Party
+from revenue_engine.statements import StatementFault, StatementLine, StatementRefused
+
+_ENTRY: Final = re.compile(
+    r"(?P<days>\d{6}(?:\d{4}| {4})?)"
+    r"(?P<mark>R[CD]|E[CD]|[CD])(?P<funds>[A-Z])?"
+    r"(?P<whole>\d+)(?:[.,](?P<part>\d*))?"
+    r"(?:(?!NONREF)(?P<code>[NSF][A-Z0-9][A-Z0-9 ]{2})|(?=NONREF|//|\s*$))"
+    r"(?P<rest>.*)",
+    re.ASCII,
+)
+_BALANCE: Final = re.compile(r"(R?[CD])(\d{6})([A-Z]{3})?(.*)", re.ASCII)
+_SUM: Final = re.compile(r"(\d*)([A-Z]{3})([\d.,]+)", re.ASCII)
+_SIGNS: Final = {"C": 1, "D": -1, "RC": -1, "RD": 1, "EC": 1, "ED": -1}
+"""The effect on the account. A credit reversed takes money away; a debit reversed brings it back."""
+_NOBODY: Final = Party()
+_PLACEHOLDERS: Final = frozenset({"", "NONREF", "NOREF", "NOTPROVIDED"})
+
+
+def refuse(fault: StatementFault, reason: str, line: int, column: str) -> StatementRefused:
+    """A refusal at a line; ``column`` is the tag."""
+    return StatementRefused(fault, reason, line=line, column=column)
+
+
+@lru_cache(maxsize=4096)
+def day(text: str) -> date | None:
+    """A day written YYMMDD, or None where there is no such day. 80 to 99 are of the last century."""
+    year = int(text[:2])
+    try:
+        return date(year + (1900 if year >= 80 else 2000), int(text[2:4]), int(text[4:]))
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=4096)
+def days(text: str) -> tuple[date, date] | None:
+    """Value day and entry day of ``YYMMDD`` and perhaps ``MMDD``; None where one is no day of the calendar.
+
+    An entry day has no year: it is the one nearest to the value day, so 31 December may stand beside 1 January.
+    """
+    value = day(text[:6])
+    if value is None:
+        return None
+    if not text[6:].strip():
+        return value, value
+    near: date | None = None
+    for year in (value.year, value.year - 1, value.year + 1):
+        try:
+            entry = date(year, int(text[6:8]), int(text[8:]))
+        except ValueError:
+            continue
+        if near is None or abs((entry - value).days) < abs((near - value).days):
+            near = entry
+    return None if near is None else (value, near)
+
+
+def balance(value: str, *, line: int, tag: str) -> tuple[int, str]:
+    """A balance in cents, below zero when it is a debit, and its currency, empty where none is written."""
+    found = _BALANCE.fullmatch(value.strip())
+    if found is None or len(found[1]) != 1:
+        raise refuse(
+            StatementFault.BAD_VALUE,
+            f"{value[:40]!r} is not a balance; it is C or D, a day, a currency and an amount: C261101KES1250,50",
+            line,
+            tag,
+        )
+    if day(found[2]) is None:
+        raise refuse(StatementFault.BAD_DATE, f"{found[2]} is no day (YYMMDD); ask the bank to mend it", line, tag)
+    size = swift_minor(found[4].strip(), line=line, column=tag)
+    return (size if found[1] == "C" else -size), found[3] or ""
+
+
+def movements_sum(value: str, *, line: int, tag: str) -> tuple[int | None, int]:
+    """How many movements :90D: or :90C: counts, None where it does not say, and their sum in cents."""
+    found = _SUM.fullmatch(value.strip())
+    if found is None:
+        raise refuse(
+            StatementFault.BAD_VALUE, f"{value[:40]!r} is not a sum; it is a count, a currency, an amount", line, tag
+        )
+    return (int(found[1]) if found[1] else None), swift_minor(found[3], line=line, column=tag)
+
+
+def movement(head: str, supplement: list[str], info: list[str], *, number: int, tally: Tally) -> StatementLine:
+    """The line that ``head`` (:61:), the lines below it and ``info`` (:86:) tell of. Raises StatementRefused."""
+    found = _ENTRY.fullmatch(head)
+    if found is None:
+        raise _why_not(head, number)
+    dates, mark, _, whole, part, code, rest = found.groups()
+    when = days(dates)
+    if when is None:
+        raise refuse(
+            StatementFault.BAD_DATE,
+            f"{dates[:6] if day(dates[:6]) is None else dates[6:]} is no day of the calendar"
+            " (a value day is YYMMDD, an entry day MMDD); ask the bank to mend the line",
+            number,
+            "61",
+        )
+    value_on, booked_on = when
+    if part is None:
+        part = ""
+    size = (
+        int(whole + part)
+        if len(part) == 2 and len(whole) < 15
+        else minor(whole, part, f"{whole},{part}", line=number, column="61")
+    )
+    amount = size * _SIGNS[mark]
+    own, _, banks = rest.partition("//")
+    reference = banks.strip().upper()
+    if reference in _PLACEHOLDERS:
+        reference = ""
+    references: tuple[tuple[str, str], ...] = ()
+    own = own.strip()
+    if own not in _PLACEHOLDERS:
+        references = (("customer", own),)
+    text = remittance = ""
+    party = _NOBODY
+    if info:
+        narrative = narratives.read(info)
+        text, remittance = narrative.text, narrative.remittance
+        if narrative.name:
+            party = Party(narrative.name)
+        if narrative.references:
+            references = (*references, *narrative.references)
+    if supplement:
+        extra = narratives.joined(supplement)
+        if not text:
+            text = extra
+        elif extra:
+            references = (*references, ("supplement", extra))
+    # Only a payment taken back is a reversal to us; a debit taken back is money that comes in.
+    kind = Kind.REVERSAL if mark == "RC" else None
+    line = StatementLine(
+        number,
+        amount,
+        booked_on,
+        reference,
+        tally.occurrence(reference, kind, amount, booked_on, text),
+        kind,
+        mark[0] != "E",
+        None,
+        value_on,
+        text,
+        remittance,
+        "",
+        code.strip() if code else "",
+        None,
+        party,
+        references,
+    )
+    tally.add(line)
+    return line
+
+
+def _why_not(head: str, number: int) -> StatementRefused:
+    """Which part of a :61: line cannot be read, and what belongs there."""
+    rest = re.match(r"\d{6}(?:\d{4}| {4})?", head, re.ASCII)
+    if rest is None:
+        return refuse(
+            StatementFault.BAD_DATE, f"{head[:10]!r} does not begin with a value day (YYMMDD)", number, ":61:"
+        )
+    marked = re.match(r"(?:R[CD]|E[CD]|[CD])[A-Z]?(?=[\d.,]|$)", head[rest.end() :])
+    if marked is None:
+        return refuse(
+            StatementFault.BAD_SIGN,
+            f"{head[rest.end() :][:6]!r} does not begin with a mark; C, D, RC, RD, EC and ED are marks",
+            number,
+            "61",
+        )
+    amount = re.match(r"[\d.,]*", head[rest.end() + marked.end() :], re.ASCII)
+    written = amount[0] if amount else ""
+    try:
+        swift_minor(written, line=number, column="61")
+    except StatementRefused as refused:
+        return refused
+    return refuse(
+        StatementFault.BAD_VALUE,
+        f"after the amount {written} a transaction type such as NTRF is expected, or a reference",
+        number,
+        "61",
+    )
