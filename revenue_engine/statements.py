@@ -15,7 +15,7 @@ import enum
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import BinaryIO, Protocol, TypeAlias, runtime_checkable
+from typing import BinaryIO, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from revenue_engine.channels import Kind, Party
 from revenue_engine.errors import Rejected
@@ -94,9 +94,8 @@ class StatementDetail:
     party: Party = field(default_factory=Party)
 
 
-@dataclass(frozen=True, slots=True)
-class StatementLine:
-    """One movement of the account."""
+class StatementLine(NamedTuple):
+    """One movement of the account. A tuple, because a file makes a hundred thousand of them."""
 
     number: int
     """The line, row or element of the file where it begins, from 1."""
@@ -122,7 +121,7 @@ class StatementLine:
     code: str = ""
     """The bank's own transaction code (``NTRF``, ``PMNT/RCDT/ESCT``, a reason type)."""
     balance_after_minor: int | None = None
-    party: Party = field(default_factory=Party)
+    party: Party = Party()
     references: tuple[tuple[str, str], ...] = ()
     """Every other reference by its name in the format (``EREF``, ``EndToEndId``, ``UETR``)."""
     details: tuple[StatementDetail, ...] = ()

@@ -188,6 +188,7 @@ class _Reading:
             "90D": self._sum_of_debits,
             "940": self._pass,
             "942": self._pass,
+            "86": self._information,
             "NS": self._information,
         }
 
@@ -196,20 +197,26 @@ class _Reading:
         number = self._number
         for line in lines:
             number += 1
-            if line[:4] == ":61:":
+            tag = line[:4]
+            if tag == ":61:":
                 self._number = number
                 if self._head:
                     self._flush()
                 self._entry(line[4:])
-            elif line[:4] == ":86:":
-                self._number = number
-                self._information(line[4:])
+            elif tag == ":86:" and self._head:
+                self._info.append(line[4:])
+                self._into = self._info
             elif line[:1] == ":" and (act := self._acts.get(line[1 : line.find(":", 1)])) is not None:
                 self._number = number
                 act(line[line.find(":", 1) + 1 :].rstrip())
             elif line:
-                self._number = number
-                self._other(line)
+                into = self._into
+                # Almost every line without a tag is text: what could frame a message is looked at more closely.
+                if into is not None and line[0].isalnum() and len(into) < _LONGEST_NARRATIVE:
+                    into.append(line)
+                else:
+                    self._number = number
+                    self._other(line)
         self._number = number
 
     def end_of_file(self) -> None:
@@ -419,7 +426,7 @@ class _Reading:
         now = self._now
         if now is None or now.tally is None:
             raise StatementRefused(StatementFault.NOT_A_STATEMENT, "an entry stands outside a statement")
-        line = swift_entries.movement(self._head, self._supplement, self._info, number=self._head_line, tally=now.tally)
+        line = swift_entries.movement(self._head, self._supplement, self._info, self._head_line, now.tally)
         self._head = ""
         self._into = None
         if not now.balanced:

@@ -19,8 +19,11 @@ _WORDS: Final = re.compile(
     r"/(TRTP|IBAN|BBAN|BIC|NAME|REMI|EREF|KREF|PREF|MARF|CSID|ISDT|CNTP|ORDP|BENM|ADDR|PURP|RTRN|SVCL|UDTR|UCRD|SWOC|"
     r"CREF|OCMT|EXCH|CHGS|NRTX|ULTC|ULTB|ULTD|ACNO|BAI)/"
 )
-_PURPOSE: Final = frozenset({*range(20, 30), *range(60, 70)})
+_ROUTING: Final = frozenset({"10", "30", "34"})
+"""A number of the bank's own, its code, a text key: nothing a person reads."""
 _REFERENCES: Final = frozenset({"EREF", "KREF", "MREF", "PREF", "MARF", "CREF", "CRED", "CSID"})
+_ACCOUNTS: Final = frozenset({"IBAN", "BBAN", "ACNO"})
+_ISSUER: Final = re.compile(r"^(?:USTD|STRD)/[^/]*/")
 _NOTHING: Final = frozenset({"", "NOTPROVIDED", "NONREF", "NOTAVAIL"})
 
 
@@ -41,16 +44,20 @@ def joined(lines: list[str], width: int = LINE_WIDTH) -> str:
 
     A shorter line was ended on purpose, and a space stands for its end.
     """
-    if len(lines) == 1:
-        return lines[0].strip()
-    text = ""
-    glue = False
-    for line in lines:
-        if not line.strip():
-            continue
-        text = text + line if glue or not text else f"{text.rstrip()} {line.lstrip()}"
+    text = lines[0]
+    glue = len(text) >= width
+    for line in lines[1:]:
+        if glue:
+            text += line
+        elif line and not line.isspace():
+            text = f"{text.rstrip()} {line.lstrip()}"
         glue = len(line) >= width
     return text.strip()
+
+
+def structured(first: str) -> bool:
+    """Whether a narrative that begins with this line is of a structure, so that ``read`` finds more than text."""
+    return first[:1] == "/" or first[:2] == " /" or _NUMBERED.match(first) is not None
 
 
 def read(lines: list[str]) -> Narrative:
@@ -58,39 +65,39 @@ def read(lines: list[str]) -> Narrative:
     found = _NUMBERED.match(lines[0])
     if found is not None:
         return _numbered("".join(lines), found[1])
-    if lines[0][:1] == "/" or lines[0][:2] == " /":
-        whole = joined(lines)
-        if _WORDS.match(whole) is not None:
-            return _worded(whole)
-        return Narrative(whole)
-    return Narrative(joined(lines))
+    whole = joined(lines)
+    if _WORDS.match(whole) is not None:
+        return _worded(whole)
+    return Narrative(whole)
 
 
 def _numbered(whole: str, sign: str) -> Narrative:
     """German and Polish: two-digit fields after a sign. 20-29 and 60-69 are the purpose, 32 and 33 the name."""
     pieces = _SPLITS[sign].split(whole)
-    booking, purpose, name, account = "", [], [], ""
-    rest = []
-    for at in range(1, len(pieces), 2):
-        number, value = int(pieces[at]), pieces[at + 1]
-        if number in _PURPOSE:
-            purpose.append(value)
-        elif number in {32, 33}:
-            name.append(value)
-        elif number == 0:
+    booking = name = account = said = ""
+    glue = True
+    rest = ""
+    for number, value in zip(pieces[1::2], pieces[2::2], strict=True):
+        if number[0] == "2" or number[0] == "6":
+            said = said + value if glue or not said else f"{said.rstrip()} {value.lstrip()}"
+            glue = len(value) >= _FIELD_WIDTH
+        elif number == "32" or number == "33":
+            name = name + value if len(name) >= _FIELD_WIDTH or not name else f"{name.rstrip()} {value.lstrip()}"
+        elif number == "00":
             booking = value.strip()
-        elif number in {31, 38}:
+        elif number == "31" or number == "38":
             account = value.strip() or account
-        elif number not in {10, 30, 34}:
-            rest.append(value.strip())
-    said = joined(purpose, _FIELD_WIDTH)
-    narrative = Narrative(name=joined(name, _FIELD_WIDTH) if name else "")
-    marked = dict(_marked(said))
-    narrative.remittance = marked.get("SVWZ", "" if marked else said)
-    narrative.references = [(mark, value) for mark, value in marked.items() if mark in _REFERENCES and value]
+        elif number not in _ROUTING:
+            rest += " " + value.strip()
+    said = said.strip()
+    narrative = Narrative(f"{booking} {said}{rest}".strip() or whole.strip(), said, name.strip())
+    if "+" in said:
+        marked = _marked(said)
+        if marked:
+            narrative.remittance = dict(marked).get("SVWZ", "")
+            narrative.references = [(mark, value) for mark, value in marked if mark in _REFERENCES]
     if account:
         narrative.references.append(("account", account))
-    narrative.text = " ".join(part for part in (booking, said, *rest) if part) or whole.strip()
     return narrative
 
 
@@ -104,20 +111,20 @@ def _worded(whole: str) -> Narrative:
     """Dutch: ``/NAME/...``. A slash inside a value ends nothing; only a word of the list does."""
     pieces = _WORDS.split(whole)
     narrative = Narrative(whole)
-    for at in range(1, len(pieces), 2):
-        word, value = pieces[at], pieces[at + 1].strip()
-        if value in _NOTHING:
+    for word, written in zip(pieces[1::2], pieces[2::2], strict=True):
+        value = written.strip()
+        if not value or value in _NOTHING:
             continue
         if word == "NAME":
             narrative.name = narrative.name or value
+        elif word == "REMI":
+            # One bank writes USTD or STRD, a slash, the issuer and another before the text.
+            narrative.remittance = _ISSUER.sub("", value).strip(" /") if "/" in value else value
+        elif word in _REFERENCES:
+            narrative.references.append((word, value))
         elif word == "CNTP":  # account, bank, name and town, each ended by a slash
             parts = value.split("/")
             narrative.name = narrative.name or (parts[2].strip() if len(parts) > 2 else "")
-        elif word == "REMI":
-            # One bank writes USTD or STRD, a slash, the issuer and another before the text.
-            narrative.remittance = re.sub(r"^(?:USTD|STRD)/[^/]*/", "", value).strip(" /")
-        elif word in _REFERENCES:
-            narrative.references.append((word, value))
-        elif word in {"IBAN", "BBAN", "ACNO"}:
+        elif word in _ACCOUNTS:
             narrative.references.append(("account", value))
     return narrative

@@ -14,11 +14,11 @@ from revenue_engine.channels import Kind, Party
 from revenue_engine.statements import StatementFault, StatementLine, StatementRefused
 
 _ENTRY: Final = re.compile(
-    r"(?P<days>\d{6}(?:\d{4}| {4})?)"
-    r"(?P<mark>R[CD]|E[CD]|[CD])(?P<funds>[A-Z])?"
-    r"(?P<whole>\d+)(?:[.,](?P<part>\d*))?"
-    r"(?:(?!NONREF)(?P<code>[NSF][A-Z0-9][A-Z0-9 ]{2})|(?=NONREF|//|\s*$))"
-    r"(?P<rest>.*)",
+    r"(\d{6}(?:\d{4}| {4})?)"
+    r"(R[CD]|E[CD]|[CD])[A-Z]?"
+    r"(\d+)(?:[.,](\d*))?"
+    r"(?:(?!NONREF)([NSF][A-Z0-9][A-Z0-9 ]{2})|(?=NONREF|//|\s*$))"
+    r"(.*)",
     re.ASCII,
 )
 _BALANCE: Final = re.compile(r"(R?[CD])(\d{6})([A-Z]{3})?(.*)", re.ASCII)
@@ -92,12 +92,15 @@ def movements_sum(value: str, *, line: int, tag: str) -> tuple[int | None, int]:
     return (int(found[1]) if found[1] else None), swift_minor(found[3], line=line, column=tag)
 
 
-def movement(head: str, supplement: list[str], info: list[str], *, number: int, tally: Tally) -> StatementLine:
-    """The line that ``head`` (:61:), the lines below it and ``info`` (:86:) tell of. Raises StatementRefused."""
+def movement(head: str, supplement: list[str], info: list[str], number: int, tally: Tally) -> StatementLine:
+    """The line that ``head`` (:61:), the lines below it and ``info`` (:86:) tell of. Raises StatementRefused.
+
+    It runs once for each of perhaps a hundred thousand entries, so it calls little and names arguments by position.
+    """
     found = _ENTRY.fullmatch(head)
     if found is None:
         raise _why_not(head, number)
-    dates, mark, _, whole, part, code, rest = found.groups()
+    dates, mark, whole, part, code, rest = found.groups()
     when = days(dates)
     if when is None:
         raise refuse(
@@ -108,37 +111,36 @@ def movement(head: str, supplement: list[str], info: list[str], *, number: int, 
             "61",
         )
     value_on, booked_on = when
-    if part is None:
-        part = ""
-    size = (
-        int(whole + part)
-        if len(part) == 2 and len(whole) < 15
-        else minor(whole, part, f"{whole},{part}", line=number, column="61")
-    )
-    amount = size * _SIGNS[mark]
+    if part is not None and len(part) == 2 and len(whole) < 15:
+        amount = int(whole + part)
+    else:
+        amount = minor(whole, part or "", f"{whole},{part or ''}", line=number, column="61")
+    if mark != "C":
+        amount *= _SIGNS[mark]
     own, _, banks = rest.partition("//")
     reference = banks.strip().upper()
     if reference in _PLACEHOLDERS:
         reference = ""
     references: tuple[tuple[str, str], ...] = ()
-    own = own.strip()
     if own not in _PLACEHOLDERS:
-        references = (("customer", own),)
+        references = _named("customer", own)
     text = remittance = ""
     party = _NOBODY
     if info:
-        narrative = narratives.read(info)
-        text, remittance = narrative.text, narrative.remittance
-        if narrative.name:
-            party = Party(narrative.name)
-        if narrative.references:
-            references = (*references, *narrative.references)
+        if narratives.structured(info[0]):
+            narrative = narratives.read(info)
+            text, remittance = narrative.text, narrative.remittance
+            if narrative.name:
+                party = Party(narrative.name)
+            references += tuple(narrative.references)
+        else:
+            text = narratives.joined(info)
     if supplement:
         extra = narratives.joined(supplement)
         if not text:
             text = extra
-        elif extra:
-            references = (*references, ("supplement", extra))
+        else:
+            references += _named("supplement", extra)
     # Only a payment taken back is a reversal to us; a debit taken back is money that comes in.
     kind = Kind.REVERSAL if mark == "RC" else None
     line = StatementLine(
@@ -154,13 +156,19 @@ def movement(head: str, supplement: list[str], info: list[str], *, number: int, 
         text,
         remittance,
         "",
-        code.strip() if code else "",
+        code.rstrip() if code else "",
         None,
         party,
         references,
+        (),
     )
     tally.add(line)
     return line
+
+
+def _named(name: str, value: str) -> tuple[tuple[str, str], ...]:
+    value = value.strip()
+    return () if value in _PLACEHOLDERS else ((name, value),)
 
 
 def _why_not(head: str, number: int) -> StatementRefused:
