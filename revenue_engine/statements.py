@@ -174,6 +174,9 @@ def proved(events: Iterable[StatementEvent]) -> Iterator[StatementEvent]:
     count = 0
     opened: StatementOpened | None = None
     for event in events:
+        if isinstance(event, StatementLine):  # almost every event is one
+            yield event
+            continue
         if isinstance(event, StatementOpened):
             opened, count = event, count + 1
             _follows(opened, closings)

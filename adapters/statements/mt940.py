@@ -56,8 +56,8 @@ class SwiftReader:
         """Stream the statements of a file. Raises StatementRefused with the line and the tag."""
         codec, note = _encoding(stream)
         reading = _Reading(note)
-        for lines in _lines(stream, codec):
-            reading.take(lines)
+        for text in _texts(stream, codec):
+            reading.take(text)
             yield from reading.out
             reading.out.clear()
         reading.end_of_file()
@@ -111,18 +111,16 @@ def _decodes(decoder: codecs.IncrementalDecoder, chunk: bytes, *, final: bool = 
     return True
 
 
-def _lines(stream: BinaryIO, codec: str) -> Iterator[list[str]]:
-    """The lines of the file, some thousands at a time, whatever ends them."""
+def _texts(stream: BinaryIO, codec: str) -> Iterator[str]:
+    """The file in pieces of whole lines, each ended by a line feed, whatever ended it in the file."""
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(codec)(), translate=True)
     rest = ""
-    while True:
-        chunk = stream.read(_CHUNK)
-        lines = (rest + decoder.decode(chunk, final=not chunk)).split("\n")
-        if not chunk:
-            yield lines
-            return
-        rest = lines.pop()
-        yield lines
+    while chunk := stream.read(_CHUNK):
+        text = rest + decoder.decode(chunk)
+        end = text.rfind("\n") + 1
+        rest = text[end:]
+        yield text[:end]
+    yield rest + decoder.decode(b"", final=True) + "\n"
 
 
 class _Statement:
@@ -188,36 +186,42 @@ class _Reading:
             "90D": self._sum_of_debits,
             "940": self._pass,
             "942": self._pass,
-            "86": self._information,
             "NS": self._information,
         }
 
-    def take(self, lines: list[str]) -> None:
-        """Read some lines. Raises StatementRefused."""
-        number = self._number
-        for line in lines:
-            number += 1
-            tag = line[:4]
-            if tag == ":61:":
-                self._number = number
+    def take(self, text: str) -> None:
+        """Read some whole lines. Raises StatementRefused."""
+        at, size = 0, len(text)
+        while at < size:
+            if text.startswith(":61:", at):
                 if self._head:
                     self._flush()
+                now = self._now
+                if now is not None and now.tally is not None and now.balanced and now.closing is None:
+                    # Entries of the usual shape are read at one go; the first that is not is read line by line.
+                    at, after = swift_entries.movements(text, at, self._number + 1, now.tally, self.out)
+                    self._number = after - 1
+            end = text.find("\n", at)
+            self._number += 1
+            self._take_line(text[at:end])
+            at = end + 1
+
+    def _take_line(self, line: str) -> None:
+        if line[:1] == ":":
+            end = line.find(":", 1)
+            tag = line[1:end]
+            if tag == "61":
                 self._entry(line[4:])
-            elif tag == ":86:" and self._head:
-                self._info.append(line[4:])
-                self._into = self._info
-            elif line[:1] == ":" and (act := self._acts.get(line[1 : line.find(":", 1)])) is not None:
-                self._number = number
-                act(line[line.find(":", 1) + 1 :].rstrip())
-            elif line:
-                into = self._into
-                # Almost every line without a tag is text: what could frame a message is looked at more closely.
-                if into is not None and line[0].isalnum() and len(into) < _LONGEST_NARRATIVE:
-                    into.append(line)
-                else:
-                    self._number = number
-                    self._other(line)
-        self._number = number
+                return
+            if tag == "86":
+                self._information(line[4:])
+                return
+            act = self._acts.get(tag)
+            if act is not None:
+                act(line[end + 1 :].rstrip())
+                return
+        if line:
+            self._other(line)
 
     def end_of_file(self) -> None:
         """Close the last statement. Raises StatementRefused where there was none, or it has no end."""

@@ -7,11 +7,11 @@ Three structures are known: German (``166?00...?20...?32...``, in Poland with ``
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 LINE_WIDTH: Final = 65
 _FIELD_WIDTH: Final = 27
+_STARTS: Final = frozenset("0123456789?~<>")
 _NUMBERED: Final = re.compile(r"\s?(?:\d{3})?([?~<>])(?=[0-6]\d)", re.ASCII)
 _SPLITS: Final = {sign: re.compile(re.escape(sign) + r"([0-6]\d)", re.ASCII) for sign in "?~<>"}
 _MARKS: Final = re.compile(r"(?:(?<=\s)|(?<![A-Z]))(EREF|KREF|MREF|CRED|DEBT|SVWZ|ABWA|ABWE|IBAN|BIC|COAM|OAMT)\+")
@@ -19,6 +19,8 @@ _WORDS: Final = re.compile(
     r"/(TRTP|IBAN|BBAN|BIC|NAME|REMI|EREF|KREF|PREF|MARF|CSID|ISDT|CNTP|ORDP|BENM|ADDR|PURP|RTRN|SVCL|UDTR|UCRD|SWOC|"
     r"CREF|OCMT|EXCH|CHGS|NRTX|ULTC|ULTB|ULTD|ACNO|BAI)/"
 )
+_NAMES: Final = frozenset({"32", "33"})
+_OTHER_ACCOUNTS: Final = frozenset({"31", "38"})
 _ROUTING: Final = frozenset({"10", "30", "34"})
 """A number of the bank's own, its code, a text key: nothing a person reads."""
 _REFERENCES: Final = frozenset({"EREF", "KREF", "MREF", "PREF", "MARF", "CREF", "CRED", "CSID"})
@@ -27,16 +29,15 @@ _ISSUER: Final = re.compile(r"^(?:USTD|STRD)/[^/]*/")
 _NOTHING: Final = frozenset({"", "NOTPROVIDED", "NONREF", "NOTAVAIL"})
 
 
-@dataclass(slots=True)
-class Narrative:
+class Narrative(NamedTuple):
     """What a :86: field says."""
 
-    text: str = ""
-    remittance: str = ""
+    text: str
+    remittance: str
     """What the payer wrote, where the structure has a place for it."""
-    name: str = ""
+    name: str
     """The other side."""
-    references: list[tuple[str, str]] = field(default_factory=list)
+    references: list[tuple[str, str]]
 
 
 def joined(lines: list[str], width: int = LINE_WIDTH) -> str:
@@ -57,7 +58,8 @@ def joined(lines: list[str], width: int = LINE_WIDTH) -> str:
 
 def structured(first: str) -> bool:
     """Whether a narrative that begins with this line is of a structure, so that ``read`` finds more than text."""
-    return first[:1] == "/" or first[:2] == " /" or _NUMBERED.match(first) is not None
+    start = first[:2]
+    return "/" in start or (start.lstrip()[:1] in _STARTS and _NUMBERED.match(first) is not None)
 
 
 def read(lines: list[str]) -> Narrative:
@@ -68,7 +70,7 @@ def read(lines: list[str]) -> Narrative:
     whole = joined(lines)
     if _WORDS.match(whole) is not None:
         return _worded(whole)
-    return Narrative(whole)
+    return Narrative(whole, "", "", [])
 
 
 def _numbered(whole: str, sign: str) -> Narrative:
@@ -77,28 +79,27 @@ def _numbered(whole: str, sign: str) -> Narrative:
     booking = name = account = said = ""
     glue = True
     rest = ""
-    for number, value in zip(pieces[1::2], pieces[2::2], strict=True):
-        if number[0] == "2" or number[0] == "6":
+    for at in range(1, len(pieces), 2):
+        number, value = pieces[at], pieces[at + 1]
+        if number[0] in "26":
             said = said + value if glue or not said else f"{said.rstrip()} {value.lstrip()}"
             glue = len(value) >= _FIELD_WIDTH
-        elif number == "32" or number == "33":
+        elif number in _NAMES:
             name = name + value if len(name) >= _FIELD_WIDTH or not name else f"{name.rstrip()} {value.lstrip()}"
         elif number == "00":
             booking = value.strip()
-        elif number == "31" or number == "38":
+        elif number in _OTHER_ACCOUNTS:
             account = value.strip() or account
         elif number not in _ROUTING:
             rest += " " + value.strip()
-    said = said.strip()
-    narrative = Narrative(f"{booking} {said}{rest}".strip() or whole.strip(), said, name.strip())
-    if "+" in said:
-        marked = _marked(said)
-        if marked:
-            narrative.remittance = dict(marked).get("SVWZ", "")
-            narrative.references = [(mark, value) for mark, value in marked if mark in _REFERENCES]
+    said = remittance = said.strip()
+    references = []
+    if "+" in said and (marked := _marked(said)):
+        remittance = dict(marked).get("SVWZ", "")
+        references = [(mark, value) for mark, value in marked if mark in _REFERENCES]
     if account:
-        narrative.references.append(("account", account))
-    return narrative
+        references.append(("account", account))
+    return Narrative(f"{booking} {said}{rest}".strip() or whole.strip(), remittance, name.strip(), references)
 
 
 def _marked(said: str) -> list[tuple[str, str]]:
@@ -109,22 +110,23 @@ def _marked(said: str) -> list[tuple[str, str]]:
 
 def _worded(whole: str) -> Narrative:
     """Dutch: ``/NAME/...``. A slash inside a value ends nothing; only a word of the list does."""
+    name = remittance = ""
+    references = []
     pieces = _WORDS.split(whole)
-    narrative = Narrative(whole)
-    for word, written in zip(pieces[1::2], pieces[2::2], strict=True):
-        value = written.strip()
+    for at in range(1, len(pieces), 2):
+        word, value = pieces[at], pieces[at + 1].strip()
         if not value or value in _NOTHING:
             continue
         if word == "NAME":
-            narrative.name = narrative.name or value
+            name = name or value
         elif word == "REMI":
             # One bank writes USTD or STRD, a slash, the issuer and another before the text.
-            narrative.remittance = _ISSUER.sub("", value).strip(" /") if "/" in value else value
+            remittance = _ISSUER.sub("", value).strip(" /") if "/" in value else value
         elif word in _REFERENCES:
-            narrative.references.append((word, value))
+            references.append((word, value))
         elif word == "CNTP":  # account, bank, name and town, each ended by a slash
             parts = value.split("/")
-            narrative.name = narrative.name or (parts[2].strip() if len(parts) > 2 else "")
+            name = name or (parts[2].strip() if len(parts) > 2 else "")
         elif word in _ACCOUNTS:
-            narrative.references.append(("account", value))
-    return narrative
+            references.append(("account", value))
+    return Narrative(whole, remittance, name, references)

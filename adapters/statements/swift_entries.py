@@ -11,7 +11,7 @@ from adapters.statements import narratives
 from adapters.statements.amounts import minor, swift_minor
 from adapters.statements.tally import Tally
 from revenue_engine.channels import Kind, Party
-from revenue_engine.statements import StatementFault, StatementLine, StatementRefused
+from revenue_engine.statements import StatementEvent, StatementFault, StatementLine, StatementRefused
 
 _ENTRY: Final = re.compile(
     r"(\d{6}(?:\d{4}| {4})?)"
@@ -21,6 +21,16 @@ _ENTRY: Final = re.compile(
     r"(.*)",
     re.ASCII,
 )
+_USUAL: Final = re.compile(
+    r":61:(\d{6}(?:\d{4})?)(R[CD]|E[CD]|[CD])[A-Z]?(\d{1,14})[.,](\d\d)(?!NONREF)([NSF][A-Z0-9][A-Z0-9 ]{2})"
+    r"([^\n/]*)(?://([^\n]*))?\n"
+    r"(?:([A-Za-z0-9/][^\n]*)\n)?"
+    r"(?::86:([^\n]*)\n((?:(?:[A-Za-z0-9/?]| [A-Za-z0-9])[^\n]*\n){1,9})?)?"
+    r"(?=:6[12])",
+    re.ASCII,
+)
+"""An entry as almost all of them are: two decimals, a code, at most ten lines of information, and the next tag."""
+_NONE: Final[list[str]] = []
 _BALANCE: Final = re.compile(r"(R?[CD])(\d{6})([A-Z]{3})?(.*)", re.ASCII)
 _SUM: Final = re.compile(r"(\d*)([A-Z]{3})([\d.,]+)", re.ASCII)
 _SIGNS: Final = {"C": 1, "D": -1, "RC": -1, "RD": 1, "EC": 1, "ED": -1}
@@ -93,14 +103,53 @@ def movements_sum(value: str, *, line: int, tag: str) -> tuple[int | None, int]:
 
 
 def movement(head: str, supplement: list[str], info: list[str], number: int, tally: Tally) -> StatementLine:
-    """The line that ``head`` (:61:), the lines below it and ``info`` (:86:) tell of. Raises StatementRefused.
-
-    It runs once for each of perhaps a hundred thousand entries, so it calls little and names arguments by position.
-    """
+    """The line that ``head`` (:61:), the lines below it and ``info`` (:86:) tell of. Raises StatementRefused."""
     found = _ENTRY.fullmatch(head)
     if found is None:
         raise _why_not(head, number)
     dates, mark, whole, part, code, rest = found.groups()
+    amount = minor(whole, part or "", f"{whole},{part or ''}", line=number, column="61")
+    own, _, banks = rest.partition("//")
+    return _line(number, dates, mark, amount, code or "", own, banks, supplement, info, tally)
+
+
+def movements(text: str, at: int, number: int, tally: Tally, out: list[StatementEvent]) -> tuple[int, int]:
+    """Entries of the usual shape, one behind the other from ``at`` on, into ``out``: the same as ``movement`` makes.
+
+    Answers where in ``text`` and at which line the first one stands that is not of it, or is not whole.
+    """
+    match, append = _USUAL.match, out.append
+    while (found := match(text, at)) is not None:
+        dates, mark, whole, part, code, own, banks, supplement, first, more = found.groups()
+        at = found.end()
+        here = number
+        number += 1
+        info = extra = _NONE
+        if supplement is not None:
+            number += 1
+            extra = [supplement]
+        if first is not None:
+            info = [first]
+            if more is not None:
+                info += more[:-1].split("\n")
+            number += len(info)
+        append(_line(here, dates, mark, int(whole + part), code, own, banks or "", extra, info, tally))
+    return at, number
+
+
+def _line(
+    number: int,
+    dates: str,
+    mark: str,
+    amount: int,
+    code: str,
+    own: str,
+    banks: str,
+    supplement: list[str],
+    info: list[str],
+    tally: Tally,
+) -> StatementLine:
+    """It runs once for each of perhaps a hundred thousand entries, so it calls little."""
     when = days(dates)
     if when is None:
         raise refuse(
@@ -111,13 +160,13 @@ def movement(head: str, supplement: list[str], info: list[str], number: int, tal
             "61",
         )
     value_on, booked_on = when
-    if part is not None and len(part) == 2 and len(whole) < 15:
-        amount = int(whole + part)
-    else:
-        amount = minor(whole, part or "", f"{whole},{part or ''}", line=number, column="61")
+    # Only a payment taken back is a reversal to us; a debit taken back is money that comes in.
+    kind, counts = None, True
     if mark != "C":
         amount *= _SIGNS[mark]
-    own, _, banks = rest.partition("//")
+        counts = mark[0] != "E"
+        if mark == "RC":
+            kind = Kind.REVERSAL
     reference = banks.strip().upper()
     if reference in _PLACEHOLDERS:
         reference = ""
@@ -128,11 +177,10 @@ def movement(head: str, supplement: list[str], info: list[str], number: int, tal
     party = _NOBODY
     if info:
         if narratives.structured(info[0]):
-            narrative = narratives.read(info)
-            text, remittance = narrative.text, narrative.remittance
-            if narrative.name:
-                party = Party(narrative.name)
-            references += tuple(narrative.references)
+            text, remittance, name, more = narratives.read(info)
+            if name:
+                party = Party(name)
+            references += tuple(more)
         else:
             text = narratives.joined(info)
     if supplement:
@@ -141,8 +189,6 @@ def movement(head: str, supplement: list[str], info: list[str], number: int, tal
             text = extra
         else:
             references += _named("supplement", extra)
-    # Only a payment taken back is a reversal to us; a debit taken back is money that comes in.
-    kind = Kind.REVERSAL if mark == "RC" else None
     line = StatementLine(
         number,
         amount,
@@ -150,17 +196,16 @@ def movement(head: str, supplement: list[str], info: list[str], number: int, tal
         reference,
         tally.occurrence(reference, kind, amount, booked_on, text),
         kind,
-        mark[0] != "E",
+        counts,
         None,
         value_on,
         text,
         remittance,
         "",
-        code.rstrip() if code else "",
+        code.rstrip(),
         None,
         party,
         references,
-        (),
     )
     tally.add(line)
     return line

@@ -24,10 +24,10 @@ class Tally:
 
     def occurrence(self, *key: Hashable) -> int:
         """Which line with this key it is, counted from 1. ``key``: reference, kind, amount, day, text."""
-        digest = hash(key)
-        seen = self._seen
-        if digest not in seen:
-            seen.add(digest)
+        digest, seen = hash(key), self._seen
+        before = len(seen)
+        seen.add(digest)
+        if len(seen) > before:
             return 1
         self._repeats[digest] = self._repeats.get(digest, 1) + 1
         return self._repeats[digest]
