@@ -120,7 +120,9 @@ def _texts(stream: BinaryIO, codec: str) -> Iterator[str]:
         end = text.rfind("\n") + 1
         rest = text[end:]
         yield text[:end]
-    yield rest + decoder.decode(b"", final=True) + "\n"
+    rest += decoder.decode(b"", final=True)
+    if rest:
+        yield rest + "\n"
 
 
 class _Statement:
