@@ -104,6 +104,8 @@ class _Node(dict[str, "_Node"]):
         node = _Node(local, f"{self.key}/{local}" if self.key else local, self.depth + 1, self.names)
         if local in _STATEMENTS and self.local.startswith(_MESSAGES):
             node.opens, node.key = "statement", ""
+        elif local.startswith(_MESSAGES):
+            node.key = ""
         elif self.opens == "statement" and local in {"Bal", "Ntry"}:
             node.opens, node.key = ("balance" if local == "Bal" else "entry"), ""
         elif local == "TxDtls" and self.key == "NtryDtls":

@@ -89,13 +89,19 @@ def test_a_worked_day() -> None:
 def test_within_the_day_nothing_proves_the_balance_and_what_is_expected_does_not_count() -> None:
     text = (FILES / "within_the_day.942").read_text()
     assert (opened(text).format, opened(text).opening_minor, opened(text).currency) == ("mt942", None, "KES")
-    assert [(line.amount_minor, line.counts) for line in lines(text)] == [(10_000, True), (4_000, False), (-1_500, False)]
+    assert [(line.amount_minor, line.counts) for line in lines(text)] == [
+        (10_000, True),
+        (4_000, False),
+        (-1_500, False),
+    ]
     foot = closed(text)
     assert (foot.closing_minor, foot.adds_up, foot.lines, foot.shown) == (None, None, 1, 2)
     assert (foot.credits_minor, foot.debits_minor) == (10_000, 0)
 
 
-@pytest.mark.parametrize("change", [(":90C:2", ":90C:3"), ("KES140,", "KES141,"), ("C100,00", "C10,00"), ("EC40", "ED40")])
+@pytest.mark.parametrize(
+    "change", [(":90C:2", ":90C:3"), ("KES140,", "KES141,"), ("C100,00", "C10,00"), ("EC40", "ED40")]
+)
 def test_the_sums_of_an_mt942_must_agree(change: tuple[str, str]) -> None:
     text = (FILES / "within_the_day.942").read_text().replace(*change)
     assert refusal(text).fault is StatementFault.DOES_NOT_ADD_UP
@@ -153,7 +159,9 @@ def test_an_amount_that_could_mean_two_things_is_refused(written: str) -> None:
     assert refusal(statement(opening=f"C261101KES{written}")).fault is StatementFault.BAD_AMOUNT
 
 
-@pytest.mark.parametrize("entry", ["260230C1,NTRF", "261301C1,NTRF", "000000C1,NTRF", "2611020230C1,NTRF", "2611021301C1,NTRF"])
+@pytest.mark.parametrize(
+    "entry", ["260230C1,NTRF", "261301C1,NTRF", "000000C1,NTRF", "2611020230C1,NTRF", "2611021301C1,NTRF"]
+)
 def test_a_day_that_does_not_exist_is_refused_with_its_line(entry: str) -> None:
     found = refusal(statement(":61:261102C1,NTRF", ":86:x", f":61:{entry}"))
     assert (found.fault, found.line, found.column) == (StatementFault.BAD_DATE, 7, "61")
@@ -277,7 +285,13 @@ def test_counterparty_and_issuer_of_one_bank() -> None:
 def test_line_ends_envelopes_and_first_bytes_do_not_matter() -> None:
     text = statement(":61:2611021102C1,00NTRFNONREF//A", ":86:x", ":61:261102D1,00NTRF", ":86:y")
     plain = events(text)
-    for other in (text.replace("\n", "\r\n"), text.replace("\n", "\r"), text.rstrip("-\n"), "\ufeff" + text, ":940:\n" + text):
+    for other in (
+        text.replace("\n", "\r\n"),
+        text.replace("\n", "\r"),
+        text.rstrip("-\n"),
+        "\ufeff" + text,
+        ":940:\n" + text,
+    ):
         found = events(other)
         assert [e[1:] if isinstance(e, StatementLine) else e for e in found] == [
             e[1:] if isinstance(e, StatementLine) else e for e in plain
@@ -360,5 +374,7 @@ def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_entries_of_the_usual_shape_are_read_as_all_others_are(monkeypatch: pytest.MonkeyPatch) -> None:
     text = (FILES / "county_day.sta").read_text()
     quick = events(text)
-    monkeypatch.setattr("adapters.statements.swift_entries.movements", lambda text, at, number, tally, out: (at, number))
+    monkeypatch.setattr(
+        "adapters.statements.swift_entries.movements", lambda text, at, number, tally, out: (at, number)
+    )
     assert events(text) == quick
