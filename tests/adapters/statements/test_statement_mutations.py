@@ -64,9 +64,11 @@ def swift(opening: int, entries: list[Entry], end: str = "\n") -> bytes:
 
 
 def xml_balance(kind: str, minor: int) -> str:
+    way = "CRDT" if minor >= 0 else "DBIT"
     return (
         f"<Bal><Tp><CdOrPrtry><Cd>{kind}</Cd></CdOrPrtry></Tp>\n"
-        f"<Amt Ccy='KES'>{abs(minor) // 100}.{abs(minor) % 100:02d}</Amt>\n<CdtDbtInd>{'CRDT' if minor >= 0 else 'DBIT'}</CdtDbtInd>\n<Dt><Dt>2026-10-01</Dt></Dt>\n</Bal>"
+        f"<Amt Ccy='KES'>{abs(minor) // 100}.{abs(minor) % 100:02d}</Amt>\n"
+        f"<CdtDbtInd>{way}</CdtDbtInd>\n<Dt><Dt>2026-10-01</Dt></Dt>\n</Bal>"
     )
 
 
