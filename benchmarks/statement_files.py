@@ -6,6 +6,7 @@ Revenue Fund and now and then a reversal, in the shapes banks give them. Names a
 
 from __future__ import annotations
 
+import csv
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -70,9 +71,10 @@ def _swift_amount(minor: int) -> str:
 
 
 def _narrative(number: int, move: Move) -> str:
-    if number % 5 == 0 and move.name:
+    """One in ten in the Dutch structure, one in ten in the German one, else free text as banks here write it."""
+    if number % 10 == 0 and move.name:
         return f"/TRTP/PESALINK/NAME/{move.name}/REMI/{move.text}/EREF/{move.reference}"
-    if number % 5 == 1 and move.name:
+    if number % 10 == 1 and move.name:
         pieces = [move.text[at : at + 27] for at in range(0, len(move.text), 27)]
         purpose = "".join(f"?{20 + at}{piece}" for at, piece in enumerate(pieces))
         return f"166?00CREDIT TRANSFER?10931{purpose}?30KCBLKENX?3101140000?32{move.name}"
@@ -145,5 +147,39 @@ def write_camt053(path: Path, count: int) -> None:
         out.write("</Stmt></BkToCstmrStmt></Document>\n")
 
 
-WRITERS: dict[str, Callable[[Path, int], None]] = {"mt940": write_mt940, "camt": write_camt053}
+def _grouped(minor: int) -> str:
+    return f"{minor // 100:,}.{minor % 100:02d}"
+
+
+def write_table(path: Path, count: int) -> None:
+    """A bank's CSV export with so many entries, days first and thousands with a comma, whose balances run."""
+    balance = OPENING_MINOR
+    with path.open("w", encoding="utf-8", newline="") as out:
+        rows = csv.writer(out)
+        rows.writerow(("KCB Bank Kenya", "Statement of account"))
+        rows.writerow(("Account", ACCOUNT))
+        rows.writerow(
+            (
+                "Transaction Date",
+                "Value Date",
+                "Transaction Details",
+                "Reference",
+                "Money Out",
+                "Money In",
+                "Ledger Balance",
+            )
+        )
+        first = f"{FIRST_DAY:%d/%m/%Y}"
+        rows.writerow((first, first, "Balance brought forward", "", "", "", _grouped(balance)))
+        for move in moves(count):
+            balance += move.amount
+            money = ("", _grouped(move.amount)) if move.amount > 0 else (_grouped(-move.amount), "")
+            day = f"{move.day:%d/%m/%Y}"
+            rows.writerow((day, day, move.text, move.reference, *money, _grouped(balance)))
+        last = f"{FIRST_DAY + timedelta(days=DAYS - 1):%d/%m/%Y}"
+        rows.writerow((last, last, "Balance carried forward", "", "", "", _grouped(balance)))
+
+
+WRITERS: dict[str, Callable[[Path, int], None]] = {"mt940": write_mt940, "camt": write_camt053, "table": write_table}
 """How the file of a reader, by the reader's name, is written."""
+ENDINGS = {"mt940": "sta", "camt": "xml", "table": "csv"}

@@ -11,7 +11,6 @@ from typing import Final, NamedTuple
 
 LINE_WIDTH: Final = 65
 _FIELD_WIDTH: Final = 27
-_STARTS: Final = frozenset("0123456789?~<>")
 _NUMBERED: Final = re.compile(r"\s?(?:\d{3})?([?~<>])(?=[0-6]\d)", re.ASCII)
 _SPLITS: Final = {sign: re.compile(re.escape(sign) + r"([0-6]\d)", re.ASCII) for sign in "?~<>"}
 _MARKS: Final = re.compile(r"(?:(?<=\s)|(?<![A-Z]))(EREF|KREF|MREF|CRED|DEBT|SVWZ|ABWA|ABWE|IBAN|BIC|COAM|OAMT)\+")
@@ -47,6 +46,8 @@ def joined(lines: list[str], width: int = LINE_WIDTH) -> str:
     """
     text = lines[0]
     glue = len(text) >= width
+    if glue and len(lines) == 2:
+        return (text + lines[1]).strip()
     for line in lines[1:]:
         if glue:
             text += line
@@ -58,8 +59,7 @@ def joined(lines: list[str], width: int = LINE_WIDTH) -> str:
 
 def structured(first: str) -> bool:
     """Whether a narrative that begins with this line is of a structure, so that ``read`` finds more than text."""
-    start = first[:2]
-    return "/" in start or (start.lstrip()[:1] in _STARTS and _NUMBERED.match(first) is not None)
+    return "/" in first[:2] or _NUMBERED.match(first) is not None
 
 
 def read(lines: list[str]) -> Narrative:

@@ -30,6 +30,8 @@ _USUAL: Final = re.compile(
     re.ASCII,
 )
 """An entry as almost all of them are: two decimals, a code, at most ten lines of information, and the next tag."""
+_STARTS: Final = frozenset("/ 0123456789?~<>")
+"""What a narrative with a structure begins with."""
 _NONE: Final[list[str]] = []
 _BALANCE: Final = re.compile(r"(R?[CD])(\d{6})([A-Z]{3})?(.*)", re.ASCII)
 _SUM: Final = re.compile(r"(\d*)([A-Z]{3})([\d.,]+)", re.ASCII)
@@ -167,22 +169,23 @@ def _line(
         counts = mark[0] != "E"
         if mark == "RC":
             kind = Kind.REVERSAL
-    reference = banks.strip().upper()
+    reference = banks.strip().upper() if banks else ""
     if reference in _PLACEHOLDERS:
         reference = ""
     references: tuple[tuple[str, str], ...] = ()
-    if own not in _PLACEHOLDERS:
+    if own != "NONREF":
         references = _named("customer", own)
     text = remittance = ""
     party = _NOBODY
     if info:
-        if narratives.structured(info[0]):
+        first = info[0]
+        if (first[:1] in _STARTS or not first) and narratives.structured(first):
             text, remittance, name, more = narratives.read(info)
             if name:
                 party = Party(name)
             references += tuple(more)
         else:
-            text = narratives.joined(info)
+            text = first.strip() if len(info) == 1 else narratives.joined(info)
     if supplement:
         extra = narratives.joined(supplement)
         if not text:
