@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import BinaryIO, Protocol, TypeAlias, runtime_checkable
+from typing import BinaryIO, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from revenue_engine.channels import Kind, Party
 from revenue_engine.errors import Rejected
@@ -98,9 +98,8 @@ class StatementDetail:
     party: Party = field(default_factory=Party)
 
 
-@dataclass(frozen=True, slots=True)
-class StatementLine:
-    """One movement of the account."""
+class StatementLine(NamedTuple):
+    """One movement of the account. A tuple, because a file makes a hundred thousand of them."""
 
     number: int
     """The line, row or element of the file where it begins, from 1."""
@@ -126,7 +125,7 @@ class StatementLine:
     code: str = ""
     """The bank's own transaction code (``NTRF``, ``PMNT/RCDT/ESCT``, a reason type)."""
     balance_after_minor: int | None = None
-    party: Party = field(default_factory=Party)
+    party: Party = Party()
     references: tuple[tuple[str, str], ...] = ()
     """Every other reference by its name in the format (``EREF``, ``EndToEndId``, ``UETR``)."""
     details: tuple[StatementDetail, ...] = ()
@@ -243,19 +242,23 @@ def proved(events: Iterable[StatementEvent]) -> Iterator[StatementEvent]:
     open with the balance the one before closed with, or when a statement stands in the file twice.
     """
     closings: dict[tuple[str, str], int] = {}
-    names: set[tuple[str, str, str, str, date | None]] = set()
+    names: set[Hashable] = set()
     count = 0
     opened: StatementOpened | None = None
     for event in events:
+        if isinstance(event, StatementLine):  # almost every event is one
+            yield event
+            continue
         if isinstance(event, StatementOpened):
             opened, count = event, count + 1
-            _follows(opened, closings, names)
+            _follows(opened, closings)
         elif isinstance(event, StatementClosed):
             if opened is None:
                 raise StatementRefused(StatementFault.NOT_A_STATEMENT, "a statement ends that never began")
             yield event
             if event.adds_up is False:
                 raise _does_not_add_up(opened, event)
+            _once(opened, event, names)
             if event.closing_minor is not None:
                 closings[(opened.account, opened.currency)] = event.closing_minor
             opened = None
@@ -267,11 +270,7 @@ def proved(events: Iterable[StatementEvent]) -> Iterator[StatementEvent]:
         raise StatementRefused(StatementFault.EMPTY, "there is no statement in the file")
 
 
-def _follows(
-    opened: StatementOpened,
-    closings: dict[tuple[str, str], int],
-    names: set[tuple[str, str, str, str, date | None]],
-) -> None:
+def _follows(opened: StatementOpened, closings: dict[tuple[str, str], int]) -> None:
     before = closings.get((opened.account, opened.currency))
     if before is not None and opened.opening_minor is not None and opened.opening_minor != before:
         raise StatementRefused(
@@ -280,13 +279,28 @@ def _follows(
             f" {wire(opened.opening_minor)}, and the one before it closed with {wire(before)}: a statement between"
             " them is missing, or they stand in the wrong order",
         )
-    if opened.number or opened.reference:
-        name = (opened.account, opened.currency, opened.reference, opened.number, opened.to_day)
-        if name in names:
-            raise StatementRefused(
-                StatementFault.REPEATED, f"statement {opened.number or opened.reference} stands in the file twice"
-            )
-        names.add(name)
+
+
+def _once(opened: StatementOpened, closed: StatementClosed, names: set[Hashable]) -> None:
+    """Refuse a statement that stands in the file twice.
+
+    Banks give one reference and one number to statement after statement (``STARTUMS``, ``00000/00``), so where
+    balances tell statements apart, only one that is equal in balances, sums and days too is a repeat. One without
+    movements repeats nothing.
+    """
+    if not (opened.number or opened.reference) or not (closed.lines or closed.shown):
+        return
+    name: tuple[Hashable, ...] = (opened.account, opened.currency, opened.reference, opened.number, opened.to_day)
+    if opened.opening_minor is not None and closed.closing_minor is not None:
+        name += (
+            *(opened.opening_minor, closed.closing_minor, closed.lines, closed.shown),
+            *(closed.credits_minor, closed.debits_minor, closed.first_day, closed.last_day),
+        )
+    if name in names:
+        raise StatementRefused(
+            StatementFault.REPEATED, f"statement {opened.number or opened.reference} stands in the file twice"
+        )
+    names.add(name)
 
 
 def _does_not_add_up(opened: StatementOpened, closed: StatementClosed) -> StatementRefused:

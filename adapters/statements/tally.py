@@ -17,16 +17,17 @@ class Tally:
         self._debits = 0
         self._lines = 0
         self._shown = 0
-        self._first: date | None = None
-        self._last: date | None = None
+        self._first = date.max
+        self._last = date.min
         self._seen: set[int] = set()
         self._repeats: dict[int, int] = {}
 
     def occurrence(self, *key: Hashable) -> int:
         """Which line with this key it is, counted from 1. ``key``: reference, kind, amount, day, text."""
-        digest = hash(key)
-        if digest not in self._seen:
-            self._seen.add(digest)
+        digest, seen = hash(key), self._seen
+        before = len(seen)
+        seen.add(digest)
+        if len(seen) > before:
             return 1
         self._repeats[digest] = self._repeats.get(digest, 1) + 1
         return self._repeats[digest]
@@ -37,12 +38,15 @@ class Tally:
             self._shown += 1
             return
         self._lines += 1
-        if line.amount_minor > 0:
-            self._credits += line.amount_minor
+        amount, day = line.amount_minor, line.booked_on
+        if amount > 0:
+            self._credits += amount
         else:
-            self._debits -= line.amount_minor
-        self._first = line.booked_on if self._first is None else min(self._first, line.booked_on)
-        self._last = line.booked_on if self._last is None else max(self._last, line.booked_on)
+            self._debits -= amount
+        if day < self._first:
+            self._first = day
+        if day > self._last:
+            self._last = day
 
     @property
     def empty(self) -> bool:
@@ -59,8 +63,8 @@ class Tally:
             lines=self._lines,
             credits_minor=self._credits,
             debits_minor=self._debits,
-            first_day=self._first,
-            last_day=self._last,
+            first_day=self._first if self._lines else None,
+            last_day=self._last if self._lines else None,
             adds_up=adds_up,
             shown=self._shown,
             notes=notes,

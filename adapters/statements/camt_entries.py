@@ -1,0 +1,310 @@
+"""One Ntry of a camt message as a movement, from values by their path; and balances, accounts, days.
+
+The direction is ``CdtDbtInd`` and nothing else: ``RvslInd`` says why, not which way. Only what is booked counts.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Final, TypeAlias
+
+from adapters.statements.amounts import xml_minor
+from adapters.statements.tally import Tally
+from revenue_engine.channels import Kind, Party
+from revenue_engine.statements import StatementDetail, StatementFault, StatementLine, StatementRefused
+
+Fields: TypeAlias = dict[str, str]
+"""Text by path inside its scope; ``@`` behind a path is its currency; values of one path stand on lines."""
+
+_CURRENCY: Final = re.compile("[A-Z]{3}")
+_DAY: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:T\d\d:\d\d:\d\d(?:\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
+_NOBODY: Final = Party()
+_NOTHING: Final = frozenset({"", "NOTPROVIDED", "NONREF", "NOTAVAIL"})
+_SIGNS: Final = {"CRDT": 1, "DBIT": -1}
+_COUNTS: Final = {"BOOK": True, "PDNG": False, "INFO": False, "FUTR": False}
+_REFERENCES: Final = tuple(
+    (f"Refs/{name}", name)
+    for name in (
+        *("EndToEndId", "TxId", "UETR", "InstrId", "PmtInfId", "MsgId", "MndtId", "ChqNb", "ClrSysRef"),
+        *("AcctOwnrTxId", "AcctSvcrTxId", "MktInfrstrctrTxId", "PrcgId"),
+    )
+)
+_DEBTOR: Final = ("RltdPties/Dbtr/Nm", "RltdPties/Dbtr/Pty/Nm", "RltdPties/UltmtDbtr/Nm", "RltdPties/UltmtDbtr/Pty/Nm")
+_CREDITOR: Final = (
+    "RltdPties/Cdtr/Nm",
+    "RltdPties/Cdtr/Pty/Nm",
+    "RltdPties/UltmtCdtr/Nm",
+    "RltdPties/UltmtCdtr/Pty/Nm",
+)
+_TEXT_WIDTH: Final = 140
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """Where in the file something stands: the line, and the element as a person would name it."""
+
+    line: int
+    element: str
+
+
+def refuse(fault: StatementFault, reason: str, line: int, element: str) -> StatementRefused:
+    """A refusal at a line and an element."""
+    return StatementRefused(fault, reason, line=line, column=element)
+
+
+def balance_kind(values: Fields) -> str:
+    """The type of a Bal: OPBD, CLBD, PRCD, ITBD, or one that proves nothing."""
+    return values.get("Tp/CdOrPrtry/Cd", "")
+
+
+def balance(values: Fields, here: Here) -> tuple[int, str]:
+    """Cents (below zero for a debit) and currency of a Bal."""
+    return _amount(values, "Amt", here) * _sign(values, here), currency_of(values, here)
+
+
+def currency_of(values: Fields, here: Here) -> str:
+    """The currency the Amt of an entry or a balance names."""
+    return currency(values.get("Amt@", ""), Here(here.line, f"{here.element}/Amt"))
+
+
+def currency(text: str, here: Here) -> str:
+    """A currency of three capital letters. Raises StatementRefused."""
+    if _CURRENCY.fullmatch(text) is None:
+        raise refuse(
+            StatementFault.BAD_CURRENCY,
+            f"{text[:20]!r} is no currency; it is three capital letters, such as KES",
+            here.line,
+            here.element,
+        )
+    return text
+
+
+def account(values: Fields) -> tuple[str, str]:
+    """The account as the file writes it, and what to note where it writes none."""
+    for path in ("IBAN", "Othr/Id", "BBAN", "PrtryAcct/Id", "UPIC"):
+        found = values.get(f"Acct/Id/{path}")
+        if found:
+            return found, ""
+    return "", "the statement names no account"
+
+
+@lru_cache(maxsize=4096)
+def day(text: str) -> date | None:
+    """The day an ISO date or date with time names, as written; None where there is no such day."""
+    found = _DAY.fullmatch(text)
+    if found is None:
+        return None
+    try:
+        return date.fromisoformat(found[1])
+    except ValueError:
+        return None
+
+
+def day_or_none(text: str | None) -> date | None:
+    """As ``day``, of a value that may be missing."""
+    return day(text) if text else None
+
+
+@lru_cache(maxsize=4096)
+def _instant(text: str) -> datetime | None:
+    """The instant of a date with time and offset; None where one is missing: no zone is guessed."""
+    found = _DAY.fullmatch(text)
+    if found is None or found[2] is None or "T" not in text:
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def movement(values: Fields, details: list[Fields], here: Here, number: int, money: str, tally: Tally) -> StatementLine:
+    """The line an entry is, with its batch when the parts add up to it. Raises StatementRefused."""
+    get = values.get
+    if get("Amt@") != money:
+        raise refuse(
+            StatementFault.BAD_CURRENCY,
+            f"an entry in {get('Amt@')} stands in a statement in {money}",
+            here.line,
+            f"{here.element}/Amt",
+        )
+    size = _amount(values, "Amt", here)
+    sign = _sign(values, here)
+    status = get("Sts") or get("Sts/Cd") or get("Sts/Prtry") or ""
+    counts = _COUNTS.get(status)
+    if counts is None:
+        raise refuse(
+            StatementFault.MISSING_FIELD if not status else StatementFault.BAD_VALUE,
+            f"{status[:20]!r} is no status; it is BOOK, PDNG, INFO or FUTR",
+            here.line,
+            f"{here.element}/Sts",
+        )
+    booked_on, value_on, occurred_at = _days(values, here)
+    reversal = _flag(get("RvslInd", ""), here)
+    alone = details[0] if len(details) == 1 else {}
+    text, typed = _told(alone)
+    text = text or get("AddtlNtryInf", "").replace("\n", " ")
+    reference = (get("AcctSvcrRef") or alone.get("Refs/AcctSvcrRef") or "").upper()
+    if reference in _NOTHING or "\n" in reference:
+        reference = ""
+    parts = _parts(details, size, sign, money, here) if len(details) > 1 else ()
+    references: list[tuple[str, str]] = []
+    own = get("NtryRef", "")
+    if own not in _NOTHING:
+        references.append(("NtryRef", own))
+    if not parts:
+        for one in details:
+            references.extend(_references(one))
+    # Only a payment taken back is a reversal to us; a debit taken back is money that comes in.
+    kind = Kind.REVERSAL if reversal and sign < 0 else None
+    line = StatementLine(
+        number=number,
+        amount_minor=size * sign,
+        booked_on=booked_on,
+        reference=reference,
+        occurrence=tally.occurrence(reference, kind, size * sign, booked_on, text),
+        kind=kind,
+        counts=counts,
+        occurred_at=occurred_at,
+        value_on=value_on,
+        text=text,
+        account_reference=typed,
+        code=_code(values),
+        party=_party(alone, debtor=(sign > 0) is not reversal),
+        references=tuple(references),
+        details=parts,
+    )
+    tally.add(line)
+    return line
+
+
+def _amount(values: Fields, path: str, here: Here) -> int:
+    text = values.get(path)
+    element = f"{here.element}/{path}"
+    if text is None:
+        raise refuse(StatementFault.MISSING_FIELD, "the amount is missing; ask for the file anew", here.line, element)
+    return xml_minor(text, line=here.line, column=element)
+
+
+def _sign(values: Fields, here: Here) -> int:
+    written = values.get("CdtDbtInd", "")
+    sign = _SIGNS.get(written)
+    if sign is None:
+        raise refuse(
+            StatementFault.BAD_SIGN if written else StatementFault.MISSING_FIELD,
+            f"{written[:20]!r} is no direction; it is CRDT or DBIT, and none is guessed",
+            here.line,
+            f"{here.element}/CdtDbtInd",
+        )
+    return sign
+
+
+def _flag(text: str, here: Here) -> bool:
+    if text not in {"", "true", "false", "1", "0"}:
+        raise refuse(
+            StatementFault.BAD_VALUE, f"{text[:20]!r} is neither true nor false", here.line, f"{here.element}/RvslInd"
+        )
+    return text in {"true", "1"}
+
+
+def _days(values: Fields, here: Here) -> tuple[date, date | None, datetime | None]:
+    """Booking day, value day and, where an offset is written, the instant it was booked."""
+    found: list[date | None] = []
+    written = ""
+    for element in ("BookgDt", "ValDt"):
+        text = values.get(f"{element}/Dt") or values.get(f"{element}/DtTm") or ""
+        on = day(text) if text else None
+        if text and on is None:
+            raise refuse(
+                StatementFault.BAD_DATE,
+                f"{text[:40]!r} is no day (2026-11-23); ask the bank to mend it",
+                here.line,
+                f"{here.element}/{element}",
+            )
+        written = written or text
+        found.append(on)
+    booked_on = found[0] or found[1]
+    if booked_on is None:
+        raise refuse(
+            StatementFault.MISSING_FIELD,
+            "neither a booking day nor a value day is written; ask the bank for the file anew",
+            here.line,
+            f"{here.element}/BookgDt",
+        )
+    return booked_on, found[1], _instant(written) if found[0] else None
+
+
+def _code(values: Fields) -> str:
+    get = values.get
+    domain = get("BkTxCd/Domn/Cd")
+    if domain:
+        family = get("BkTxCd/Domn/Fmly/Cd", ""), get("BkTxCd/Domn/Fmly/SubFmlyCd", "")
+        return "/".join((domain, *family))
+    return get("BkTxCd/Prtry/Cd", "")
+
+
+def _told(values: Fields) -> tuple[str, str]:
+    """The text of a payment, and what its payer wrote: a structured reference before free words."""
+    get = values.get
+    free = get("RmtInf/Ustrd", "")
+    if "\n" in free:
+        free = _pieces(free.split("\n"))
+    structured = get("RmtInf/Strd/CdtrRefInf/Ref", "").replace("\n", " ")
+    text = free or get("AddtlTxInf", "").replace("\n", " ") or structured
+    return text, structured or free
+
+
+def _pieces(pieces: list[str]) -> str:
+    """Remittance information comes in pieces of 140 letters; a full one was cut, and a shorter one ended."""
+    text, glue = pieces[0], len(pieces[0]) >= _TEXT_WIDTH
+    for piece in pieces[1:]:
+        text = text + piece if glue else f"{text} {piece}"
+        glue = len(piece) >= _TEXT_WIDTH
+    return text
+
+
+def _references(values: Fields) -> list[tuple[str, str]]:
+    found = []
+    for path, name in _REFERENCES:
+        value = values.get(path)
+        if value is not None and value not in _NOTHING:
+            found.append((name, value))
+    structured = values.get("RmtInf/Strd/CdtrRefInf/Ref")
+    if structured:
+        found.append(("CdtrRef", structured))
+    return found
+
+
+def _party(values: Fields, *, debtor: bool) -> Party:
+    for path in _DEBTOR if debtor else _CREDITOR:
+        name = values.get(path)
+        if name:
+            return Party(name)
+    return _NOBODY
+
+
+def _parts(details: list[Fields], size: int, sign: int, money: str, here: Here) -> tuple[StatementDetail, ...]:
+    """The payments of a batch, or none where they do not add up to their entry: then it is one movement."""
+    parts = []
+    total = 0
+    for values in details:
+        path = "Amt" if "Amt" in values else "AmtDtls/TxAmt/Amt"
+        if path not in values or values.get(path + "@") != money:
+            return ()
+        way = _sign(values, here) if "CdtDbtInd" in values else sign
+        amount = _amount(values, path, here) * way
+        total += amount
+        text, typed = _told(values)
+        own = values.get("Refs/AcctSvcrRef") or values.get("Refs/TxId") or values.get("Refs/EndToEndId") or ""
+        parts.append(
+            StatementDetail(
+                amount_minor=amount,
+                reference="" if own in _NOTHING else own.upper(),
+                account_reference=typed,
+                text=text,
+                party=_party(values, debtor=way > 0),
+            )
+        )
+    return tuple(parts) if total == size * sign else ()

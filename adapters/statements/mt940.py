@@ -1,0 +1,488 @@
+"""MT940 and MT942 (SWIFT customer statements): end of day with balances, and within the day without.
+
+A tokenizer of our own, because every library at hand is wrong about money: the mark ``RC`` takes money away, a dot is
+a decimal sign, an amount has up to fifteen characters, and 30 February is no day. Fields and marks: SWIFT user
+handbook, category 9. Each deviation of a bank is a test in ``tests/adapters/statements``.
+
+What belongs to no field (lines before :20:, between statements) is passed over. A line that begins with a tag nobody
+knows continues the :86: before it: narratives wrap anywhere, and no tag of money is unknown.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import re
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, Final
+
+from adapters.statements import swift_entries
+from adapters.statements.swift_entries import refuse
+from adapters.statements.tally import Tally
+from revenue_engine.money import wire
+from revenue_engine.statements import (
+    StatementEvent,
+    StatementFault,
+    StatementOpened,
+    StatementRefused,
+)
+
+LARGEST_BYTES: Final = 512 * 1024 * 1024
+"""A hundred thousand entries are 15 to 25 MB."""
+_LONGEST_LINE: Final = 1024 * 1024
+_LONGEST_NARRATIVE: Final = 1_000
+"""Lines; the format has six."""
+_CHUNK: Final = 128 * 1024
+_MOST_NOTES: Final = 20
+
+_SNIFF: Final = re.compile(rb"(?:^|[\r\n]|\{4:)[ \t\x01]*:(?:20|6[012][FM]?):")
+_LAST_CURRENCY: Final = re.compile(r"[\d\s/]([A-Z]{3})$")
+_FURNITURE: Final = "\x01\x02\x03\x1a"
+"""Bytes that frame a transmission and say nothing."""
+_FRAMES: Final = ("{1:", "{2:", "{4:", "-}")
+"""What a line of the SWIFT envelope begins with."""
+
+
+class SwiftReader:
+    """Reads MT940 and MT942; which of the two a statement is, its own fields tell."""
+
+    name: str = "mt940"
+
+    def sniff(self, head: bytes, filename: str) -> bool:  # noqa: ARG002
+        """Whether a line of the head is a reference, a balance or an entry of a SWIFT statement."""
+        return not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") and _SNIFF.search(head) is not None
+
+    def read(self, stream: BinaryIO, *, filename: str = "") -> Iterator[StatementEvent]:  # noqa: ARG002
+        """Stream the statements of a file. Raises StatementRefused with the line and the tag."""
+        codec, note = _encoding(stream)
+        reading = _Reading(note)
+        for text in _texts(stream, codec):
+            reading.take(text)
+            yield from reading.out
+            reading.out.clear()
+        reading.end_of_file()
+        yield from reading.out
+
+
+reader = SwiftReader()
+
+
+def _encoding(stream: BinaryIO) -> tuple[str, str]:
+    """How the file is encoded and what to note about it: UTF-8 if all of it is, else the Windows table, else Latin-1.
+
+    The file is read once for this, and left where it was.
+    """
+    start = stream.tell()
+    utf8, windows = codecs.getincrementaldecoder("utf-8")(), codecs.getincrementaldecoder("cp1252")()
+    is_utf8 = is_windows = True
+    size = run = 0
+    first = b""
+    while chunk := stream.read(_CHUNK):
+        first = first or chunk[:4]
+        size += len(chunk)
+        run = 0 if b"\n" in chunk or b"\r" in chunk else run + len(chunk)
+        if size > LARGEST_BYTES:
+            raise StatementRefused(
+                StatementFault.TOO_LARGE, f"the file is larger than {LARGEST_BYTES >> 20} MB: ask for shorter periods"
+            )
+        if run > _LONGEST_LINE or b"\0" in chunk:
+            raise StatementRefused(
+                StatementFault.UNREADABLE,
+                "the file is no text: it holds a zero byte or a line of more than a megabyte."
+                " Save it as plain text in UTF-8",
+            )
+        is_utf8 = is_utf8 and _decodes(utf8, chunk)
+        is_windows = is_windows and (is_utf8 or _decodes(windows, chunk))
+    is_utf8 = is_utf8 and _decodes(utf8, b"", final=True)
+    stream.seek(start)
+    if not size:
+        raise StatementRefused(StatementFault.EMPTY, "the file is empty")
+    if is_utf8:
+        return "utf-8-sig", ""
+    codec, table = ("cp1252", "the Windows table cp1252") if is_windows else ("latin-1", "Latin-1")
+    return codec, f"the text is not UTF-8 and was read by {table}: names may look wrong"
+
+
+def _decodes(decoder: codecs.IncrementalDecoder, chunk: bytes, *, final: bool = False) -> bool:
+    try:
+        decoder.decode(chunk, final)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _texts(stream: BinaryIO, codec: str) -> Iterator[str]:
+    """The file in pieces of whole lines, each ended by a line feed, whatever ended it in the file."""
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(codec)(), translate=True)
+    rest = ""
+    while chunk := stream.read(_CHUNK):
+        text = rest + decoder.decode(chunk)
+        end = text.rfind("\n") + 1
+        rest = text[end:]
+        yield text[:end]
+    rest += decoder.decode(b"", final=True)
+    if rest:
+        yield rest + "\n"
+
+
+class _Statement:
+    """One statement while it is read."""
+
+    def __init__(self, line: int, reference: str) -> None:
+        self.line = line
+        self.reference = reference
+        self.account = ""
+        self.number = ""
+        self.currency = ""
+        self.interim = False
+        """Whether a field of MT942 was seen."""
+        self.closing: int | None = None
+        self.tally: Tally | None = None
+        """None until the statement is opened: by its opening balance, in MT942 by its first entry or its end."""
+        self.balanced = False
+        self.sums: dict[str, tuple[int, int | None, int]] = {}
+        self.notes: list[str] = []
+        self.marks: set[str] = set()
+        self.counted = {"C": 0, "D": 0}
+        self.summed = {"C": 0, "D": 0}
+
+    def note(self, text: str) -> None:
+        if len(self.notes) < _MOST_NOTES:
+            self.notes.append(text)
+
+
+class _Reading:
+    """The state between lines. ``out`` is what was read and not yet answered."""
+
+    def __init__(self, note: str) -> None:
+        self.out: list[StatementEvent] = []
+        self._note = note
+        self._number = 0
+        self._now: _Statement | None = None
+        self._interim = False
+        self._seen = False
+        self._head = ""
+        """The :61: that waits for its :86:; empty when none does."""
+        self._head_line = 0
+        self._supplement: list[str] = []
+        self._info: list[str] = []
+        self._into: list[str] | None = None
+        """Where a line without a tag belongs."""
+        self._acts: dict[str, Callable[[str], None]] = {
+            "20": self._reference,
+            "21": self._pass,
+            "25": self._account,
+            "25P": self._account,
+            "28": self._sequence,
+            "28C": self._sequence,
+            "60F": self._opening,
+            "60M": self._opening,
+            "62F": self._closing,
+            "62M": self._closing,
+            "64": self._pass,
+            "65": self._pass,
+            "34F": self._floor,
+            "13": self._interim_field,
+            "13D": self._interim_field,
+            "90C": self._sum_of_credits,
+            "90D": self._sum_of_debits,
+            "940": self._pass,
+            "942": self._pass,
+            "NS": self._information,
+        }
+
+    def take(self, text: str) -> None:
+        """Read some whole lines. Raises StatementRefused."""
+        at, size = 0, len(text)
+        while at < size:
+            if text.startswith(":61:", at):
+                if self._head:
+                    self._flush()
+                now = self._now
+                if now is not None and now.tally is not None and now.balanced and now.closing is None:
+                    # Entries of the usual shape are read at one go; the first that is not is read line by line.
+                    at, after = swift_entries.movements(text, at, self._number + 1, now.tally, self.out)
+                    self._number = after - 1
+            end = text.find("\n", at)
+            self._number += 1
+            self._take_line(text[at:end])
+            at = end + 1
+
+    def _take_line(self, line: str) -> None:
+        if line[:1] == ":":
+            end = line.find(":", 1)
+            tag = line[1:end]
+            if tag == "61":
+                self._entry(line[4:])
+                return
+            if tag == "86":
+                self._information(line[4:])
+                return
+            act = self._acts.get(tag)
+            if act is not None:
+                act(line[end + 1 :].rstrip())
+                return
+        if line:
+            self._other(line)
+
+    def end_of_file(self) -> None:
+        """Close the last statement. Raises StatementRefused where there was none, or it has no end."""
+        self._end()
+        if not self._seen:
+            raise StatementRefused(
+                StatementFault.NOT_A_STATEMENT,
+                "no statement is in the file: one begins with :20: and :60F: and ends with :62F:",
+                line=1,
+            )
+
+    # --- what the lines are ---
+
+    def _other(self, line: str) -> None:
+        """A line without a tag: the envelope, the end of a message, or the rest of the field above."""
+        plain = line.strip(_FURNITURE + " \t")
+        if plain.startswith(_FRAMES):
+            self._envelope(plain)
+            return
+        # A lone hyphen ends a message, but a narrative may hold one: it ends nothing before the closing balance.
+        if plain == "-" and (self._now is None or self._now.closing is not None or self._is_interim()):
+            self._end()
+            return
+        if plain.startswith(":20:"):  # behind the first byte of a transmission
+            self._reference(plain[4:])
+            return
+        if self._into is not None:
+            if len(self._into) >= _LONGEST_NARRATIVE:
+                raise refuse(
+                    StatementFault.TOO_LARGE, f"one field has more than {_LONGEST_NARRATIVE} lines", self._number, "86"
+                )
+            self._into.append(line)
+
+    def _envelope(self, plain: str) -> None:
+        if plain.startswith("-}"):
+            self._end()
+        at = plain.find("{2:")
+        if at >= 0:
+            self._end()
+            self._interim = plain[at + 4 : at + 7] == "942"
+        at = plain.find("{4:")
+        if at >= 0 and plain[at + 3 :].startswith(":20:"):
+            self._reference(plain[at + 7 :])
+
+    def _pass(self, value: str) -> None:  # noqa: ARG002
+        self._into = None
+
+    def _reference(self, value: str) -> None:
+        self._end()
+        self._now = _Statement(self._number, value.strip())
+        self._now.interim = self._interim
+        if self._note:
+            self._now.note(self._note)
+        self._into = None
+
+    def _account(self, value: str) -> None:
+        self._begun("25").account = value.strip()
+        self._into = None
+
+    def _sequence(self, value: str) -> None:
+        self._begun("28C").number = value.strip()
+        self._into = None
+
+    def _interim_field(self, value: str) -> None:  # noqa: ARG002
+        self._begun("13D").interim = True
+        self._into = None
+
+    def _floor(self, value: str) -> None:
+        now = self._begun("34F")
+        now.interim = True
+        now.currency = value.strip()[:3]
+        self._into = None
+
+    def _opening(self, value: str) -> None:
+        now = self._begun("60F")
+        if now.tally is not None:
+            raise refuse(
+                StatementFault.BAD_VALUE,
+                "an opening balance stands where one statement has opened already; a :20: begins the next one",
+                self._number,
+                "60F",
+            )
+        amount, currency = swift_entries.balance(value, line=self._number, tag="60F")
+        if not currency:
+            found = _LAST_CURRENCY.search(now.account)
+            if found is None:
+                raise refuse(
+                    StatementFault.BAD_CURRENCY,
+                    "the opening balance names no currency, nor does the account; ask the bank to write it",
+                    self._number,
+                    "60F",
+                )
+            currency = found[1]
+            now.note(f"line {self._number}: the opening balance names no currency; {currency} is the account's")
+        now.currency = currency
+        now.balanced = True
+        self._open(now, amount)
+
+    def _open(self, now: _Statement, opening: int | None) -> None:
+        if re.fullmatch("[A-Z]{3}", now.currency) is None:
+            raise refuse(
+                StatementFault.BAD_CURRENCY,
+                "no field names the currency; :34F: or a balance does",
+                self._number,
+                "34F",
+            )
+        if not now.account:
+            now.note("the statement names no account (:25:)")
+        opened = StatementOpened(
+            format="mt940" if now.balanced else "mt942",
+            account=now.account,
+            currency=now.currency,
+            opening_minor=opening,
+            reference=now.reference,
+            number=now.number,
+        )
+        now.tally = Tally(opened)
+        self._seen = True
+        self._into = None
+        self.out.append(opened)
+
+    def _closing(self, value: str) -> None:
+        now = self._begun("62F")
+        if self._head:
+            self._flush()
+        if now.tally is None or not now.balanced:
+            raise refuse(
+                StatementFault.NOT_A_STATEMENT,
+                "a closing balance without an opening one (:60F:) before it; ask the bank for the whole statement",
+                self._number,
+                "62F",
+            )
+        if now.closing is not None:
+            raise refuse(StatementFault.BAD_VALUE, "a second closing balance in one statement", self._number, "62F")
+        amount, currency = swift_entries.balance(value, line=self._number, tag="62F")
+        if not currency:
+            now.note(f"line {self._number}: the closing balance names no currency; {now.currency} is the opening one's")
+        elif currency != now.currency:
+            raise refuse(
+                StatementFault.BAD_CURRENCY,
+                f"the statement opens in {now.currency} and closes in {currency}; ask the bank for one currency",
+                self._number,
+                "62F",
+            )
+        now.closing = amount
+        self._into = None
+
+    def _entry(self, head: str) -> None:
+        now = self._begun("61")
+        if now.tally is None and now.interim:
+            self._open(now, None)
+        if now.tally is None or now.closing is not None:
+            raise refuse(
+                StatementFault.NOT_A_STATEMENT,
+                "an entry stands outside a statement: before it an opening balance (:60F:) is expected"
+                if now.tally is None
+                else "an entry stands behind the closing balance; a :20: and a :60F: begin the next statement",
+                self._number,
+                "61",
+            )
+        self._head, self._head_line = head, self._number
+        self._supplement = []
+        self._info = []
+        self._into = self._supplement
+
+    def _information(self, value: str) -> None:
+        if self._head:
+            self._info.append(value)
+            self._into = self._info
+            return
+        self._into = None
+        if self._now is not None and value.strip():
+            where = "before any entry" if self._now.closing is None else "to the whole statement"
+            self._now.note(f"line {self._number}: information {where}: {value.strip()[:80]}")
+
+    def _sum_of_credits(self, value: str) -> None:
+        self._sum("C", value)
+
+    def _sum_of_debits(self, value: str) -> None:
+        self._sum("D", value)
+
+    def _sum(self, mark: str, value: str) -> None:
+        now = self._begun(f"90{mark}")
+        if self._head:
+            self._flush()
+        count, total = swift_entries.movements_sum(value, line=self._number, tag=f"90{mark}")
+        now.sums[mark] = (self._number, count, total)
+        self._into = None
+
+    # --- what they make ---
+
+    def _begun(self, tag: str) -> _Statement:
+        if self._now is None:
+            raise refuse(
+                StatementFault.NOT_A_STATEMENT,
+                f":{tag}: stands outside a statement: one begins with :20:; ask the bank for the whole file",
+                self._number,
+                tag,
+            )
+        return self._now
+
+    def _is_interim(self) -> bool:
+        return self._now is not None and self._now.interim and not self._now.balanced
+
+    def _flush(self) -> None:
+        now = self._now
+        if now is None or now.tally is None:
+            raise StatementRefused(StatementFault.NOT_A_STATEMENT, "an entry stands outside a statement")
+        line = swift_entries.movement(self._head, self._supplement, self._info, self._head_line, now.tally)
+        self._head = ""
+        self._into = None
+        if not now.balanced:
+            side = "C" if line.amount_minor >= 0 else "D"
+            now.counted[side] += 1
+            now.summed[side] += abs(line.amount_minor)
+            now.marks.add("R" if line.kind is not None else "")
+        self.out.append(line)
+
+    def _end(self) -> None:
+        """Close the statement that is open, if one is."""
+        now = self._now
+        if now is None:
+            return
+        if self._head:
+            self._flush()
+        if now.tally is None and now.interim:
+            self._open(now, None)
+        if now.tally is None:
+            raise refuse(
+                StatementFault.NOT_A_STATEMENT,
+                f"the statement that begins here ({now.reference or 'without a reference'}) has no opening balance"
+                " (:60F:); ask the bank for the whole statement",
+                now.line,
+                "60F",
+            )
+        if now.balanced and now.closing is None:
+            raise refuse(
+                StatementFault.MISSING_FIELD,
+                "the statement has no closing balance (:62F:): the file was cut; ask the bank for the whole of it",
+                self._number,
+                "62F",
+            )
+        self._prove_sums(now)
+        self.out.append(now.tally.close(now.closing, notes=tuple(now.notes)))
+        self._now = None
+        self._into = None
+        self._head = ""
+
+    def _prove_sums(self, now: _Statement) -> None:
+        """:90C: and :90D: against the entries. Banks do not agree on which side a reversal counts, so it is not judged
+        where there is one."""
+        if "R" in now.marks or now.balanced:
+            return
+        for mark, (line, count, total) in now.sums.items():
+            if total != now.summed[mark] or (count is not None and count != now.counted[mark]):
+                raise refuse(
+                    StatementFault.DOES_NOT_ADD_UP,
+                    f":90{mark}: tells of {count} movements and {wire(total)}, and the file holds {now.counted[mark]}"
+                    f" and {wire(now.summed[mark])}; ask for the file anew",
+                    line,
+                    f"90{mark}",
+                )
