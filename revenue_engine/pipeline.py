@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sqlalchemy.orm import Session
 
 from reconciliation import breaks
 from reconciliation.breaks import BreakReason, NewBreak
 from revenue_engine import inbox, jobs, later, ledger, open_bills, payments, periods, receipts, tariffs
+from revenue_engine.channel_settings import read_settings
 from revenue_engine.channels import (
     CallbackAdapter,
     Ignored,
@@ -26,7 +28,7 @@ from revenue_engine.channels import (
     Strength,
     Unknown,
 )
-from revenue_engine.errors import IntegrityFault
+from revenue_engine.errors import ConfigurationError, IntegrityFault
 from revenue_engine.inbox import Arrived, Channel, Proof
 from revenue_engine.ledger import chart, postings
 from revenue_engine.ledger.postings import Placed
@@ -83,8 +85,17 @@ class _Batch:
             )
 
 
-def process(session: Session, delivery_ids: Sequence[int], *, adapters: Mapping[str, CallbackAdapter]) -> Outcome:
-    """Take deliveries all the way: to posted, evidence, ignored, or waiting with an owner."""
+def process(
+    session: Session,
+    delivery_ids: Sequence[int],
+    *,
+    adapters: Mapping[str, CallbackAdapter],
+    secrets_dir: Path | None = None,
+) -> Outcome:
+    """Take deliveries all the way: to posted, evidence, ignored, or waiting with an owner.
+
+    ``secrets_dir`` holds what channel settings name by file; it is read only to judge again a proof that failed.
+    """
     batch = _Batch()
     channels = inbox.channels(session)
     county = tariffs.county(session)
@@ -94,7 +105,7 @@ def process(session: Session, delivery_ids: Sequence[int], *, adapters: Mapping[
     for arrived in arrivals:
         channel = channels[arrived.channel_account_id]
         adapter = adapters.get(channel.adapter)
-        if not arrived.accepted and not _proved_since(arrived, proofs[arrived.id], channel, adapter):
+        if not arrived.accepted and not _proved_since(arrived, proofs[arrived.id], channel, adapter, secrets_dir):
             batch.end(arrived, "waiting", f"its proof failed: {arrived.verdict_reason}", BreakReason.PROOF_FAILED)
             continue
         _read(batch, arrived, channel, adapter, live=channel.mode == county.mode)
@@ -115,13 +126,15 @@ def process(session: Session, delivery_ids: Sequence[int], *, adapters: Mapping[
 # --- read ------------------------------------------------------------------------------------------------------------
 
 
-def _proved_since(arrived: Arrived, proof: Proof, channel: Channel, adapter: CallbackAdapter | None) -> bool:
+def _proved_since(
+    arrived: Arrived, proof: Proof, channel: Channel, adapter: CallbackAdapter | None, secrets_dir: Path | None
+) -> bool:
     """Whether a delivery that was refused proves itself by the settings of today: an allow-list was mended, say."""
     if adapter is None or not arrived.whole:
         return False
     try:
-        settings = adapter.settings_model.model_validate(channel.settings)
-    except ValueError:
+        settings = read_settings(adapter.settings_model, channel.settings, secrets_dir=secrets_dir)
+    except (ValueError, ConfigurationError):
         return False
     return adapter.verify(proof.headers, arrived.body, proof.peer, settings).accepted
 
@@ -167,16 +180,23 @@ def _keep(batch: _Batch, arrived: Arrived, channel: Channel, meaning: Paid | Rev
     batch.closed.append(f"delivery:{arrived.id}")  # whatever an earlier look at it complained of
     if meaning.request_id:
         batch.closed.append(f"request:{meaning.request_id}")
-    if meaning.occurred_at > arrived.received_at + CLOCK_TOLERANCE:
+    _doubt(batch, arrived, channel, meaning)
+
+
+def _doubt(batch: _Batch, arrived: Arrived, channel: Channel, meaning: Paid | Reversed) -> None:
+    """Certain money told with a doubtful time or a doubt of its own: a break beside the posting, never instead of it."""
+    said = meaning.doubt if isinstance(meaning, Paid) else ""
+    if meaning.occurred_at is None:
+        key, why = f"doubt:{channel.id}:{meaning.reference}", BreakReason.CLOCK_DIFFERS
+        said = said or "the provider told no time that can be read: booked at the time it was received"
+    elif meaning.occurred_at > arrived.received_at + CLOCK_TOLERANCE:
+        key, why = f"clock:{arrived.id}", BreakReason.CLOCK_DIFFERS
+        said = "the provider's time is later than ours by more than fifteen minutes"
+    else:
+        key, why = f"doubt:{channel.id}:{meaning.reference}", BreakReason.DUPLICATE_CODE
+    if said:
         batch.opened.append(
-            NewBreak(
-                f"clock:{arrived.id}",
-                BreakReason.CLOCK_DIFFERS,
-                "the provider's time is later than ours by more than fifteen minutes",
-                arrived.received_at,
-                delivery_id=arrived.id,
-                channel_account_id=arrived.channel_account_id,
-            )
+            NewBreak(key, why, said, arrived.received_at, delivery_id=arrived.id, channel_account_id=channel.id)
         )
 
 
@@ -191,7 +211,7 @@ def _fact(arrived: Arrived, channel: Channel, meaning: Paid | Reversed) -> Fact:
         message=meaning.message,
         amount_minor=meaning.amount_minor,
         currency=meaning.currency,
-        occurred_at=meaning.occurred_at,
+        occurred_at=arrived.received_at if meaning.occurred_at is None else meaning.occurred_at,
         received_at=arrived.received_at,
         strength=meaning.strength,
         request_id=meaning.request_id,
