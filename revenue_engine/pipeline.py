@@ -184,7 +184,7 @@ def _keep(batch: _Batch, arrived: Arrived, channel: Channel, meaning: Paid | Rev
 
 
 def _doubt(batch: _Batch, arrived: Arrived, channel: Channel, meaning: Paid | Reversed) -> None:
-    """Certain money told with a doubtful time or a doubt of its own: a break beside the posting, never instead of it."""
+    """Certain money with a doubtful time, or a doubt of its own: a break beside the posting, never instead of it."""
     said = meaning.doubt if isinstance(meaning, Paid) else ""
     if meaning.occurred_at is None:
         key, why = f"doubt:{channel.id}:{meaning.reference}", BreakReason.CLOCK_DIFFERS
