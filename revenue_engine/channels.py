@@ -296,6 +296,8 @@ class Rehearsal:
     """One notice of a payment, not yet signed, addressed to the account."""
     sign: Callable[[bytes], Signed] = field(repr=False)
     """Give a body the proof the provider would give it."""
+    covers_body: bool = True
+    """Whether the proof fails when what the body says of the money is changed; an address or a password does not."""
 
     def __repr__(self) -> str:
         return f"Rehearsal(settings={sorted(self.settings)})"

@@ -23,6 +23,8 @@ from revenue_engine.channels import (
     Paid,
     Party,
     Purpose,
+    Rehearsal,
+    Signed,
     Strength,
     Unknown,
     Verdict,
@@ -131,6 +133,16 @@ class MpesaAdapter:
         """The answer to a validation request, with the provider's own code for a refusal."""
         return _ANSWERS[answer]
 
+    def rehearse(self, identifier: str, secrets: Mapping[str, str] | None = None) -> Rehearsal:  # noqa: ARG002
+        """Play the provider for a test account that listens to this machine: nothing is signed or secret."""
+        return Rehearsal(
+            settings={"shortcode": identifier, "peers": ["127.0.0.1", "::1"]},
+            secrets={},
+            example=_EXAMPLE.replace("SHORTCODE", identifier).encode(),
+            sign=lambda body: Signed(body, {}),
+            covers_body=False,
+        )
+
 
 _ANSWERS: Final[Mapping[Answer, bytes]] = {
     Answer.ACCEPT: b'{"ResultCode":"0","ResultDesc":"Accepted"}',
@@ -138,6 +150,12 @@ _ANSWERS: Final[Mapping[Answer, bytes]] = {
     Answer.WRONG_AMOUNT: b'{"ResultCode":"C2B00013","ResultDesc":"Rejected"}',
     Answer.REFUSE: b'{"ResultCode":"C2B00016","ResultDesc":"Rejected"}',
 }
+
+_EXAMPLE: Final = (
+    '{"TransactionType":"Pay Bill","TransID":"UIF0000001","TransTime":"20260915120000","TransAmount":"1500.00",'
+    '"BusinessShortCode":"SHORTCODE","BillRefNumber":"482915363","InvoiceNumber":"","OrgAccountBalance":"1500.00",'
+    '"ThirdPartyTransID":"","MSISDN":"2547 ***** 101","FirstName":"Sample","MiddleName":"","LastName":""}'
+)
 
 _TIMEOUT: Final = "queue timeout: the outcome is not known, ask for the status of the transaction"
 _ASKS_FIRST: Final = "validation request: nothing has moved yet"

@@ -62,7 +62,7 @@ class Amount(_Strict):
 
 
 class Words(_Strict):
-    """A field whose value decides: a direction (yes: credit) or a status (yes: it succeeded). Case is not told apart."""
+    """A field whose value decides: a direction (yes: credit) or a status (yes: it succeeded). Case does not matter."""
 
     path: PathText
     yes: Annotated[tuple[str, ...], Field(min_length=1)]

@@ -58,7 +58,8 @@ def rehearse(bank: Bank, identifier: str, secrets: Mapping[str, str] | None = No
         def sign(body: bytes) -> Signed:
             return _in_place(bank, given, body)
 
-    return Rehearsal(settings, given, bank.example.replace("ACCOUNT", identifier).encode(), sign)
+    covers = bank.proof.kind in ("rsa_sha256", "hmac_sha256", "salted_sha256")
+    return Rehearsal(settings, given, bank.example.replace("ACCOUNT", identifier).encode(), sign, covers)
 
 
 def _fresh(proof: Proof) -> dict[str, str]:
