@@ -83,6 +83,9 @@ class KcbAdapter:
     name: str = "kcb"
     settings_model: type[BaseModel] = KcbSettings
     kept_headers: tuple[str, ...] = (SIGNATURE,)
+    proof_in_words: str = (
+        f"header {SIGNATURE}: base64 of RSA-SHA256 (PKCS#1 v1.5) over the raw body, with the bank's private key"
+    )
 
     def verify(self, headers: Mapping[str, str], body: bytes, peer: str, settings: BaseModel) -> Verdict:
         """Judge address and signature; a question about a bill may be unsigned where the account allows it."""

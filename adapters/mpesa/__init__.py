@@ -82,6 +82,7 @@ class MpesaAdapter:
 
     name: str = "mpesa"
     settings_model: type[BaseModel] = MpesaSettings
+    proof_in_words: str = "nothing is signed: deliveries must come from the provider's addresses"
 
     def verify(self, headers: Mapping[str, str], body: bytes, peer: str, settings: BaseModel) -> Verdict:  # noqa: ARG002
         """Accept a delivery from an allowed address. Bodies carry no signature, so there is nothing else to check."""

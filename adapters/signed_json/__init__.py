@@ -55,6 +55,27 @@ class SignedJsonAdapter:
             dict.fromkeys(proof.header for proof in kinds if proof.kind in ("rsa_sha256", "hmac_sha256"))
         )
 
+    @property
+    def asks(self) -> bool:
+        """Whether the bank asks before it takes money."""
+        return any(form.meaning == "question" for form in self.bank.forms)
+
+    @property
+    def proof_in_words(self) -> str:
+        """How the bank proves itself, for its engineers."""
+        proof = self.bank.proof
+        if proof.kind == "rsa_sha256":
+            return f"header {proof.header}: base64 of RSA-SHA256 (PKCS#1 v1.5) over the raw body"
+        if proof.kind == "hmac_sha256":
+            return f"header {proof.header}: HMAC-SHA256 of the raw body, {proof.encoding}"
+        if proof.kind == "salted_sha256":
+            covered = " + ".join(("secret", *proof.parts, *([repr(proof.suffix)] if proof.suffix else [])))
+            return f"field {proof.field}: base64 of SHA-256({covered})"
+        return {
+            "basic": "HTTP Basic: the user name and password of this account",
+            "body_credentials": "the user name and password of this account, in the body",
+        }.get(proof.kind, "nothing is signed: deliveries must come from the bank's addresses")
+
     def __repr__(self) -> str:
         return f"SignedJsonAdapter({self.name!r})"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from revenue_engine import __version__
-from revenue_engine.cli import bench, callbacks, channels, invoices, ledgers, reports, running
+from revenue_engine.cli import adapters, bench, callbacks, channels, invoices, ledgers, reports, running
 
 app = typer.Typer(
     name="revenue-engine",
@@ -16,6 +16,7 @@ app = typer.Typer(
 )
 running.register(app)
 app.add_typer(invoices.app, name="invoice")
+app.add_typer(adapters.app, name="adapter")
 app.add_typer(callbacks.app, name="callback")
 app.add_typer(channels.app, name="channel")
 app.add_typer(ledgers.app, name="ledger")
