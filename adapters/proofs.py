@@ -60,13 +60,17 @@ def rsa_sha256(headers: Mapping[str, str], body: bytes, *, header: str, keys: Se
         signature = base64.b64decode(given.strip(), validate=True)
     except (binascii.Error, ValueError):
         return _refused(f"the header {header} is not base64")
-    for pem in keys:
-        try:
-            public_key(pem).verify(signature, body, padding.PKCS1v15(), hashes.SHA256())
-        except InvalidSignature:
-            continue
+    if any(_signed_by(pem, signature, body) for pem in keys):
         return ACCEPTED
     return _refused(f"the header {header} does not fit the body under any of the {len(keys)} public keys")
+
+
+def _signed_by(pem: str, signature: bytes, body: bytes) -> bool:
+    try:
+        public_key(pem).verify(signature, body, padding.PKCS1v15(), hashes.SHA256())
+    except InvalidSignature:
+        return False
+    return True
 
 
 Encoding = Literal["hex", "base64"]

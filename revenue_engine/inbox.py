@@ -362,8 +362,7 @@ def disable_channel_account(session: Session, *, channel_account_id: int, close:
         raise NotFound(f"no channel account {channel_account_id}", channel_account_id=channel_account_id)
     if account.status == "disabled":
         raise Conflict(f"{account.adapter} {account.identifier} is disabled already", field="status")
-    account.status = "disabled"
-    session.flush()
+    raw(session).execute("UPDATE channel_account SET status = 'disabled' WHERE id = %s", (channel_account_id,))
     if close:
         raw(session).execute(
             "UPDATE channel_endpoint SET revoked_at = now()"

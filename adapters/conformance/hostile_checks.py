@@ -179,11 +179,11 @@ def _keys(answer: bytes) -> list[str]:
 
 def one_notice_is_quick(subject: Subject) -> None:
     """Proof, reading and acknowledgement of a notice take under five milliseconds: intake does them one by one."""
-    best = float("inf")
+    taken = []
     for _ in range(20):
-        started = time.perf_counter()
+        started = time.perf_counter_ns()
         subject.verify(subject.signed)
         subject.adapter.interpret(subject.signed.body)
         subject.adapter.ack(AckOutcome.KEPT)
-        best = min(best, time.perf_counter() - started)
-    assert best < 0.005, f"{best * 1000:.1f} ms"
+        taken.append(time.perf_counter_ns() - started)
+    assert min(taken) < 5_000_000, f"{min(taken) // 1000} microseconds"

@@ -21,7 +21,6 @@ from revenue_engine.channels import (
     Unknown,
     as_wire,
 )
-from revenue_engine.errors import InvalidValue
 from revenue_engine.strict_json import loads
 
 
@@ -135,10 +134,7 @@ _Wanted = tuple[Paid, Purpose | None]
 def _documents(subject: Subject) -> list[tuple[str, dict[str, object], _Wanted]]:
     found: list[tuple[str, dict[str, object], _Wanted]] = []
     for case, paid in subject.paid:
-        try:
-            doc = loads(case.body)
-        except InvalidValue:
-            continue
+        doc = loads(case.body) if case.body.lstrip(b" \r\n\t\xef\xbb\xbf").startswith(b"{") else None
         if isinstance(doc, dict):
             found.append((case.name, doc, (paid, case.purpose)))
     return found or skip("the bodies of this provider are no JSON objects")
