@@ -213,7 +213,7 @@ def test_a_described_bank_with_each_proof(kind: str, more: str, header: str | No
 )
 def test_a_wrong_description_says_where(old: str, new: str, said: str) -> None:
     text = VILLAGE.replace("MORE", "").replace(old, new).replace("KIND", "basic")
-    with pytest.raises(ConfigurationError, match="^v.toml") as caught:
+    with pytest.raises(ConfigurationError, match=r"^v\.toml") as caught:
         mapping.read_bank(text, where="v.toml")
     assert said in caught.value.message
 
