@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import httpx2
 import psycopg
 import pytest
 
+from adapters.sandbox import bank
 from tests.conftest import Database
 from tests.test_cli import run
 
@@ -228,3 +230,24 @@ def test_what_cannot_be_set_up_is_refused_by_name(desk: Desk, tmp_path: Path) ->
     body.write_text("{}")
     assert desk.do("callback", "send", "http://127.0.0.1:9/x", str(body), status=5)["code"] == "retryable"
     assert "kcb" in desk.do("adapter", "list")
+
+
+def test_a_day_of_a_bank_ends_in_the_books_as_the_bank_booked_it(desk: Desk) -> None:
+    """Losses, repeats and forgeries included: what is told truly is posted once, and nothing else."""
+    sheet = desk.do("channel", "add", "kcb", "1100100", "--name", "KCB collection account")
+    desk.listen()
+    secrets = json.loads((Path(desk.env["REVENUE_STATE_DIR"]) / "rehearsals" / "kcb-1100100.json").read_text())
+    day = bank.make_day("kcb", "1100100", date(2026, 9, 15), payments=150, seed=11, secrets=secrets)
+    with httpx2.Client(timeout=10) as client:
+        told = bank.post_day(day, sheet["addresses"]["confirmation"], client)
+    assert told.given_up == []
+    assert told.refused == [hit.about for hit in day.hits if not hit.true] != []
+    desk.work()
+    wanted = {one.reference: one.amount_minor for one in day.movements if one.told}
+    assert {reference: minor for reference, minor, _ in posted(desk)} == wanted
+    ((clearing,),) = desk.rows(
+        "SELECT coalesce(sum(amount_minor), 0)::bigint FROM posting WHERE debit = '1200.kcb-1100100-test'"
+    )
+    assert clearing == day.told_minor
+    ((alarms,),) = desk.rows("SELECT count(*) FROM break_case WHERE reason = 'proof_failed'")
+    assert alarms == len(told.refused)
