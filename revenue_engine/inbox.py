@@ -363,6 +363,7 @@ def disable_channel_account(session: Session, *, channel_account_id: int, close:
     if account.status == "disabled":
         raise Conflict(f"{account.adapter} {account.identifier} is disabled already", field="status")
     raw(session).execute("UPDATE channel_account SET status = 'disabled' WHERE id = %s", (channel_account_id,))
+    session.refresh(account)
     if close:
         raw(session).execute(
             "UPDATE channel_endpoint SET revoked_at = now()"
