@@ -10,7 +10,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import ipaddress
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final, Literal
@@ -19,9 +18,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from adapters.peers import ACCEPTED
 from revenue_engine.channels import Verdict
 
-ACCEPTED: Final = Verdict(accepted=True)
 SMALLEST_KEY: Final = 2048
 """Bits of an RSA key that is still worth something."""
 
@@ -42,13 +41,6 @@ def public_key(pem: str) -> rsa.RSAPublicKey:
     if key.key_size < SMALLEST_KEY:
         raise ValueError(f"has {key.key_size} bits, fewer than {SMALLEST_KEY}")
     return key
-
-
-def check_peers(peers: Sequence[str]) -> None:
-    """Raise ValueError for a peer that is no address or network, or that allows everybody."""
-    for peer in peers:
-        if ipaddress.ip_network(peer).prefixlen == 0:
-            raise ValueError(f"{peer} allows everybody: name the bank's addresses")
 
 
 def rsa_sha256(headers: Mapping[str, str], body: bytes, *, header: str, keys: Sequence[str]) -> Verdict:
@@ -133,22 +125,3 @@ def in_body(user: object, word: object, *, username: str, password: str, field: 
 def same(given: str, wanted: str) -> bool:
     """Whether two secrets are equal, in a time that does not tell where they differ."""
     return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), wanted.encode("utf-8", "surrogatepass"))
-
-
-@lru_cache(maxsize=4096)
-def peer(address: str, allowed: tuple[str, ...]) -> Verdict:
-    """Judge the address a delivery came from; IPv4 also where it came mapped into IPv6."""
-    try:
-        here = ipaddress.ip_address(address)
-    except ValueError:
-        return _refused("the peer address cannot be read")
-    if isinstance(here, ipaddress.IPv6Address) and here.ipv4_mapped is not None:
-        here = here.ipv4_mapped
-    if any(here in network for network in _networks(allowed)):
-        return ACCEPTED
-    return _refused("the peer address is not on the allow-list of the channel account")
-
-
-@lru_cache(maxsize=64)
-def _networks(allowed: tuple[str, ...]) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-    return tuple(ipaddress.ip_network(one) for one in allowed)

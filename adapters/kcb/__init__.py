@@ -18,6 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from adapters import proofs, readings
 from adapters.kcb import acks, rehearsals
+from adapters.peers import ACCEPTED
+from adapters.peers import check as check_peers
+from adapters.peers import judge as judge_peer
 from revenue_engine.channels import (
     AckOutcome,
     Answer,
@@ -73,7 +76,7 @@ class KcbSettings(BaseModel):
     @field_validator("peers")
     @classmethod
     def _peers(cls, peers: tuple[str, ...]) -> tuple[str, ...]:
-        proofs.check_peers(peers)
+        check_peers(peers)
         return peers
 
 
@@ -91,10 +94,10 @@ class KcbAdapter:
         """Judge address and signature; a question about a bill may be unsigned where the account allows it."""
         if not isinstance(settings, KcbSettings):
             return Verdict(accepted=False, reason="the channel account has no KCB settings")
-        if settings.peers and not (judged := proofs.peer(peer, settings.peers)).accepted:
+        if settings.peers and not (judged := judge_peer(peer, settings.peers)).accepted:
             return judged
         if settings.unsigned_questions and SIGNATURE.lower() not in headers and _question(_read(body)):
-            return proofs.ACCEPTED
+            return ACCEPTED
         return proofs.rsa_sha256(headers, body, header=SIGNATURE, keys=settings.public_keys)
 
     def interpret(self, body: bytes, *, purpose: Purpose | None = None) -> Interpretation:

@@ -6,14 +6,14 @@ intake already checked. A body says what it is by the keys it carries, never by 
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from adapters.mpesa import fields, pushes, results
+from adapters.peers import check as check_peers
+from adapters.peers import judge as judge_peer
 from revenue_engine.channels import (
     AckOutcome,
     Answer,
@@ -71,9 +71,7 @@ class MpesaSettings(BaseModel):
     @field_validator("peers")
     @classmethod
     def _readable(cls, peers: tuple[str, ...]) -> tuple[str, ...]:
-        for peer in peers:
-            if ipaddress.ip_network(peer).prefixlen == 0:
-                raise ValueError(f"{peer} allows everybody: name the provider's addresses")
+        check_peers(peers)
         return peers
 
 
@@ -88,7 +86,7 @@ class MpesaAdapter:
         """Accept a delivery from an allowed address. Bodies carry no signature, so there is nothing else to check."""
         if not isinstance(settings, MpesaSettings):
             return Verdict(accepted=False, reason="the channel account has no M-PESA settings")
-        return _judge_peer(peer, settings.peers)
+        return judge_peer(peer, settings.peers)
 
     def interpret(self, body: bytes, *, purpose: Purpose | None = None) -> Interpretation:
         """Say what a body means; what cannot be read exactly is Unknown with the reason."""
@@ -160,24 +158,6 @@ _EXAMPLE: Final = (
 
 _TIMEOUT: Final = "queue timeout: the outcome is not known, ask for the status of the transaction"
 _ASKS_FIRST: Final = "validation request: nothing has moved yet"
-
-
-@lru_cache(maxsize=4096)
-def _judge_peer(peer: str, allowed: tuple[str, ...]) -> Verdict:
-    try:
-        address = ipaddress.ip_address(peer)
-    except ValueError:
-        return Verdict(accepted=False, reason="the peer address cannot be read")
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    if any(address in network for network in _networks(allowed)):
-        return Verdict(accepted=True)
-    return Verdict(accepted=False, reason="the peer address is not on the allow-list of the channel account")
-
-
-@lru_cache(maxsize=64)
-def _networks(allowed: tuple[str, ...]) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-    return tuple(ipaddress.ip_network(peer) for peer in allowed)
 
 
 def _late(purpose: Purpose | None) -> str:

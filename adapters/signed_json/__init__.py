@@ -15,6 +15,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from adapters import proofs, readings
+from adapters.peers import ACCEPTED
+from adapters.peers import judge as judge_peer
 from adapters.signed_json import mapping, rehearsals
 from adapters.signed_json.mapping import BANKS, Bank, Form, Template
 from adapters.signed_json.reading import form_of, hashed_parts, payment, read_object, text_of
@@ -83,7 +85,7 @@ class SignedJsonAdapter:
         """Judge address and proof. The body is read only where the proof stands in it or depends on its form."""
         if not isinstance(settings, BankSettings):
             return Verdict(accepted=False, reason=f"the channel account has no {self.name} settings")
-        if settings.peers and not (judged := proofs.peer(peer, settings.peers)).accepted:
+        if settings.peers and not (judged := judge_peer(peer, settings.peers)).accepted:
             return judged
         proof: mapping.Proof = self.bank.proof
         doc: Mapping[str, object] = {}
@@ -212,7 +214,7 @@ def _judge(
             user, word = readings.at(doc, proof.username), readings.at(doc, proof.password)
             return proofs.in_body(user, word, username=username, password=password, field=proof.password)
     if proof.kind == "peers" and settings.peers:
-        return proofs.ACCEPTED
+        return ACCEPTED
     return Verdict(accepted=False, reason=f"the settings do not fit the proof {proof.kind}")
 
 

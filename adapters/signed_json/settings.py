@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from adapters import proofs
+from adapters.peers import check as check_peers
 
 
 class BankSettings(BaseModel):
@@ -28,7 +29,7 @@ class BankSettings(BaseModel):
     @field_validator("peers")
     @classmethod
     def _peers(cls, peers: tuple[str, ...]) -> tuple[str, ...]:
-        proofs.check_peers(peers)
+        check_peers(peers)
         return peers
 
 
