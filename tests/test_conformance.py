@@ -79,6 +79,10 @@ class _Faulty(KcbAdapter):
     def ack_for(self, outcome: AckOutcome, body: bytes) -> bytes:
         if self.fault == "acknowledges in its own words":
             return b'{"ok":true}'
+        if self.fault == "repeats ids as they came":
+            found = super().interpret(body)
+            name = found.account_reference if isinstance(found, Paid) else ""
+            return f'{{"transactionID":"{name}","statusCode":"0"}}'.encode("utf-8", "replace")
         return super().ack_for(outcome, body)
 
 
@@ -93,6 +97,7 @@ class _Faulty(KcbAdapter):
         ("tells what was sent", "foreign_proof_is_refused"),
         ("raises", "one_megabyte"),
         ("takes the last of two keys", "duplicate_keys"),
+        ("repeats ids as they came", "echoes_are_escaped"),
         ("rounds", "every_cent_counts"),
         ("forgets the zone", "times_are_aware"),
         ("small letters", "references_are_stable"),

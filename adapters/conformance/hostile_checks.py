@@ -165,7 +165,7 @@ def echoes_are_escaped(subject: Subject) -> None:
         for value in ('"},"x":{"', "a" * 100_000, "\n\x00<script>", 12345678901234567890):
             answer = adapter.ack_for(AckOutcome.KEPT, write(put(subject.example, path, value)))
             assert len(answer) < 4096, "an echo of any length is repeated"
-            assert _keys(answer) == shape or path, "an echo changes the form"
+            assert _keys(answer) == shape, "an echo changes the form"
             try:
                 loads(answer)
             except InvalidValue as error:
