@@ -8,10 +8,10 @@ writes local time), identifiers and phone numbers are text.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -78,7 +78,9 @@ class Paid:
     reference: str
     """The provider's own reference (an M-PESA receipt), upper case. With channel account and kind: the identity."""
     amount_minor: int
-    occurred_at: datetime
+    occurred_at: datetime | None
+    """None where the provider wrote a time nobody can read for certain: the money stands, the engine books it at the
+    instant it received the delivery and opens a break. Never a guess."""
     currency: str = "KES"
     kind: Literal[Kind.PAYMENT, Kind.CHARGE, Kind.PAYOUT] = Kind.PAYMENT
     channel_account: str = ""
@@ -91,6 +93,11 @@ class Paid:
     message: str = ""
     """The message type in the provider's words, for the timeline; never part of the identity."""
     party: Party = field(default_factory=Party)
+    also_known_as: tuple[str, ...] = ()
+    """Other names of the same money, upper case: the M-PESA receipt beside a bank's own number. No identity."""
+    doubt: str = ""
+    """What somebody should look at though the money is certain: a time that cannot be read, two copies of a receipt
+    that differ. Holds no personal data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +146,8 @@ def as_wire(found: Interpretation) -> dict[str, str | None]:
     """An interpretation as the plain data ``callback parse`` prints: always the same eleven keys.
 
     ``verdict`` is paid, reversed, ignored or unknown; ``amount`` a decimal string in major units;
-    ``occurred_at`` ISO 8601 with its offset. What does not apply, or the body did not name, is None.
-    Personal data is left out.
+    ``occurred_at`` ISO 8601 with its offset. What does not apply, or the body did not name, is None; ``reason`` says
+    why there is no money, or what is doubtful about money that is certain. Personal data is left out.
     """
     facts: dict[str, str | None] = {
         "verdict": "unknown",
@@ -162,11 +169,12 @@ def as_wire(found: Interpretation) -> dict[str, str | None]:
     facts["reference"] = found.reference
     facts["amount"] = None if found.amount_minor is None else wire(found.amount_minor)
     facts["currency"] = found.currency
-    facts["occurred_at"] = found.occurred_at.isoformat()
+    facts["occurred_at"] = None if found.occurred_at is None else found.occurred_at.isoformat()
     facts["channel_account"] = found.channel_account or None
     if isinstance(found, Paid):
         facts["verdict"], facts["kind"] = "paid", found.kind.value
         facts["account_reference"] = found.account_reference or None
+        facts["reason"] = found.doubt or None
     else:
         facts["verdict"], facts["kind"] = "reversed", Kind.REVERSAL.value
         facts["reverses"] = found.reverses
@@ -178,7 +186,8 @@ class Asked:
     """A provider asks, before it takes the money, whether it should."""
 
     account_reference: str
-    amount_minor: int
+    amount_minor: int | None
+    """Whole cents; None where the provider asks before the payer has said how much."""
     channel_account: str = ""
 
 
@@ -200,7 +209,11 @@ class AckOutcome(enum.StrEnum):
 
 @runtime_checkable
 class CallbackAdapter(Protocol):
-    """One provider's callbacks. Pure and total: no method may raise on any body."""
+    """One provider's callbacks. Pure and total: no method may raise on any body.
+
+    An adapter whose proof stands in headers names them in ``kept_headers`` (see :class:`HeaderProved`), or a delivery
+    that was refused can never be judged again.
+    """
 
     name: str
     settings_model: type[BaseModel]
@@ -237,4 +250,68 @@ class AskingAdapter(CallbackAdapter, Protocol):
 
     def answer(self, answer: Answer) -> bytes:
         """Our answer in the provider's form."""
+        ...
+
+
+@runtime_checkable
+class HeaderProved(Protocol):
+    """A provider whose proof stands in headers."""
+
+    kept_headers: Sequence[str]
+    """Headers stored with each delivery so that its proof can be judged again. A header that is itself a secret
+    (``authorization``, cookies) is never stored, whatever stands here."""
+
+
+@runtime_checkable
+class EchoingAdapter(CallbackAdapter, Protocol):
+    """A provider whose acknowledgement repeats ids of the body it answers."""
+
+    def ack_for(self, outcome: AckOutcome, body: bytes) -> bytes:
+        """The exact bytes for this body. Where the body cannot be read, the same form with empty ids; never raises."""
+        ...
+
+
+@runtime_checkable
+class DetailedAskingAdapter(AskingAdapter, Protocol):
+    """A provider whose answer repeats ids of the question or names our account."""
+
+    def answer_for(self, answer: Answer, body: bytes, settings: BaseModel) -> bytes:
+        """Our answer to this question in the provider's form; never raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A notice as the provider would send it: body and headers (lower-case names), from an address."""
+
+    body: bytes
+    headers: Mapping[str, str]
+    peer: str = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """Everything needed to play the provider against a test channel account. Never for a live one."""
+
+    settings: Mapping[str, Any]
+    """Settings of the test account, as a settings file would hold them."""
+    secrets: Mapping[str, str]
+    """What makes the same rehearsal again: a throw-away private key, a password. Not stored with the account."""
+    example: bytes
+    """One notice of a payment, not yet signed, addressed to the account."""
+    sign: Callable[[bytes], Signed] = field(repr=False)
+    """Give a body the proof the provider would give it."""
+    covers_body: bool = True
+    """Whether the proof fails when what the body says of the money is changed; an address or a password does not."""
+
+    def __repr__(self) -> str:
+        return f"Rehearsal(settings={sorted(self.settings)})"
+
+
+@runtime_checkable
+class RehearsingAdapter(CallbackAdapter, Protocol):
+    """An adapter that can play its provider: for onboarding, the conformance kit and the simulator."""
+
+    def rehearse(self, identifier: str, secrets: Mapping[str, str] | None = None) -> Rehearsal:
+        """A rehearsal for the test account ``identifier``; fresh throw-away keys unless ``secrets`` brings them."""
         ...

@@ -107,6 +107,13 @@ class Settings(BaseSettings):
         "addresses or networks such as 10.0.0.5, 192.168.1.0/24",
         shown="none",
     )
+    public_url: str | None = _field(
+        None,
+        "Public HTTPS address of the callback intake, as providers call it",
+        "an address such as https://pay.county.example, without a path of its own",
+        shown="none",
+        pattern=r"^https?://[A-Za-z0-9.:\[\]-]+/?$",
+    )
     api_host: str = _field("127.0.0.1", "Address the API and console listen on", "an address of this machine")
     api_port: int = _field(8800, "Port the API and console listen on", "a whole number from 1 to 65535", ge=1, le=65535)
 

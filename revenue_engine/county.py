@@ -13,10 +13,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from revenue_engine import audit, county_files, inbox, ledger, tariffs
+from revenue_engine.channel_settings import read_settings
 from revenue_engine.county_checks import cross_check
 from revenue_engine.county_files import CountyFiles, CountyRefused, Problem, Row
 from revenue_engine.db import raw
-from revenue_engine.errors import Conflict, InvalidValue
+from revenue_engine.errors import ConfigurationError, Conflict, InvalidValue
 from revenue_engine.inbox import ChannelAccount
 from revenue_engine.ledger import chart
 from revenue_engine.money import wire
@@ -66,6 +67,7 @@ def load(
     mode: str = "test",
     directory: Path | None = None,
     settings_models: SettingsModels | None = None,
+    secrets_dir: Path | None = None,
     by: str = "county load",
 ) -> Loaded:
     """Load a county's files, all of them or nothing; loading again writes nothing and undoes nobody's change.
@@ -79,7 +81,7 @@ def load(
     files, problems = county_files.read(code, directory=directory)
     problems += cross_check(files)
     problems += _not_for_mode(files, mode)
-    problems += _settings_fit(files, settings_models)
+    problems += _settings_fit(files, settings_models, secrets_dir)
     if problems:
         raise CountyRefused(code, problems)
     raw(session).execute("SELECT pg_advisory_xact_lock(%s, 0)", (LOAD_LOCK,))
@@ -87,7 +89,7 @@ def load(
     plan = _Plan(session, files, mode, loaded)
     if plan.problems:
         raise CountyRefused(code, plan.problems)
-    plan.write(settings_models, by)
+    plan.write(settings_models, secrets_dir, by)
     if loaded.changed:
         audit.record(
             session,
@@ -124,17 +126,28 @@ def _not_for_mode(files: CountyFiles, mode: str) -> Iterable[Problem]:
             yield Problem("channel_accounts.toml", row.at("mode"), "mode", message)
 
 
-def _settings_fit(files: CountyFiles, models: SettingsModels | None) -> Iterable[Problem]:
+def _settings_fit(files: CountyFiles, models: SettingsModels | None, secrets_dir: Path | None) -> Iterable[Problem]:
     for row in files.channel_accounts:
         if {"adapter", "mode", "settings"} <= row.values.keys():
             try:
-                check_settings(row["adapter"], row["settings"], mode=row["mode"], settings_models=models)
-            except InvalidValue as error:
+                check_settings(
+                    row["adapter"],
+                    row["settings"],
+                    mode=row["mode"],
+                    settings_models=models,
+                    secrets_dir=secrets_dir,
+                )
+            except (InvalidValue, ConfigurationError) as error:
                 yield Problem("channel_accounts.toml", row.at("settings"), "settings", error.message)
 
 
 def check_settings(
-    adapter: str, settings: Mapping[str, Any], *, mode: str, settings_models: SettingsModels | None = None
+    adapter: str,
+    settings: Mapping[str, Any],
+    *,
+    mode: str,
+    settings_models: SettingsModels | None = None,
+    secrets_dir: Path | None = None,
 ) -> None:
     """Check a channel account's settings: they fit the adapter's model where the models are given, and a live account
     does not listen to its own machine, because whoever is on it could then speak for the provider.
@@ -148,7 +161,7 @@ def check_settings(
                 f"no adapter {adapter!r} is installed; there are: {', '.join(sorted(settings_models))}", field="adapter"
             )
         try:
-            model.model_validate(dict(settings))
+            read_settings(model, settings, secrets_dir=secrets_dir)
         except ValidationError as error:
             said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
             raise InvalidValue(f"the settings do not fit: {said}", field="settings") from error
@@ -301,7 +314,7 @@ class _Plan:
         """The tariff lines that move on, for the audit trail."""
         return [f"{line.item_code} of {line.effective_from}" for line, _ in self.moved]
 
-    def write(self, settings_models: SettingsModels | None, by: str) -> None:
+    def write(self, settings_models: SettingsModels | None, secrets_dir: Path | None, by: str) -> None:
         """Write everything that is new, in the order in which rows lean on each other."""
         count = self.loaded.added
         for kind, what in (
@@ -323,7 +336,9 @@ class _Plan:
         self.loaded.tariff_lines_changed = len(self.moved)
         self.loaded.accounts_opened = open_accounts(self.session)
         for row in self.new_channels:
-            add_channel_account(self.session, **row.values, settings_models=settings_models, by=by)
+            add_channel_account(
+                self.session, **row.values, settings_models=settings_models, secrets_dir=secrets_dir, by=by
+            )
         count["channel accounts"] = len(self.new_channels)
         self.loaded.accounts_opened += len(self.new_channels)
 
@@ -359,6 +374,7 @@ def add_channel_account(
     settings: Mapping[str, Any],
     status: str = "active",
     settings_models: SettingsModels | None = None,
+    secrets_dir: Path | None = None,
     by: str = "setup",
 ) -> ChannelAccount:
     """Register a way to pay and open its clearing account, ``1200.<adapter>-<identifier>`` (``-test`` when test).
@@ -371,7 +387,7 @@ def add_channel_account(
         raise Conflict("a live county has no sample channel account", field="status")
     if county.mode == "test" and mode == "live":
         raise Conflict("test books take no live channel account: real money belongs in live books", field="mode")
-    check_settings(adapter, settings, mode=mode, settings_models=settings_models)
+    check_settings(adapter, settings, mode=mode, settings_models=settings_models, secrets_dir=secrets_dir)
     named = f"{adapter}-{identifier}{'' if mode == 'live' else f'-{mode}'}"
     ledger.open_accounts(session, [*chart.CONTROL_ACCOUNTS, chart.clearing_account(named, name)])
     return inbox.add_channel_account(

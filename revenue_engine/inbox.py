@@ -7,7 +7,7 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -348,7 +348,11 @@ def revoke_endpoint(session: Session, *, endpoint_id: int, by: str = "setup") ->
     """
     done = (
         raw(session)
-        .execute("UPDATE channel_endpoint SET revoked_at = now() WHERE id = %s AND revoked_at IS NULL", (endpoint_id,))
+        .execute(
+            "UPDATE channel_endpoint SET revoked_at = now()"
+            " WHERE id = %s AND (revoked_at IS NULL OR revoked_at > now())",
+            (endpoint_id,),
+        )
         .rowcount
     )
     if not done:
@@ -357,3 +361,72 @@ def revoke_endpoint(session: Session, *, endpoint_id: int, by: str = "setup") ->
             raise NotFound(f"no endpoint {endpoint_id}", endpoint_id=endpoint_id)
         raise Conflict(f"endpoint {endpoint_id} is revoked already", endpoint_id=endpoint_id, field="revoked_at")
     audit.record(session, actor=by, action="endpoint.revoked", subject=str(endpoint_id))
+
+
+def rotate_endpoints(
+    session: Session, *, channel_account_id: int, purpose: str, grace: timedelta, by: str = "setup"
+) -> str:
+    """Open a new callback address in place of those of a purpose, which stay good for ``grace``; answers the new token.
+
+    An address that ends sooner already keeps its end. Raises NotFound when none is open, and as ``add_endpoint`` does.
+    """
+    if grace < timedelta(0) or grace > timedelta(days=90):
+        raise InvalidValue("a grace time is between nothing and ninety days", field="grace")
+    ended = (
+        raw(session)
+        .execute(
+            "UPDATE channel_endpoint SET revoked_at = least(coalesce(revoked_at, 'infinity'), now() + %s)"
+            " WHERE channel_account_id = %s AND purpose = %s AND (revoked_at IS NULL OR revoked_at > now())"
+            " RETURNING id",
+            (grace, channel_account_id, purpose),
+        )
+        .fetchall()
+    )
+    if not ended:
+        raise NotFound(f"no {purpose} address of this channel account is open", purpose=purpose)
+    token = add_endpoint(session, channel_account_id=channel_account_id, purpose=purpose, by=by)
+    audit.record(
+        session,
+        actor=by,
+        action="endpoint.rotated",
+        subject=str(channel_account_id),
+        facts={"ended": [row[0] for row in ended], "purpose": purpose, "grace_seconds": int(grace.total_seconds())},
+    )
+    return token
+
+
+def disable_channel_account(session: Session, *, channel_account_id: int, close: bool, by: str = "setup") -> None:
+    """Take a channel account out of use. Its addresses go on listening unless ``close``: payers do not stop at once,
+    and money that comes all the same must be known. Raises NotFound, and Conflict when it is disabled already."""
+    account = session.get(ChannelAccount, channel_account_id)
+    if account is None:
+        raise NotFound(f"no channel account {channel_account_id}", channel_account_id=channel_account_id)
+    if account.status == "disabled":
+        raise Conflict(f"{account.adapter} {account.identifier} is disabled already", field="status")
+    raw(session).execute("UPDATE channel_account SET status = 'disabled' WHERE id = %s", (channel_account_id,))
+    session.refresh(account)
+    if close:
+        raw(session).execute(
+            "UPDATE channel_endpoint SET revoked_at = now()"
+            " WHERE channel_account_id = %s AND (revoked_at IS NULL OR revoked_at > now())",
+            (channel_account_id,),
+        )
+    audit.record(
+        session,
+        actor=by,
+        action="channel_account.disabled",
+        subject=account.public_id,
+        facts={"addresses_closed": close},
+    )
+
+
+def open_endpoints(session: Session, channel_account_id: int) -> list[tuple[int, str, datetime, datetime | None]]:
+    """The callback addresses of an account that listen now: number, purpose, opened, and the end of a grace time."""
+    return [
+        tuple(row)
+        for row in raw(session).execute(
+            "SELECT id, purpose, created_at, revoked_at FROM channel_endpoint"
+            " WHERE channel_account_id = %s AND (revoked_at IS NULL OR revoked_at > now()) ORDER BY id",
+            (channel_account_id,),
+        )
+    ]

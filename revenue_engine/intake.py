@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
 import structlog
@@ -26,7 +27,14 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from reconciliation import rules
-from revenue_engine.channels import Answer, AskingAdapter, CallbackAdapter, Verdict
+from revenue_engine.channels import (
+    AckOutcome,
+    Answer,
+    AskingAdapter,
+    CallbackAdapter,
+    DetailedAskingAdapter,
+    Verdict,
+)
 from revenue_engine.errors import RevenueError
 from revenue_engine.intake_store import NO_ENDPOINT, Directory, Endpoint, NotKept, Store, read_directory, row_of
 
@@ -79,6 +87,11 @@ class IntakeSettings(Protocol):
         """Who may say for whom it forwards."""
         ...
 
+    @property
+    def secrets_dir(self) -> Path | None:
+        """Folder of the secrets that channel settings name by file."""
+        ...
+
 
 @dataclass(slots=True)
 class Counters:
@@ -123,6 +136,7 @@ class Intake:
         *,
         body_limit: int = BODY_LIMIT,
         trusted_proxies: Iterable[str | Network] = (),
+        secrets_dir: Path | None = None,
     ) -> None:
         self.counters = Counters()
         self.failure: RevenueError | None = None
@@ -130,6 +144,7 @@ class Intake:
         self._store = store
         self._adapters = adapters
         self._limit = body_limit
+        self._secrets_dir = secrets_dir
         self._proxies = tuple(ipaddress.ip_network(str(proxy)) for proxy in trusted_proxies)
         self._directory = Directory()
         self._reasons: Counter[tuple[int, str]] = Counter()
@@ -173,7 +188,7 @@ class Intake:
 
     async def _read_endpoints(self) -> None:
         async with asyncio.timeout(2.0), self._store.reader(1.0) as connection:
-            fresh = await read_directory(connection, self._adapters)
+            fresh = await read_directory(connection, self._adapters, self._secrets_dir)
         known = self._directory.problems
         for endpoint, problem in fresh.problems.items():
             if known.get(endpoint) != problem:
@@ -270,7 +285,7 @@ class Intake:
             else:
                 await self._store.keep(row)
                 # Stored whole or not, a proved sender is told so: to send an overlong body again would not help.
-                answer = endpoint.kept if proof.accepted else endpoint.refused
+                answer = endpoint.ack(AckOutcome.KEPT if proof.accepted else AckOutcome.REFUSED, body.data)
         except NotKept:
             self.counters.not_kept += 1
             await _respond(send, 503, _NOT_KEPT, close=body.cut_off)
@@ -283,8 +298,11 @@ class Intake:
             self.counters.kept += 1
             return
         self.counters.refused += 1
+        reason = verdict.reason[:120]
+        if (endpoint.id, reason) not in self._reasons:  # once a round: a flood of forgeries must not flood the log
+            log.warning("proof failed", endpoint=endpoint.id, reason=reason)
         if len(self._reasons) < 200:
-            self._reasons[endpoint.id, verdict.reason[:120]] += 1
+            self._reasons[endpoint.id, reason] += 1
 
     def _judge(self, endpoint: Endpoint, headers: Mapping[str, str], body: bytes, peer: str) -> Verdict:
         """The adapter's verdict. Our own faults refuse the proof too, and never the row."""
@@ -317,6 +335,11 @@ class Intake:
             self.counters.questions_unanswered += 1
         if answer is not Answer.ACCEPT:
             self.counters.questions_refused += 1
+        if isinstance(asks, DetailedAskingAdapter) and endpoint.settings is not None:
+            try:
+                return asks.answer_for(answer, body.data, endpoint.settings)
+            except Exception as error:  # noqa: BLE001 - an answer without echoes is better than none
+                log.error("answer_for raised", endpoint=endpoint.id, error=type(error).__name__)  # noqa: TRY400
         return asks.answer(answer)
 
     def _asked(self, asking: asyncio.Task[Answer]) -> None:
@@ -480,10 +503,11 @@ def create_app(
     body_limit: int = BODY_LIMIT,
     trusted_proxies: Iterable[str | Network] = (),
     role: str | None = "intake",
+    secrets_dir: Path | None = None,
 ) -> Intake:
     """The intake on a database. ``adapters`` by name; ``role`` None where the login has the capability already."""
     store = Store(database_url, role=role)
-    return Intake(store, adapters, body_limit=body_limit, trusted_proxies=trusted_proxies)
+    return Intake(store, adapters, body_limit=body_limit, trusted_proxies=trusted_proxies, secrets_dir=secrets_dir)
 
 
 def server(app: Intake, *, host: str, port: int) -> uvicorn.Server:
@@ -523,6 +547,7 @@ def run(
         body_limit=settings.intake_body_limit,
         trusted_proxies=settings.intake_trusted_proxies,
         role=role,
+        secrets_dir=settings.secrets_dir,
     )
     serving = server(app, host=settings.intake_host, port=settings.intake_port)
     try:

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Final, TypeAlias, cast
 
 import psycopg
@@ -26,7 +27,8 @@ from psycopg.pq import Format
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from pydantic import BaseModel, ValidationError
 
-from revenue_engine.channels import AckOutcome, AskingAdapter, CallbackAdapter, Purpose, Verdict
+from revenue_engine.channel_settings import read_settings
+from revenue_engine.channels import AckOutcome, AskingAdapter, CallbackAdapter, EchoingAdapter, Purpose, Verdict
 from revenue_engine.errors import ConfigurationError, Retryable
 
 log = structlog.get_logger("revenue_engine.intake")
@@ -78,6 +80,17 @@ class Endpoint:
     kept_headers: frozenset[str] = frozenset()
     kept: bytes = b"{}"
     refused: bytes = b"{}"
+    echoes: EchoingAdapter | None = None
+    """The adapter again, where its acknowledgement repeats ids of the body."""
+
+    def ack(self, outcome: AckOutcome, body: bytes) -> bytes:
+        """The acknowledgement of a delivery; where an adapter fails at an echo, the form without it."""
+        if self.echoes is not None:
+            try:
+                return self.echoes.ack_for(outcome, body)
+            except Exception as error:  # noqa: BLE001 - the delivery is kept; its answer must not fail for an echo
+                log.error("ack_for raised", endpoint=self.id, error=type(error).__name__)  # noqa: TRY400
+        return self.kept if outcome is AckOutcome.KEPT else self.refused
 
 
 NO_ENDPOINT: Final = Endpoint(0, 0, "", bytes(32))
@@ -111,13 +124,18 @@ SELECT coalesce((SELECT refuse_unknown_accounts FROM county), false),
 
 
 async def read_directory(
-    connection: psycopg.AsyncConnection[Any], adapters: Mapping[str, CallbackAdapter]
+    connection: psycopg.AsyncConnection[Any],
+    adapters: Mapping[str, CallbackAdapter],
+    secrets_dir: Path | None = None,
 ) -> Directory:
-    """Read every live endpoint and the county's policy; an endpoint we cannot serve is kept with its problem."""
+    """Read every live endpoint and the county's policy; an endpoint we cannot serve is kept with its problem.
+
+    Secrets that settings name by file are read here, so that ``verify`` stays pure and a new key needs no restart.
+    """
     rows = await (await connection.execute(_ENDPOINTS)).fetchall()
     policy = await (await connection.execute(_POLICY)).fetchone()
     refuse, prefixes, stations = policy or (False, [], [])
-    found = (_endpoint(adapters, *row) for row in rows)
+    found = (_endpoint(adapters, secrets_dir, *row) for row in rows)
     return Directory(
         endpoints={endpoint.token_sha256: endpoint for endpoint in found},
         refuse_unknown_accounts=refuse,
@@ -127,7 +145,14 @@ async def read_directory(
 
 
 def _endpoint(
-    adapters: Mapping[str, CallbackAdapter], id_: int, account: int, purpose: str, token: bytes, name: str, given: str
+    adapters: Mapping[str, CallbackAdapter],
+    secrets_dir: Path | None,
+    id_: int,
+    account: int,
+    purpose: str,
+    token: bytes,
+    name: str,
+    given: str,
 ) -> Endpoint:
     adapter = adapters.get(name)
     if adapter is None:
@@ -136,16 +161,19 @@ def _endpoint(
     settings, problem = None, ""
     try:
         kept, refused = adapter.ack(AckOutcome.KEPT), adapter.ack(AckOutcome.REFUSED)
-        settings = adapter.settings_model.model_validate_json(given)
+        settings = read_settings(adapter.settings_model, json.loads(given), secrets_dir=secrets_dir)
     except ValidationError as error:
         # Names of the fields only: a value may be what somebody should not have typed there.
         wrong = sorted({".".join(str(part) for part in e["loc"]) or "settings" for e in error.errors()})
         problem = f"settings invalid: {', '.join(wrong)}"
+    except ConfigurationError as error:
+        problem = error.message
     except Exception as error:  # noqa: BLE001 - one faulty adapter must not stop the others
         return Endpoint(id_, account, purpose, token, adapter, problem=f"adapter raised {type(error).__name__}")
     asks = adapter if purpose == Purpose.VALIDATION and isinstance(adapter, AskingAdapter) else None
     names = frozenset(str(header).lower() for header in getattr(adapter, "kept_headers", ()))
-    return Endpoint(id_, account, purpose, token, adapter, asks, settings, problem, names, kept, refused)
+    echoes = adapter if isinstance(adapter, EchoingAdapter) else None
+    return Endpoint(id_, account, purpose, token, adapter, asks, settings, problem, names, kept, refused, echoes)
 
 
 # --- one delivery as PostgreSQL's binary values --------------------------------------------------------------------

@@ -7,6 +7,7 @@ of the set of deliveries, not of their order: what cannot be decided yet is kept
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from sqlalchemy.orm import Session
 
@@ -14,6 +15,7 @@ from reconciliation import breaks
 from reconciliation.breaks import BreakReason, NewBreak
 from revenue_engine import charging, inbox, payments, reading, receipts, recording, reversing, settling, tariffs
 from revenue_engine.batches import Batch, Outcome
+from revenue_engine.channel_settings import read_settings
 from revenue_engine.channels import (
     CallbackAdapter,
     Ignored,
@@ -25,6 +27,7 @@ from revenue_engine.channels import (
     Strength,
     Unknown,
 )
+from revenue_engine.errors import ConfigurationError
 from revenue_engine.inbox import Arrived, Channel, Proof
 from revenue_engine.money import KES
 from revenue_engine.placing import CLOCK_TOLERANCE
@@ -42,8 +45,12 @@ def process(
     *,
     adapters: Mapping[str, CallbackAdapter],
     readers: Mapping[str, StatementReader] | None = None,
+    secrets_dir: Path | None = None,
 ) -> Outcome:
-    """Take deliveries all the way: to posted, evidence, ignored, or waiting with an owner."""
+    """Take deliveries all the way: to posted, evidence, ignored, or waiting with an owner.
+
+    ``secrets_dir`` holds what channel settings name by file; it is read only to judge again a proof that failed.
+    """
     batch = Batch()
     channels = inbox.channels(session)
     county = tariffs.county(session)
@@ -53,7 +60,7 @@ def process(
     for arrived in arrivals:
         channel = channels[arrived.channel_account_id]
         adapter = adapters.get(channel.adapter)
-        if not arrived.accepted and not _proved_since(arrived, proofs[arrived.id], channel, adapter):
+        if not arrived.accepted and not _proved_since(arrived, proofs[arrived.id], channel, adapter, secrets_dir):
             batch.end(arrived, "waiting", f"its proof failed: {arrived.verdict_reason}", BreakReason.PROOF_FAILED)
             continue
         _read(batch, arrived, channel, adapter, live=channel.mode == county.mode)
@@ -107,13 +114,15 @@ def _still_open(session: Session, opened: Sequence[NewBreak]) -> list[NewBreak]:
 # --- read ------------------------------------------------------------------------------------------------------------
 
 
-def _proved_since(arrived: Arrived, proof: Proof, channel: Channel, adapter: CallbackAdapter | None) -> bool:
+def _proved_since(
+    arrived: Arrived, proof: Proof, channel: Channel, adapter: CallbackAdapter | None, secrets_dir: Path | None
+) -> bool:
     """Whether a delivery that was refused proves itself by the settings of today: an allow-list was mended, say."""
     if adapter is None or not arrived.whole:
         return False
     try:
-        settings = adapter.settings_model.model_validate(channel.settings)
-    except ValueError:
+        settings = read_settings(adapter.settings_model, channel.settings, secrets_dir=secrets_dir)
+    except (ValueError, ConfigurationError):
         return False
     return adapter.verify(proof.headers, arrived.body, proof.peer, settings).accepted
 
@@ -185,14 +194,21 @@ def keep(batch: Batch, arrived: Arrived, channel: Channel, item: int, meaning: P
         batch.closed.append(_key("delivery", arrived, item))  # whatever an earlier look at it complained of
     if meaning.request_id:
         batch.closed.append(_REQUEST + meaning.request_id)
-    if meaning.occurred_at > arrived.received_at + CLOCK_TOLERANCE:
+    _doubt(batch, arrived, channel, item, meaning)
+
+
+def _doubt(batch: Batch, arrived: Arrived, channel: Channel, item: int, meaning: Paid | Reversed) -> None:
+    """Certain money with a doubtful time, or a doubt of its own: a break beside the posting, never instead of it."""
+    said = meaning.doubt if isinstance(meaning, Paid) else ""
+    if meaning.occurred_at is None:
+        key, why = f"doubt:{channel.id}:{meaning.reference}", BreakReason.CLOCK_DIFFERS
+        said = said or "the provider told no time that can be read: booked at the time it was received"
+    elif meaning.occurred_at > arrived.received_at + CLOCK_TOLERANCE:
+        key, why = _key("clock", arrived, item), BreakReason.CLOCK_DIFFERS
+        said = "the provider's time is later than ours by more than fifteen minutes"
+    else:
+        key, why = f"doubt:{channel.id}:{meaning.reference}", BreakReason.DUPLICATE_CODE
+    if said:
         batch.opened.append(
-            NewBreak(
-                _key("clock", arrived, item),
-                BreakReason.CLOCK_DIFFERS,
-                "the provider's time is later than ours by more than fifteen minutes",
-                arrived.received_at,
-                delivery_id=arrived.id,
-                channel_account_id=arrived.channel_account_id,
-            )
+            NewBreak(key, why, said, arrived.received_at, delivery_id=arrived.id, channel_account_id=channel.id)
         )

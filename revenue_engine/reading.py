@@ -52,7 +52,7 @@ def fact(arrived: Arrived, channel: Channel, item: int, meaning: Paid | Reversed
         message=meaning.message,
         amount_minor=meaning.amount_minor,
         currency=meaning.currency,
-        occurred_at=meaning.occurred_at,
+        occurred_at=arrived.received_at if meaning.occurred_at is None else meaning.occurred_at,
         received_at=arrived.received_at,
         strength=meaning.strength,
         request_id=meaning.request_id,

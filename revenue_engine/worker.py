@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psycopg
 import structlog
@@ -71,6 +72,8 @@ class Worker:
     max_attempts: int = 8
     name: str = field(default_factory=lambda: f"{os.getpid()}-{public_id('w')[-8:]}")
     tally: Tally = field(default_factory=Tally)
+    secrets_dir: Path | None = None
+    """Folder of the secrets that channel settings name by file."""
     ring: Callable[[], object] | None = None
     """Called when a full batch was claimed, so that idle workers elsewhere come and help."""
     unfolded: int = 0
@@ -135,7 +138,11 @@ class Worker:
         try:
             with transaction(self.engine) as session:
                 outcome = pipeline.process(
-                    session, [claimed.ref_id for claimed in claims], adapters=self.adapters, readers=self.readers
+                    session,
+                    [claimed.ref_id for claimed in claims],
+                    adapters=self.adapters,
+                    readers=self.readers,
+                    secrets_dir=self.secrets_dir,
                 )
                 again = self._again(session, claims, outcome)
                 again_ids = {claimed.id for claimed in again}

@@ -6,15 +6,15 @@ intake already checked. A body says what it is by the keys it carries, never by 
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from adapters.mpesa import fields, pulls, pushes, results
 from adapters.mpesa.asking import MpesaAsking
+from adapters.peers import check as check_peers
+from adapters.peers import judge as judge_peer
 from revenue_engine.channels import (
     AckOutcome,
     Answer,
@@ -24,6 +24,8 @@ from revenue_engine.channels import (
     Paid,
     Party,
     Purpose,
+    Rehearsal,
+    Signed,
     Strength,
     Unknown,
     Verdict,
@@ -72,9 +74,7 @@ class MpesaSettings(BaseModel):
     @field_validator("peers")
     @classmethod
     def _readable(cls, peers: tuple[str, ...]) -> tuple[str, ...]:
-        for peer in peers:
-            if ipaddress.ip_network(peer).prefixlen == 0:
-                raise ValueError(f"{peer} allows everybody: name the provider's addresses")
+        check_peers(peers)
         return peers
 
 
@@ -83,12 +83,13 @@ class MpesaAdapter:
 
     name: str = "mpesa"
     settings_model: type[BaseModel] = MpesaSettings
+    proof_in_words: str = "nothing is signed: deliveries must come from the provider's addresses"
 
     def verify(self, headers: Mapping[str, str], body: bytes, peer: str, settings: BaseModel) -> Verdict:  # noqa: ARG002
         """Accept a delivery from an allowed address. Bodies carry no signature, so there is nothing else to check."""
         if not isinstance(settings, MpesaSettings):
             return Verdict(accepted=False, reason="the channel account has no M-PESA settings")
-        return _judge_peer(peer, settings.peers)
+        return judge_peer(peer, settings.peers)
 
     def interpret(self, body: bytes, *, purpose: Purpose | None = None) -> Interpretation:
         """Say what a body means; what cannot be read exactly is Unknown with the reason."""
@@ -153,6 +154,16 @@ class MpesaAdapter:
         """The answer to a validation request, with the provider's own code for a refusal."""
         return _ANSWERS[answer]
 
+    def rehearse(self, identifier: str, secrets: Mapping[str, str] | None = None) -> Rehearsal:  # noqa: ARG002
+        """Play the provider for a test account that listens to this machine: nothing is signed or secret."""
+        return Rehearsal(
+            settings={"shortcode": identifier, "peers": ["127.0.0.1", "::1"]},
+            secrets={},
+            example=_EXAMPLE.replace("SHORTCODE", identifier).encode(),
+            sign=lambda body: Signed(body, {}),
+            covers_body=False,
+        )
+
 
 _ANSWERS: Final[Mapping[Answer, bytes]] = {
     Answer.ACCEPT: b'{"ResultCode":"0","ResultDesc":"Accepted"}',
@@ -161,26 +172,14 @@ _ANSWERS: Final[Mapping[Answer, bytes]] = {
     Answer.REFUSE: b'{"ResultCode":"C2B00016","ResultDesc":"Rejected"}',
 }
 
+_EXAMPLE: Final = (
+    '{"TransactionType":"Pay Bill","TransID":"UIF0000001","TransTime":"20260915120000","TransAmount":"1500.00",'
+    '"BusinessShortCode":"SHORTCODE","BillRefNumber":"482915363","InvoiceNumber":"","OrgAccountBalance":"1500.00",'
+    '"ThirdPartyTransID":"","MSISDN":"2547 ***** 101","FirstName":"Sample","MiddleName":"","LastName":""}'
+)
+
 _TIMEOUT: Final = "queue timeout: the outcome is not known, ask for the status of the transaction"
 _ASKS_FIRST: Final = "validation request: nothing has moved yet"
-
-
-@lru_cache(maxsize=4096)
-def _judge_peer(peer: str, allowed: tuple[str, ...]) -> Verdict:
-    try:
-        address = ipaddress.ip_address(peer)
-    except ValueError:
-        return Verdict(accepted=False, reason="the peer address cannot be read")
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    if any(address in network for network in _networks(allowed)):
-        return Verdict(accepted=True)
-    return Verdict(accepted=False, reason="the peer address is not on the allow-list of the channel account")
-
-
-@lru_cache(maxsize=64)
-def _networks(allowed: tuple[str, ...]) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-    return tuple(ipaddress.ip_network(peer) for peer in allowed)
 
 
 def _late(purpose: Purpose | None) -> str:

@@ -6,6 +6,7 @@ import typer
 
 from revenue_engine import __version__
 from revenue_engine.cli import (
+    adapters,
     bench,
     callbacks,
     channels,
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 running.register(app)
 app.add_typer(invoices.app, name="invoice")
+app.add_typer(adapters.app, name="adapter")
 app.add_typer(callbacks.app, name="callback")
 app.add_typer(channels.app, name="channel")
 statement_import.register(statements.app)

@@ -1,27 +1,17 @@
-"""``callback parse``: what a provider's body means, without a database."""
+"""``callback ...``: what a provider's body means, and deliveries sent, followed and read again."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from revenue_engine.cli.output import ATTENTION, answering, out, print_json
+from revenue_engine.cli.output import ATTENTION, FAILED, answering, err, out, print_json
+from revenue_engine.cli.purposes import PurposeName
 from revenue_engine.errors import NotFound
 
 app = typer.Typer(help="Deliveries from providers.", no_args_is_help=True)
-
-
-class PurposeName(StrEnum):
-    """What the endpoint that received the body was registered for."""
-
-    VALIDATION = "validation"
-    CONFIRMATION = "confirmation"
-    PUSH_RESULT = "push_result"
-    RESULT = "result"
-    TIMEOUT = "timeout"
 
 
 @app.callback()
@@ -101,3 +91,89 @@ def replay(
             print_json({"ok": True, "delivery": delivery})
         else:
             out.print(f"delivery {delivery} will be read again by the next worker", highlight=False)
+
+
+@app.command("send")
+def send(
+    address: Annotated[str, typer.Argument(help="The callback address, as 'channel add' printed it.")],
+    file: Annotated[
+        Path | None, typer.Argument(help="A body; the adapter's example when none.", exists=True, dir_okay=False)
+    ] = None,
+    channel: Annotated[str | None, typer.Option("--channel", "-c", help="The provider to play, such as kcb.")] = None,
+    identifier: Annotated[str | None, typer.Option(help="Its test account, whose test key signs.")] = None,
+    header: Annotated[list[str] | None, typer.Option("--header", "-H", help="One more header, 'name: value'.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
+) -> None:
+    """Post a body to a callback address, signed as the provider would when the account's test key is at hand."""
+    import httpx2
+
+    from revenue_engine import bootstrap
+    from revenue_engine.channels import Signed
+    from revenue_engine.cli import onboarding
+    from revenue_engine.errors import InvalidValue, Retryable
+
+    with answering(as_json=as_json):
+        sent = Signed(file.read_bytes() if file is not None else b"", {})
+        if channel is not None and identifier is not None:
+            adapters = bootstrap.adapters()
+            if channel not in adapters:
+                raise NotFound(f"no adapter {channel!r}; installed: {', '.join(sorted(adapters))}", channel=channel)
+            rehearsal = onboarding.test_rehearsal(bootstrap.settings(), adapters[channel], identifier)
+            sent = rehearsal.sign(sent.body if file is not None else rehearsal.example)
+        elif file is None:
+            raise InvalidValue("give a file, or --channel and --identifier for the adapter's example", field="file")
+        extra = dict(pair.partition(":")[::2] for pair in header or ())
+        headers = {"content-type": "application/json", **sent.headers, **{n: v.strip() for n, v in extra.items()}}
+        try:
+            reply = httpx2.post(address, content=sent.body, headers=headers, timeout=15)
+        except httpx2.HTTPError as error:
+            raise Retryable(f"the address does not answer: {type(error).__name__}") from None
+        if as_json:
+            print_json({"status": reply.status_code, "answer": reply.text, "signed": sorted(sent.headers)})
+        else:
+            out.print(f"{reply.status_code} {reply.text}", highlight=False, markup=False, soft_wrap=True)
+        if not reply.is_success:
+            raise typer.Exit(FAILED)
+
+
+@app.command("tail")
+def tail(
+    count: Annotated[int | None, typer.Option(min=1, help="End after so many lines.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="End after so long.")] = None,
+    since_start: Annotated[bool, typer.Option("--all", help="Begin with the newest fifty.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Follow deliveries as they come: the verdict of each proof, then how it ended. Ctrl-C ends it."""
+    import json
+    import time
+    from dataclasses import asdict
+
+    from revenue_engine import bootstrap, inbox, periods
+    from revenue_engine.db import transaction
+
+    shown: dict[int, str] = {}
+    first, printed, started = True, 0, time.monotonic()
+    with answering(as_json=as_json):
+        while True:
+            with transaction(bootstrap.engine("api")) as session:
+                newest = inbox.standing(session, limit=50)
+            for one in reversed(newest):
+                changed = shown.get(one.id) != one.state
+                shown[one.id] = one.state
+                if not changed or (first and not since_start):
+                    continue
+                printed += 1
+                if as_json:
+                    typer.echo(json.dumps(asdict(one), default=str))
+                else:
+                    at = one.received_at.astimezone(periods.NAIROBI).strftime("%H:%M:%S")
+                    words = f"{one.id:>7} {at} {one.account} {one.purpose} {one.verdict} {one.state} {one.reason}"
+                    out.print(words, highlight=False, markup=False, soft_wrap=True)
+                if count is not None and printed >= count:
+                    return
+            first = False
+            if seconds is not None and time.monotonic() - started >= seconds:
+                if not as_json:
+                    err.print(f"{printed} lines")
+                return
+            time.sleep(0.5)

@@ -1,15 +1,22 @@
-"""``channel list|open|revoke|ask``: the county's channel accounts and the callback addresses given to providers."""
+"""``channel ...``: the county's channel accounts and the callback addresses given to providers."""
 
 from __future__ import annotations
 
 import getpass
-from typing import Annotated
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
-from revenue_engine.cli.callbacks import PurposeName
 from revenue_engine.cli.output import JsonFlag, answering, out, print_json
+from revenue_engine.cli.purposes import PurposeName
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from revenue_engine.inbox import ChannelAccount
 
 app = typer.Typer(help="Ways to pay.", no_args_is_help=True)
 
@@ -32,7 +39,7 @@ def listing(as_json: JsonFlag = False) -> None:
                 .execute(
                     "SELECT a.adapter, a.identifier, a.mode, a.status, a.name,"
                     " coalesce(string_agg(e.id || ' ' || e.purpose, ', ' ORDER BY e.id)"
-                    " FILTER (WHERE e.revoked_at IS NULL), '')"
+                    " FILTER (WHERE e.revoked_at IS NULL OR e.revoked_at > now()), '')"
                     " FROM channel_account a LEFT JOIN channel_endpoint e ON e.channel_account_id = a.id"
                     " GROUP BY a.id ORDER BY a.id"
                 )
@@ -48,6 +55,191 @@ def listing(as_json: JsonFlag = False) -> None:
         out.print(table)
 
 
+def _account(session: Session, identifier: str, *, adapter: str | None, mode: str | None) -> ChannelAccount:
+    """The one account called so. Raises NotFound, which says what to add, when there is none or more than one."""
+    from sqlalchemy import select
+
+    from revenue_engine.errors import NotFound
+    from revenue_engine.inbox import ChannelAccount
+
+    wanted = select(ChannelAccount).where(ChannelAccount.identifier == identifier)
+    if adapter is not None:
+        wanted = wanted.where(ChannelAccount.adapter == adapter)
+    if mode is not None:
+        wanted = wanted.where(ChannelAccount.mode == mode)
+    found = list(session.scalars(wanted))
+    if len(found) != 1:
+        how = "say --adapter, --mode test or --mode live" if found else "see 'revenue-engine channel list'"
+        raise NotFound(f"{len(found)} {adapter or 'channel'} accounts are called {identifier!r}: {how}")
+    return found[0]
+
+
+_Identifier = Annotated[str, typer.Argument(help="The shortcode, till or account.")]
+_Adapter = Annotated[str | None, typer.Option(help="The provider; needed when two have this identifier.")]
+_Mode = Annotated[str | None, typer.Option(help="test or live; needed when both are registered.")]
+
+
+def _facts(account: ChannelAccount) -> dict[str, Any]:
+    return {
+        "account": account.public_id,
+        "adapter": account.adapter,
+        "identifier": account.identifier,
+        "name": account.name,
+        "mode": account.mode,
+        "status": account.status,
+        "clearing_account": account.clearing_account,
+    }
+
+
+def _say(found: dict[str, Any], *, as_json: bool) -> None:
+    from revenue_engine.cli import onboarding
+
+    if as_json:
+        print_json(found)
+        return
+    for line in onboarding.lines(found):
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command("add")
+def add(
+    adapter: Annotated[str, typer.Argument(help="The provider, such as mpesa or kcb.")],
+    identifier: _Identifier,
+    name: Annotated[str, typer.Option(help="What people call it.")],
+    test: Annotated[bool, typer.Option("--test/--live", help="Test accounts never touch live books.")] = True,
+    settings_file: Annotated[
+        Path | None,
+        typer.Option("--settings", exists=True, dir_okay=False, help="Its settings, TOML or JSON."),
+    ] = None,
+    purpose: Annotated[list[PurposeName] | None, typer.Option(help="Addresses to open; may be given again.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Register a way to pay, open its addresses, and print the sheet for the provider's engineer.
+
+    The addresses and, for a test account without --settings, fresh test credentials are shown this once.
+    """
+    from revenue_engine import bootstrap, county, inbox
+    from revenue_engine.channels import AskingAdapter, RehearsingAdapter
+    from revenue_engine.cli import onboarding
+    from revenue_engine.db import transaction
+    from revenue_engine.errors import InvalidValue, NotFound
+
+    with answering(as_json=as_json):
+        settings, adapters = bootstrap.settings(), bootstrap.adapters()
+        if adapter not in adapters:
+            raise NotFound(f"no adapter {adapter!r}; installed: {', '.join(sorted(adapters))}", adapter=adapter)
+        chosen, rehearsal = adapters[adapter], None
+        if settings_file is not None:
+            given = onboarding.read_settings_file(settings_file)
+        elif test and isinstance(chosen, RehearsingAdapter):
+            rehearsal = chosen.rehearse(identifier)
+            given = dict(rehearsal.settings)
+        else:
+            needed = sorted(n for n, field in chosen.settings_model.model_fields.items() if field.is_required())
+            raise InvalidValue(f"a live account needs --settings FILE with {', '.join(needed)}", field="settings")
+        asks = isinstance(chosen, AskingAdapter) and getattr(chosen, "asks", True)
+        purposes = [one.value for one in purpose or ()] or ["confirmation", *(["validation"] if asks else [])]
+        by = f"cli:{getpass.getuser()}"
+        with transaction(bootstrap.engine("api")) as session:
+            account = county.add_channel_account(
+                session,
+                adapter=adapter,
+                identifier=identifier,
+                mode="test" if test else "live",
+                name=name,
+                settings=given,
+                settings_models={one: known.settings_model for one, known in adapters.items()},
+                secrets_dir=settings.secrets_dir,
+                by=by,
+            )
+            tokens = {
+                one: inbox.add_endpoint(session, channel_account_id=account.id, purpose=one, by=by) for one in purposes
+            }
+            facts = _facts(account)
+        if rehearsal is not None:
+            onboarding.keep_test_key(settings, adapter, identifier, rehearsal)
+        found = onboarding.sheet(chosen, settings, facts=facts, given=given, tokens=tokens, rehearsal=rehearsal)
+        _say(found, as_json=as_json)
+
+
+@app.command("show")
+def show(identifier: _Identifier, adapter: _Adapter = None, mode: _Mode = None, as_json: JsonFlag = False) -> None:
+    """Show a channel account: its settings without secrets, its open addresses by number, its sheet without tokens."""
+    from revenue_engine import bootstrap, inbox
+    from revenue_engine.cli import onboarding
+    from revenue_engine.db import transaction
+
+    with answering(as_json=as_json):
+        with transaction(bootstrap.engine("api")) as session:
+            account = _account(session, identifier, adapter=adapter, mode=mode)
+            facts, given = _facts(account), dict(account.settings)
+            open_now = inbox.open_endpoints(session, account.id)
+        chosen = bootstrap.adapters().get(facts["adapter"])
+        found: dict[str, Any] = dict(facts)
+        if chosen is not None:
+            found = onboarding.sheet(chosen, bootstrap.settings(), facts=facts, given=given, tokens={}, rehearsal=None)
+            found["settings"] = onboarding.masked(chosen.settings_model, given)
+        found["addresses"] = {
+            str(number): f"{purpose}, open since {opened:%Y-%m-%d %H:%M}"
+            + (f", ends {ends:%Y-%m-%d %H:%M %Z}" if ends else "")
+            for number, purpose, opened, ends in open_now
+        }
+        _say(found, as_json=as_json)
+
+
+@app.command("rotate")
+def rotate(
+    identifier: _Identifier,
+    purpose: Annotated[PurposeName, typer.Option(help="Whose address is replaced.")] = PurposeName.CONFIRMATION,
+    grace: Annotated[
+        float, typer.Option(min=0, max=2160, help="Hours the old address stays good; 0 ends it now.")
+    ] = 24,
+    adapter: _Adapter = None,
+    mode: _Mode = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Give an account a new callback address. The intake knows it within five seconds; the old one has its grace."""
+    from revenue_engine import bootstrap, inbox
+    from revenue_engine.cli import onboarding
+    from revenue_engine.db import transaction
+
+    with answering(as_json=as_json):
+        with transaction(bootstrap.engine("api")) as session:
+            account = _account(session, identifier, adapter=adapter, mode=mode)
+            token = inbox.rotate_endpoints(
+                session,
+                channel_account_id=account.id,
+                purpose=purpose.value,
+                grace=timedelta(hours=grace),
+                by=f"cli:{getpass.getuser()}",
+            )
+            facts = _facts(account)
+        address = onboarding.address(bootstrap.settings(), token)
+        _say({**facts, "addresses": {purpose.value: address}, "old_address_hours": grace}, as_json=as_json)
+
+
+@app.command("disable")
+def disable(
+    identifier: _Identifier,
+    close: Annotated[bool, typer.Option("--close", help="Close its addresses too: what comes is then lost.")] = False,
+    adapter: _Adapter = None,
+    mode: _Mode = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Take an account out of use. It goes on listening, for payers do not stop at once, unless --close."""
+    from revenue_engine import bootstrap, inbox
+    from revenue_engine.db import transaction
+
+    with answering(as_json=as_json):
+        with transaction(bootstrap.engine("api")) as session:
+            account = _account(session, identifier, adapter=adapter, mode=mode)
+            inbox.disable_channel_account(
+                session, channel_account_id=account.id, close=close, by=f"cli:{getpass.getuser()}"
+            )
+            facts = _facts(account)
+        _say({**facts, "listens": not close}, as_json=as_json)
+
+
 @app.command("open")
 def open_address(
     identifier: Annotated[str, typer.Argument(help="The shortcode, till or account.")],
@@ -59,21 +251,11 @@ def open_address(
     """Open a callback address and print it. It is shown this once: only its hash is kept."""
     from revenue_engine import bootstrap, inbox
     from revenue_engine.db import transaction
-    from revenue_engine.errors import NotFound
 
     with answering(as_json=as_json):
         settings = bootstrap.settings()
         with transaction(bootstrap.engine("api")) as session:
-            found = [
-                account
-                for one in ("live", "test")
-                if mode in {None, one}
-                and (account := inbox.find_channel_account(session, adapter=adapter, identifier=identifier, mode=one))
-            ]
-            if len(found) != 1:
-                how = "say --mode test or --mode live" if found else "see 'revenue-engine channel list'"
-                raise NotFound(f"{len(found)} {adapter} accounts are called {identifier!r}: {how}")
-            (account,) = found
+            account = _account(session, identifier, adapter=adapter, mode=mode)
             by = f"cli:{getpass.getuser()}"
             token = inbox.add_endpoint(session, channel_account_id=account.id, purpose=purpose.value, by=by)
         path = f"/cb/v1/{token}"

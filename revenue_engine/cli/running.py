@@ -54,7 +54,13 @@ def init(
         err.print("county: loading its facts")
         with transaction(bootstrap.engine("migrate")) as session:
             models = {name: adapter.settings_model for name, adapter in bootstrap.adapters().items()}
-            loaded = counties.load(session, county or settings.county, mode=mode.value, settings_models=models)
+            loaded = counties.load(
+                session,
+                county or settings.county,
+                mode=mode.value,
+                settings_models=models,
+                secrets_dir=settings.secrets_dir,
+            )
         if as_json:
             print_json({"ok": True, "county": county or settings.county, "mode": mode.value, "loaded": str(loaded)})
         else:
@@ -125,6 +131,7 @@ def worker(
                 batch=settings.worker_batch,
                 lease_seconds=settings.job_lease_seconds,
                 max_attempts=settings.job_max_attempts,
+                secrets_dir=settings.secrets_dir,
             )
 
         if once:
