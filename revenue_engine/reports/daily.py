@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from revenue_engine import ledger, periods, receipts
 from revenue_engine.db import raw
 from revenue_engine.ledger import verify
+from revenue_engine.reports.coverage import coverage
 from revenue_engine.reports.model import Column, Control, Kind, Report, Section
 from revenue_engine.tariffs import county
 
@@ -74,6 +75,7 @@ def daily(session: Session, on: date) -> Report:
             ordinary,
             retained,
             _by_channel(session, dates),
+            coverage(session, dates),
             _by_station(session, dates),
             _bills(session, dates),
             _suspense(session, dates),
@@ -246,7 +248,7 @@ def _unconfirmed(session: Session, dates: dict[str, Any]) -> Section:
           FROM (SELECT channel_account_id, kind, reference, min(occurred_at) AS occurred_at,
                        coalesce(max(amount_minor), 0) AS amount_minor
                   FROM evidence e
-                 WHERE recorded_at < %(end)s AND NOT EXISTS (
+                 WHERE recorded_at < %(end)s AND kind <> 'payout' AND NOT EXISTS (
                        SELECT FROM payment p WHERE p.channel_account_id = e.channel_account_id AND p.kind = e.kind
                                                AND p.reference = e.reference AND p.recorded_at < %(end)s)
                  GROUP BY channel_account_id, kind, reference) told
@@ -321,13 +323,14 @@ def _controls(session: Session, dates: dict[str, Any]) -> tuple[Control, ...]:
             SELECT j.kind, j.key, p.debit, p.credit, p.amount_minor FROM journal j
               JOIN posting p ON p.journal_id = j.id AND p.book_date = j.book_date
              WHERE j.book_date = %(on)s AND j.kind IN ('payment_received', 'payment_reversed'))
-        SELECT coalesce(sum(amount_minor) FILTER (WHERE kind = 'payment_received' AND debit LIKE '1200.%%'), 0)::bigint,
+        SELECT coalesce(sum(amount_minor) FILTER (WHERE kind = 'payment_received'
+                        AND left(debit, 5) IN ('1200.', '1100.')), 0)::bigint,
                coalesce(sum(amount_minor) FILTER (WHERE kind = 'payment_received'
                         AND (credit LIKE '1300.%%' OR credit IN ('2100', '2200'))), 0)::bigint,
                (SELECT coalesce(sum(q.amount_minor), 0)::bigint FROM payment q
                  WHERE q.kind = 'payment' AND 'payment:' || q.id || ':received' IN (SELECT key FROM moved)),
                coalesce(sum(amount_minor) FILTER (WHERE kind = 'payment_reversed'
-                        AND credit LIKE '1200.%%'), 0)::bigint,
+                        AND left(credit, 5) IN ('1200.', '1100.')), 0)::bigint,
                (SELECT coalesce(sum(q.amount_minor), 0)::bigint FROM payment q
                  WHERE q.kind = 'reversal' AND 'payment:' || q.id || ':reversed' IN (SELECT key FROM moved))
           FROM moved
@@ -335,9 +338,9 @@ def _controls(session: Session, dates: dict[str, Any]) -> tuple[Control, ...]:
         dates,
     )
     day = (
-        Control("received", "debits of channel clearing", into, "payments of the day", told),
-        Control("homes", "debits of channel clearing", into, "applied + credit + suspense", homes),
-        Control("reversed", "credits of channel clearing", back, "reversals of the day", taken),
+        Control("received", "debits of channels and banks", into, "payments of the day", told),
+        Control("homes", "debits of channels and banks", into, "applied + credit + suspense", homes),
+        Control("reversed", "credits of channels and banks", back, "reversals of the day", taken),
     )
     words = {
         "receivable": "receivable accounts less open bills",
