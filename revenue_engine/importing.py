@@ -178,7 +178,7 @@ def _is_of(channel: Channel, opened: StatementOpened) -> None:
 
 
 def _weigh(run: _Run, statement_id: int, opened: StatementOpened, lines: list[StatementLine]) -> int:
-    """Keep lines and book what those among them mean that were not known; how many were new."""
+    """Keep lines and book what those among them mean that were not known; how many that count were new."""
     if not lines:
         return 0
     fresh = statement_books.write_lines(
@@ -202,7 +202,7 @@ def _weigh(run: _Run, statement_id: int, opened: StatementOpened, lines: list[St
     pipeline.book(run.session, run.batch, run.channels, run.adapters, run.readers, limit=run.limit)
     _name_found(run, before)
     run.batch.closed += [key for fact in run.batch.facts if (key := _missing_key(fact.identity)) in run.missed]
-    return len(fresh)
+    return sum(line.counts for line, _ in new)
 
 
 def _standing(run: _Run) -> set[Identity]:

@@ -208,6 +208,10 @@ def listing(
             print_json([dict(zip(names, row, strict=True)) for row in shown])
             return
         table = Table(*names, box=None)
+        for column in table.columns:
+            column.no_wrap = True
+        for column in table.columns[1:3]:
+            column.min_width = 10
         for row in shown:
             table.add_row(*("" if cell is None else str(cell) for cell in row))
         out.print(table)

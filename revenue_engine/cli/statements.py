@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Statements of channels and banks.", no_args_is_help=True)
 
 FIRST_LINES = 5
+WIDE = 120
+"""Characters of a terminal that has room for what a payer typed and the text."""
 TYPED, TAKEN = 16, 84
 """Characters: of what a payer typed, and of a terminal's width by the columns before the text."""
 
@@ -178,12 +180,13 @@ def _show(preview: Preview) -> None:
         period = f", {first:%d %b %Y} to {last:%d %b %Y}" if first and last else ""
         account = _plain(opened.account or "(not named)")
         out.print(f"[bold]{opened.format}[/] account {account}{period}", highlight=False)
-        table = Table("line", "day", "amount", "kind", "reference", "typed by the payer", "text", box=None)
-        for column in table.columns:
-            column.no_wrap = True
+        names = ("line", "day", "amount", "kind", "reference", "typed by the payer", "text")
+        table = Table(*(names if out.width >= WIDE else names[:5]), box=None)
+        for column, least in zip(table.columns, (4, 11, 14, 0, 10, 0, 0), strict=False):
+            column.no_wrap, column.min_width = True, least
         table.columns[0].justify = table.columns[2].justify = "right"
         for line in one.first:
-            table.add_row(
+            cells = (
                 str(line.number),
                 f"{line.booked_on:%d %b %Y}",
                 _grouped(line.amount_minor),
@@ -192,6 +195,7 @@ def _show(preview: Preview) -> None:
                 _plain(line.account_reference[:TYPED]),
                 _plain(line.text[: max(12, out.width - TAKEN)]),
             )
+            table.add_row(*cells[: len(table.columns)])
         out.print(table)
         out.print(_control_total(one), highlight=False)
         for note in one.closed.notes if one.closed else ():
