@@ -23,7 +23,7 @@ _ENTRY: Final = re.compile(
 )
 _USUAL: Final = re.compile(
     r":61:(\d{6}(?:\d{4})?)(R[CD]|E[CD]|[CD])[A-Z]?(\d{1,14})[.,](\d\d)(?!NONREF)([NSF][A-Z0-9][A-Z0-9 ]{2})"
-    r"([^\n/]*)(?://([^\n]*))?\n"
+    r"(?:NONREF|([^\n/]*))(?://([^\n]*))?\n"
     r"(?:([A-Za-z0-9/][^\n]*)\n)?"
     r"(?::86:([^\n]*)\n((?:(?:[A-Za-z0-9/?]| [A-Za-z0-9])[^\n]*\n){1,9})?)?"
     r"(?=:6[12])",
@@ -32,7 +32,6 @@ _USUAL: Final = re.compile(
 """An entry as almost all of them are: two decimals, a code, at most ten lines of information, and the next tag."""
 _STARTS: Final = frozenset("/ 0123456789?~<>")
 """What a narrative with a structure begins with."""
-_NONE: Final[list[str]] = []
 _BALANCE: Final = re.compile(r"(R?[CD])(\d{6})([A-Z]{3})?(.*)", re.ASCII)
 _SUM: Final = re.compile(r"(\d*)([A-Z]{3})([\d.,]+)", re.ASCII)
 _SIGNS: Final = {"C": 1, "D": -1, "RC": -1, "RD": 1, "EC": 1, "ED": -1}
@@ -120,23 +119,66 @@ def movements(text: str, at: int, number: int, tally: Tally, out: list[Statement
 
     Answers where in ``text`` and at which line the first one stands that is not of it, or is not whole.
     """
-    match, append = _USUAL.match, out.append
+    match, append, occurrence, add = _USUAL.match, out.append, tally.occurrence, tally.add
+    dates, value_on, booked_on = "", date.min, date.min
     while (found := match(text, at)) is not None:
-        dates, mark, whole, part, code, own, banks, supplement, first, more = found.groups()
+        when, mark, whole, part, code, own, banks, supplement, first, more = found.groups()
         at = found.end()
-        here = number
-        number += 1
-        info = extra = _NONE
-        if supplement is not None:
-            number += 1
-            extra = [supplement]
-        if first is not None:
-            info = [first]
-            if more is not None:
-                info += more[:-1].split("\n")
-            number += len(info)
-        append(_line(here, dates, mark, int(whole + part), code, own, banks or "", extra, info, tally))
+        if first and supplement is None and own is None and banks and first[0] not in _STARTS and mark in "CD":
+            # The plainest of them, in one piece: no structure, no second reference, a credit or a debit.
+            if when != dates:
+                known = days(when)
+                if known is None:
+                    raise _no_day(when, number)
+                dates, (value_on, booked_on) = when, known
+            here = number
+            amount = int(whole + part) if mark == "C" else -int(whole + part)
+            reference = banks.strip().upper()
+            if reference in _PLACEHOLDERS:
+                reference = ""
+            if more is None:
+                number += 2
+                told = first.strip()
+            else:
+                below = more.count("\n")
+                number += 2 + below
+                if below == 1 and len(first) >= narratives.LINE_WIDTH:
+                    told = (first + more).strip()
+                else:
+                    told = narratives.joined([first, *more[:-1].split("\n")])
+            line = StatementLine(
+                here,
+                amount,
+                booked_on,
+                reference,
+                occurrence(reference, None, amount, booked_on, told),
+                None,
+                True,
+                None,
+                value_on,
+                told,
+                "",
+                "",
+                code.rstrip(),
+            )
+            add(line)
+            append(line)
+            continue
+        info = [] if first is None else [first] if more is None else [first, *more[:-1].split("\n")]
+        extra = [] if supplement is None else [supplement]
+        append(_line(number, when, mark, int(whole + part), code, own or "", banks or "", extra, info, tally))
+        number += 1 + len(info) + len(extra)
     return at, number
+
+
+def _no_day(dates: str, number: int) -> StatementRefused:
+    return refuse(
+        StatementFault.BAD_DATE,
+        f"{dates[:6] if day(dates[:6]) is None else dates[6:]} is no day of the calendar"
+        " (a value day is YYMMDD, an entry day MMDD); ask the bank to mend the line",
+        number,
+        "61",
+    )
 
 
 def _line(
@@ -154,13 +196,7 @@ def _line(
     """It runs once for each of perhaps a hundred thousand entries, so it calls little."""
     when = days(dates)
     if when is None:
-        raise refuse(
-            StatementFault.BAD_DATE,
-            f"{dates[:6] if day(dates[:6]) is None else dates[6:]} is no day of the calendar"
-            " (a value day is YYMMDD, an entry day MMDD); ask the bank to mend the line",
-            number,
-            "61",
-        )
+        raise _no_day(dates, number)
     value_on, booked_on = when
     # Only a payment taken back is a reversal to us; a debit taken back is money that comes in.
     kind, counts = None, True
@@ -173,7 +209,7 @@ def _line(
     if reference in _PLACEHOLDERS:
         reference = ""
     references: tuple[tuple[str, str], ...] = ()
-    if own != "NONREF":
+    if own and own != "NONREF":
         references = _named("customer", own)
     text = remittance = ""
     party = _NOBODY
@@ -185,7 +221,7 @@ def _line(
                 party = Party(name)
             references += tuple(more)
         else:
-            text = first.strip() if len(info) == 1 else narratives.joined(info)
+            text = narratives.joined(info)
     if supplement:
         extra = narratives.joined(supplement)
         if not text:
