@@ -30,7 +30,7 @@ _USUAL: Final = re.compile(
     re.ASCII,
 )
 """An entry as almost all of them are: two decimals, a code, at most ten lines of information, and the next tag."""
-_STARTS: Final = frozenset("/ 0123456789?~<>")
+_STARTS: Final = frozenset(["", *"/ 0123456789?~<>"])
 """What a narrative with a structure begins with."""
 _BALANCE: Final = re.compile(r"(R?[CD])(\d{6})([A-Z]{3})?(.*)", re.ASCII)
 _SUM: Final = re.compile(r"(\d*)([A-Z]{3})([\d.,]+)", re.ASCII)
@@ -214,12 +214,12 @@ def _line(
     text = remittance = ""
     party = _NOBODY
     if info:
-        first = info[0]
-        if (first[:1] in _STARTS or not first) and narratives.structured(first):
-            text, remittance, name, more = narratives.read(info)
+        if info[0][:1] in _STARTS:
+            text, remittance, name, others = narratives.read(info)
             if name:
                 party = Party(name)
-            references += tuple(more)
+            if others:
+                references += tuple(others)
         else:
             text = narratives.joined(info)
     if supplement:
