@@ -20,6 +20,8 @@ LOOKALIKES = str.maketrans("OILSBZG", "0115826")
 _TOKEN = re.compile(r"[A-Z0-9]+")
 _DIGIT_LIKE = re.compile(r"[0-9OILSBZG]+")
 _LEAST_REAL_DIGITS = 5
+_LEAST_ALONE = 1
+"""So many characters of a number must be digits: fewer where it stands alone, for then it is no part of a word."""
 _SHORTEST_ALIAS = 3
 _LONGEST_JOIN = 4
 
@@ -82,7 +84,8 @@ def _windows(text: str) -> list[str]:
         if (start and text[start - 1].isdigit()) or (end < len(text) and text[end].isdigit()):
             continue
         window = text[start:end]
-        if not _DIGIT_LIKE.fullmatch(window) or sum(map(str.isdigit, window)) < _LEAST_REAL_DIGITS:
+        least = _LEAST_ALONE if window == text else _LEAST_REAL_DIGITS
+        if not _DIGIT_LIKE.fullmatch(window) or sum(map(str.isdigit, window)) < least:
             continue
         number = window.translate(LOOKALIKES)
         if is_pay_account_number(number):
