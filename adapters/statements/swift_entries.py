@@ -45,14 +45,18 @@ def refuse(fault: StatementFault, reason: str, line: int, column: str) -> Statem
     return StatementRefused(fault, reason, line=line, column=column)
 
 
+def _date(year: int, month: str, of_month: str) -> date | None:
+    try:
+        return date(year, int(month), int(of_month))
+    except ValueError:
+        return None
+
+
 @lru_cache(maxsize=4096)
 def day(text: str) -> date | None:
     """A day written YYMMDD, or None where there is no such day. 80 to 99 are of the last century."""
     year = int(text[:2])
-    try:
-        return date(year + (1900 if year >= 80 else 2000), int(text[2:4]), int(text[4:]))
-    except ValueError:
-        return None
+    return _date(year + (1900 if year >= 80 else 2000), text[2:4], text[4:])
 
 
 @lru_cache(maxsize=4096)
@@ -66,15 +70,9 @@ def days(text: str) -> tuple[date, date] | None:
         return None
     if not text[6:].strip():
         return value, value
-    near: date | None = None
-    for year in (value.year, value.year - 1, value.year + 1):
-        try:
-            entry = date(year, int(text[6:8]), int(text[8:]))
-        except ValueError:
-            continue
-        if near is None or abs((entry - value).days) < abs((near - value).days):
-            near = entry
-    return None if near is None else (value, near)
+    years = (value.year, value.year - 1, value.year + 1)
+    known = [entry for year in years if (entry := _date(year, text[6:8], text[8:])) is not None]
+    return (value, min(known, key=lambda entry: abs((entry - value).days))) if known else None
 
 
 def balance(value: str, *, line: int, tag: str) -> tuple[int, str]:
@@ -259,9 +257,7 @@ def _why_not(head: str, number: int) -> StatementRefused:
     """Which part of a :61: line cannot be read, and what belongs there."""
     rest = re.match(r"\d{6}(?:\d{4}| {4})?", head, re.ASCII)
     if rest is None:
-        return refuse(
-            StatementFault.BAD_DATE, f"{head[:10]!r} does not begin with a value day (YYMMDD)", number, ":61:"
-        )
+        return refuse(StatementFault.BAD_DATE, f"{head[:10]!r} does not begin with a value day (YYMMDD)", number, "61")
     marked = re.match(r"(?:R[CD]|E[CD]|[CD])[A-Z]?(?=[\d.,]|$)", head[rest.end() :])
     if marked is None:
         return refuse(
