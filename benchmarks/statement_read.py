@@ -21,8 +21,12 @@ def ours(name: str) -> Callable[[str], int]:
     reader = next(point for point in entry_points(group="revenue_engine.statements") if point.name == name).load()
 
     def read(path: str) -> int:
+        lines = 0
         with open(path, "rb") as stream:  # noqa: PTH123 - a peer's Python runs this file too
-            return sum(isinstance(event, StatementLine) for event in proved(reader.read(stream, filename=path)))
+            for event in proved(reader.read(stream, filename=path)):
+                if isinstance(event, StatementLine):
+                    lines += 1
+        return lines
 
     return read
 

@@ -57,20 +57,16 @@ def joined(lines: list[str], width: int = LINE_WIDTH) -> str:
     return text.strip()
 
 
-def structured(first: str) -> bool:
-    """Whether a narrative that begins with this line is of a structure, so that ``read`` finds more than text."""
-    return "/" in first[:2] or _NUMBERED.match(first) is not None
-
-
 def read(lines: list[str]) -> Narrative:
     """What the lines of one :86: field say."""
-    found = _NUMBERED.match(lines[0])
-    if found is not None:
-        return _numbered("".join(lines), found[1])
-    whole = joined(lines)
-    if _WORDS.match(whole) is not None:
-        return _worded(whole)
-    return Narrative(whole, "", "", [])
+    first = lines[0]
+    if first[:1] != "/":
+        found = _NUMBERED.match(first)
+        if found is not None:
+            return _numbered("".join(lines), found[1])
+        if first[:2] != " /":
+            return Narrative(joined(lines), "", "", [])
+    return _worded(joined(lines))
 
 
 def _numbered(whole: str, sign: str) -> Narrative:
@@ -111,8 +107,10 @@ def _marked(said: str) -> list[tuple[str, str]]:
 def _worded(whole: str) -> Narrative:
     """Dutch: ``/NAME/...``. A slash inside a value ends nothing; only a word of the list does."""
     name = remittance = ""
-    references = []
+    references: list[tuple[str, str]] = []
     pieces = _WORDS.split(whole)
+    if pieces[0]:  # it begins with a word nobody knows, so it is free
+        return Narrative(whole, "", "", references)
     for at in range(1, len(pieces), 2):
         word, value = pieces[at], pieces[at + 1].strip()
         if not value or value in _NOTHING:

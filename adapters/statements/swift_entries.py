@@ -23,16 +23,15 @@ _ENTRY: Final = re.compile(
 )
 _USUAL: Final = re.compile(
     r":61:(\d{6}(?:\d{4})?)(R[CD]|E[CD]|[CD])[A-Z]?(\d{1,14})[.,](\d\d)(?!NONREF)([NSF][A-Z0-9][A-Z0-9 ]{2})"
-    r"([^\n/]*)(?://([^\n]*))?\n"
+    r"(?:NONREF|([^\n/]*))(?://([^\n]*))?\n"
     r"(?:([A-Za-z0-9/][^\n]*)\n)?"
     r"(?::86:([^\n]*)\n((?:(?:[A-Za-z0-9/?]| [A-Za-z0-9])[^\n]*\n){1,9})?)?"
     r"(?=:6[12])",
     re.ASCII,
 )
 """An entry as almost all of them are: two decimals, a code, at most ten lines of information, and the next tag."""
-_STARTS: Final = frozenset("/ 0123456789?~<>")
+_STARTS: Final = frozenset(["", *"/ 0123456789?~<>"])
 """What a narrative with a structure begins with."""
-_NONE: Final[list[str]] = []
 _BALANCE: Final = re.compile(r"(R?[CD])(\d{6})([A-Z]{3})?(.*)", re.ASCII)
 _SUM: Final = re.compile(r"(\d*)([A-Z]{3})([\d.,]+)", re.ASCII)
 _SIGNS: Final = {"C": 1, "D": -1, "RC": -1, "RD": 1, "EC": 1, "ED": -1}
@@ -46,14 +45,18 @@ def refuse(fault: StatementFault, reason: str, line: int, column: str) -> Statem
     return StatementRefused(fault, reason, line=line, column=column)
 
 
+def _date(year: int, month: str, of_month: str) -> date | None:
+    try:
+        return date(year, int(month), int(of_month))
+    except ValueError:
+        return None
+
+
 @lru_cache(maxsize=4096)
 def day(text: str) -> date | None:
     """A day written YYMMDD, or None where there is no such day. 80 to 99 are of the last century."""
     year = int(text[:2])
-    try:
-        return date(year + (1900 if year >= 80 else 2000), int(text[2:4]), int(text[4:]))
-    except ValueError:
-        return None
+    return _date(year + (1900 if year >= 80 else 2000), text[2:4], text[4:])
 
 
 @lru_cache(maxsize=4096)
@@ -67,15 +70,9 @@ def days(text: str) -> tuple[date, date] | None:
         return None
     if not text[6:].strip():
         return value, value
-    near: date | None = None
-    for year in (value.year, value.year - 1, value.year + 1):
-        try:
-            entry = date(year, int(text[6:8]), int(text[8:]))
-        except ValueError:
-            continue
-        if near is None or abs((entry - value).days) < abs((near - value).days):
-            near = entry
-    return None if near is None else (value, near)
+    years = (value.year, value.year - 1, value.year + 1)
+    known = [entry for year in years if (entry := _date(year, text[6:8], text[8:])) is not None]
+    return (value, min(known, key=lambda entry: abs((entry - value).days))) if known else None
 
 
 def balance(value: str, *, line: int, tag: str) -> tuple[int, str]:
@@ -120,23 +117,66 @@ def movements(text: str, at: int, number: int, tally: Tally, out: list[Statement
 
     Answers where in ``text`` and at which line the first one stands that is not of it, or is not whole.
     """
-    match, append = _USUAL.match, out.append
+    match, append, occurrence, add = _USUAL.match, out.append, tally.occurrence, tally.add
+    dates, value_on, booked_on = "", date.min, date.min
     while (found := match(text, at)) is not None:
-        dates, mark, whole, part, code, own, banks, supplement, first, more = found.groups()
+        when, mark, whole, part, code, own, banks, supplement, first, more = found.groups()
         at = found.end()
-        here = number
-        number += 1
-        info = extra = _NONE
-        if supplement is not None:
-            number += 1
-            extra = [supplement]
-        if first is not None:
-            info = [first]
-            if more is not None:
-                info += more[:-1].split("\n")
-            number += len(info)
-        append(_line(here, dates, mark, int(whole + part), code, own, banks or "", extra, info, tally))
+        if first and supplement is None and own is None and banks and first[0] not in _STARTS and mark in "CD":
+            # The plainest of them, in one piece: no structure, no second reference, a credit or a debit.
+            if when != dates:
+                known = days(when)
+                if known is None:
+                    raise _no_day(when, number)
+                dates, (value_on, booked_on) = when, known
+            here = number
+            amount = int(whole + part) if mark == "C" else -int(whole + part)
+            reference = banks.strip().upper()
+            if reference in _PLACEHOLDERS:
+                reference = ""
+            if more is None:
+                number += 2
+                told = first.strip()
+            else:
+                below = more.count("\n")
+                number += 2 + below
+                if below == 1 and len(first) >= narratives.LINE_WIDTH:
+                    told = (first + more).strip()
+                else:
+                    told = narratives.joined([first, *more[:-1].split("\n")])
+            line = StatementLine(
+                here,
+                amount,
+                booked_on,
+                reference,
+                occurrence(reference, None, amount, booked_on, told),
+                None,
+                True,
+                None,
+                value_on,
+                told,
+                "",
+                "",
+                code.rstrip(),
+            )
+            add(line)
+            append(line)
+            continue
+        info = [] if first is None else [first] if more is None else [first, *more[:-1].split("\n")]
+        extra = [] if supplement is None else [supplement]
+        append(_line(number, when, mark, int(whole + part), code, own or "", banks or "", extra, info, tally))
+        number += 1 + len(info) + len(extra)
     return at, number
+
+
+def _no_day(dates: str, number: int) -> StatementRefused:
+    return refuse(
+        StatementFault.BAD_DATE,
+        f"{dates[:6] if day(dates[:6]) is None else dates[6:]} is no day of the calendar"
+        " (a value day is YYMMDD, an entry day MMDD); ask the bank to mend the line",
+        number,
+        "61",
+    )
 
 
 def _line(
@@ -154,13 +194,7 @@ def _line(
     """It runs once for each of perhaps a hundred thousand entries, so it calls little."""
     when = days(dates)
     if when is None:
-        raise refuse(
-            StatementFault.BAD_DATE,
-            f"{dates[:6] if day(dates[:6]) is None else dates[6:]} is no day of the calendar"
-            " (a value day is YYMMDD, an entry day MMDD); ask the bank to mend the line",
-            number,
-            "61",
-        )
+        raise _no_day(dates, number)
     value_on, booked_on = when
     # Only a payment taken back is a reversal to us; a debit taken back is money that comes in.
     kind, counts = None, True
@@ -173,19 +207,19 @@ def _line(
     if reference in _PLACEHOLDERS:
         reference = ""
     references: tuple[tuple[str, str], ...] = ()
-    if own != "NONREF":
+    if own and own != "NONREF":
         references = _named("customer", own)
     text = remittance = ""
     party = _NOBODY
     if info:
-        first = info[0]
-        if (first[:1] in _STARTS or not first) and narratives.structured(first):
-            text, remittance, name, more = narratives.read(info)
+        if info[0][:1] in _STARTS:
+            text, remittance, name, others = narratives.read(info)
             if name:
                 party = Party(name)
-            references += tuple(more)
+            if others:
+                references += tuple(others)
         else:
-            text = first.strip() if len(info) == 1 else narratives.joined(info)
+            text = narratives.joined(info)
     if supplement:
         extra = narratives.joined(supplement)
         if not text:
@@ -223,9 +257,7 @@ def _why_not(head: str, number: int) -> StatementRefused:
     """Which part of a :61: line cannot be read, and what belongs there."""
     rest = re.match(r"\d{6}(?:\d{4}| {4})?", head, re.ASCII)
     if rest is None:
-        return refuse(
-            StatementFault.BAD_DATE, f"{head[:10]!r} does not begin with a value day (YYMMDD)", number, ":61:"
-        )
+        return refuse(StatementFault.BAD_DATE, f"{head[:10]!r} does not begin with a value day (YYMMDD)", number, "61")
     marked = re.match(r"(?:R[CD]|E[CD]|[CD])[A-Z]?(?=[\d.,]|$)", head[rest.end() :])
     if marked is None:
         return refuse(
