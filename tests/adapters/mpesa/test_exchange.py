@@ -19,7 +19,7 @@ from adapters.mpesa.pulls import receipt_day
 from adapters.sandbox.mpesa_keys import Keys
 from adapters.sandbox.mpesa_provider import Provider
 from revenue_engine import bootstrap
-from revenue_engine.channels import Ignored, Interpretation, ManyAdapter, Paid, Party, Purpose, Unknown
+from revenue_engine.channels import Ignored, Interpretation, ManyAdapter, Paid, Party, Purpose, Strength, Unknown
 from revenue_engine.errors import ConfigurationError, InvalidValue, Rejected, Retryable
 from revenue_engine.outbound import NotKnown, NotSent, OutboundClient, Sent
 from revenue_engine.periods import NAIROBI
@@ -206,6 +206,7 @@ def test_rows_are_read_in_their_order_and_a_bad_one_alone_is_unknown() -> None:
         amount_minor=16_800,
         occurred_at=datetime(2026, 11, 20, 11, tzinfo=NAIROBI),
         account_reference="37207636392",
+        strength=Strength.PROVES,
         message="Pull row",
         party=Party("UAT2", "700000101"),
     )
