@@ -2,7 +2,7 @@
 
 Rungs, first wins: the pay account number exactly; the number after taking away words, spaces, case and the letters
 people write for digits; an alias (a plate, a stall, a permit). Two numbers typed are read before one. What is left is
-not guessed at here.
+not guessed at here: :func:`clues` reads what the weaker rungs of a run need, and ``reconciliation.engine`` climbs them.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from dataclasses import dataclass
 
 from revenue_engine.identifiers import PAY_ACCOUNT_DIGITS, is_pay_account_number
 
-LOOKALIKES = str.maketrans("OILSBZG", "0115826")
+LOOKALIKE_PAIRS = tuple(zip("OILSBZG", "0115826", strict=True))
+LOOKALIKES = str.maketrans(dict(LOOKALIKE_PAIRS))
 """Letters that payers write for digits: O for 0, I and L for 1, S for 5, B for 8, Z for 2, G for 6."""
 
 _TOKEN = re.compile(r"[A-Z0-9]+")
 _DIGIT_LIKE = re.compile(r"[0-9OILSBZG]+")
 _LEAST_REAL_DIGITS = 5
-_LEAST_ALONE = 1
-"""So many characters of a number must be digits: fewer where it stands alone, for then it is no part of a word."""
+_LEAST_REAL_DIGITS_ALONE = 2
 _SHORTEST_ALIAS = 3
 _LONGEST_JOIN = 4
 
@@ -37,6 +37,9 @@ class Rung(enum.StrEnum):
     ALIAS = "alias"
     SPOT = "spot"
     CREDIT = "credit"
+    SLIP = "slip"
+    CUT = "cut"
+    PAYER = "payer"
     NONE = "none"
 
 
@@ -58,25 +61,47 @@ def read(typed: str, *, prefixes: Collection[str] = ()) -> Reading:
     if is_pay_account_number(text):
         return Reading((text,), exact=True, names=())
     tokens = _TOKEN.findall(text.upper())
-    return Reading(_numbers(tokens), exact=False, names=_names(tokens, prefixes))
+    return Reading(numbers_in(tokens), exact=False, names=_names(tokens, prefixes))
 
 
-def _numbers(tokens: list[str]) -> tuple[str, ...]:
+def tokens_of(typed: str) -> list[str]:
+    """The words, numbers and codes of a text, upper case, without what separates them."""
+    return _TOKEN.findall(typed.upper())
+
+
+def numbers_in(tokens: list[str]) -> tuple[str, ...]:
+    """Well-formed pay account numbers hidden in words, spaces and look-alikes, in the order typed."""
     found: dict[str, None] = {}
-    run = ""
+    run: list[str] = []
     for token in [*tokens, ""]:
-        for number in _windows(token):
-            found[number] = None
+        if len(token) >= PAY_ACCOUNT_DIGITS:
+            found.update(dict.fromkeys(_windows(token)))
         if token and _DIGIT_LIKE.fullmatch(token) and any(character.isdigit() for character in token):
-            run += token
+            run.append(token)
             continue
-        for number in _windows(run):
-            found[number] = None
-        run = ""
+        if run:
+            found.update(dict.fromkeys(_numbers_of_run(run)))
+            run = []
+    if not found and len(alone := "".join(tokens)) == PAY_ACCOUNT_DIGITS:
+        found.update(dict.fromkeys(_windows(alone, least_real=_LEAST_REAL_DIGITS_ALONE)))
     return tuple(found)
 
 
-def _windows(text: str) -> list[str]:
+def _numbers_of_run(run: list[str]) -> list[str]:
+    """Numbers typed in groups: neighbours that make nine together, whatever stands beside them."""
+    found = _windows("".join(run))
+    for start in range(len(run)):
+        joined = ""
+        for token in run[start:]:
+            joined += token
+            if len(joined) >= PAY_ACCOUNT_DIGITS:
+                break
+        if len(joined) == PAY_ACCOUNT_DIGITS:
+            found += _windows(joined)
+    return found
+
+
+def _windows(text: str, *, least_real: int = _LEAST_REAL_DIGITS) -> list[str]:
     """Nine digits or look-alikes that are not part of a longer run of digits, and pass the check digit."""
     found = []
     for start in range(len(text) - PAY_ACCOUNT_DIGITS + 1):
@@ -84,8 +109,7 @@ def _windows(text: str) -> list[str]:
         if (start and text[start - 1].isdigit()) or (end < len(text) and text[end].isdigit()):
             continue
         window = text[start:end]
-        least = _LEAST_ALONE if window == text else _LEAST_REAL_DIGITS
-        if not _DIGIT_LIKE.fullmatch(window) or sum(map(str.isdigit, window)) < least:
+        if not _DIGIT_LIKE.fullmatch(window) or sum(map(str.isdigit, window)) < least_real:
             continue
         number = window.translate(LOOKALIKES)
         if is_pay_account_number(number):
@@ -106,6 +130,123 @@ def _names(tokens: list[str], prefixes: Collection[str]) -> tuple[str, ...]:
             if key.startswith(prefix) and len(key) - len(prefix) >= _SHORTEST_ALIAS:
                 found.add(key[len(prefix) :])
     return tuple(sorted(found, key=lambda key: (-len(key), key)))
+
+
+_DIGIT_RUN = re.compile(r"\d{8,10}")
+_LIKE_RUN = re.compile(r"[0-9OILSBZG]{8,10}")
+_CODE = re.compile(r"[A-Z]+|\d+")
+_RECEIPT = re.compile(r"[A-Z][A-L][1-9A-V][A-Z0-9]{7}")
+_LEAST_CUT, _LONGEST_JOIN_OF_NAMES, _LEAST_WORD = 6, 5, 3
+_PHONE_SHAPES = re.compile(r"(?:254|0)?([71]\d{8})")
+
+
+@dataclass(frozen=True, slots=True)
+class Clues:
+    """What the weaker rungs can use of a text that names no bill by its number."""
+
+    slips: tuple[str, ...] = ()
+    """Eight to ten digits that may be a number with one slip."""
+    cut: str = ""
+    """Digits at the end that may be a number whose end was cut off."""
+    phones: tuple[str, ...] = ()
+    """Nine-digit phones, without prefix."""
+    names: tuple[str, ...] = ()
+    """Keys that may be an alias, longest first, folded by :func:`folded`; each holds a digit or is the whole text."""
+    pairs: tuple[str, ...] = ()
+    """A word and a number in any order (``1500 nasewa``) as one key, for objects named loosely."""
+    words: tuple[str, ...] = ()
+    """Words of letters only."""
+    receipt: str = ""
+    """An M-PESA receipt that was typed or printed."""
+
+
+def folded(key: str) -> str:
+    """A key with every look-alike written as its digit, so that O and 0 are the same on both sides."""
+    return key.translate(LOOKALIKES)
+
+
+def clues(tokens: list[str], *, prefixes: Collection[str] = ()) -> Clues:
+    """Read what is left of a text: mistyped and cut numbers, phones, objects, words."""
+    digits = _digit_texts(tokens)
+    phones = tuple(dict.fromkeys(found[1] for text in digits if (found := _PHONE_SHAPES.fullmatch(text))))
+    slips = [text for text in digits if 8 <= len(text) <= 10 and not _is_phone(text)]
+    last = tokens[-1] if tokens else ""
+    cut = last if last.isdigit() and _LEAST_CUT <= len(last) < PAY_ACCOUNT_DIGITS else ""
+    words = tuple(token for token in tokens if token.isalpha())
+    receipts = [token for token in tokens if _RECEIPT.fullmatch(token) and not token.isalpha()]
+    return Clues(
+        slips=tuple(slips),
+        cut=cut,
+        phones=phones,
+        names=_object_keys(tokens, prefixes),
+        pairs=_pairs(tokens, words),
+        words=words,
+        receipt=receipts[0] if receipts else "",
+    )
+
+
+def _is_phone(text: str) -> bool:
+    return len(text) > PAY_ACCOUNT_DIGITS and _PHONE_SHAPES.fullmatch(text) is not None
+
+
+def _digit_texts(tokens: list[str]) -> list[str]:
+    """Strings of digits as typed, in one piece or in groups, look-alikes read as digits."""
+    found: dict[str, None] = {}
+    run: list[str] = []
+    for token in [*tokens, ""]:
+        for piece in (*_DIGIT_RUN.findall(token), *_LIKE_RUN.findall(token)):
+            if sum(map(str.isdigit, piece)) >= _LEAST_REAL_DIGITS and not _inside_longer(token, piece):
+                found[piece.translate(LOOKALIKES)] = None
+        if token and _DIGIT_LIKE.fullmatch(token) and any(map(str.isdigit, token)):
+            run.append(token.translate(LOOKALIKES))
+            continue
+        for start in range(len(run)):
+            for end in range(start + 1, len(run) + 1):
+                joined = "".join(run[start:end])
+                if 8 <= len(joined) <= 12:
+                    found[joined] = None
+        run = []
+    return list(found)
+
+
+def _inside_longer(token: str, piece: str) -> bool:
+    start = token.index(piece)
+    end = start + len(piece)
+    return (start > 0 and token[start - 1].isdigit()) or (end < len(token) and token[end].isdigit())
+
+
+def _object_keys(tokens: list[str], prefixes: Collection[str]) -> tuple[str, ...]:
+    found: dict[str, None] = {"".join(tokens): None} if len("".join(tokens)) >= _SHORTEST_ALIAS else {}
+    for start in range(len(tokens)):
+        joined = ""
+        for token in tokens[start : start + _LONGEST_JOIN_OF_NAMES]:
+            joined += token
+            if len(joined) > _SHORTEST_ALIAS and not joined.isdigit() and any(map(str.isdigit, joined)):
+                found[joined] = None
+    for key in tuple(found):
+        for prefix in prefixes:
+            if key.startswith(prefix) and len(key) - len(prefix) > _SHORTEST_ALIAS:
+                found[key[len(prefix) :]] = None
+    keys = {folded(key): None for key in found}
+    return tuple(sorted(keys, key=lambda key: (-len(key), key)))
+
+
+def _pairs(tokens: list[str], words: tuple[str, ...]) -> tuple[str, ...]:
+    numbers = [str(int(token)) for token in tokens if token.isdigit() and len(token) < PAY_ACCOUNT_DIGITS]
+    return tuple(
+        dict.fromkeys(f"{word}{number}" for word in words if len(word) >= _LEAST_WORD for number in numbers)
+    )
+
+
+def pair_key(reference: str) -> str:
+    """The loose key of an object's reference: its first word and its last number, or nothing.
+
+    ``NASEWA/1500`` is ``NASEWA1500``, ``SBP/2026/00456`` is ``SBP456``; a plate has no such key.
+    """
+    pieces = _TOKEN.findall(reference.upper())
+    if len(pieces) < 2 or not pieces[0].isalpha() or not pieces[-1].isdigit() or len(pieces[0]) < _LEAST_WORD:
+        return ""
+    return f"{pieces[0]}{int(pieces[-1])}"
 
 
 @dataclass(frozen=True, slots=True)

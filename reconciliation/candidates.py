@@ -1,0 +1,272 @@
+"""Bills and payments as columns, and the indexes that find the few bills a payment may mean.
+
+No payment is ever compared with every bill. Each index is a sorted column of keys, built when it is first asked for;
+money is int64 cents, identifiers are strings, and nothing depends on the order of the rows.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from reconciliation import evidence, rules
+from reconciliation.evidence import Sender
+from revenue_engine.identifiers import PAY_ACCOUNT_DIGITS
+
+Ints = np.ndarray[Any, np.dtype[np.int64]]
+
+_AMOUNT_BITS = 41
+"""Room for the largest amount in cents beside another key in one int64."""
+
+
+def digits_to_int(texts: Any, *, size: int | None = None) -> Ints:
+    """Texts of ASCII digits (of exactly ``size``, if given) as int64, anything else as -1."""
+    good = pc.ascii_is_decimal(texts)
+    if size is not None:
+        good = pc.and_(good, pc.equal(pc.binary_length(texts), size))
+    numbers = pc.cast(pc.if_else(good, texts, pa.scalar("-1", texts.type)), pa.int64())
+    return np.asarray(numbers.to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+class IntIndex:
+    """Rows by an int64 key; rows whose key is negative are left out."""
+
+    def __init__(self, keys: Ints) -> None:
+        order = np.argsort(keys, kind="stable")
+        start = int(np.searchsorted(keys[order], 0))
+        self.order = order[start:]
+        self.keys = keys[self.order]
+
+    def rows(self, wanted: Sequence[int] | Ints) -> list[list[int]]:
+        """For each wanted key the rows that have it."""
+        keys = np.asarray(wanted, dtype=np.int64)
+        low = np.searchsorted(self.keys, keys, "left")
+        high = np.searchsorted(self.keys, keys, "right")
+        return [self.order[a:b].tolist() if b > a else [] for a, b in zip(low.tolist(), high.tolist(), strict=True)]
+
+    def between(self, low: int, high: int, *, most: int) -> list[int]:
+        """Rows whose key lies in ``[low, high)``, or nothing when they are more than ``most``."""
+        a, b = np.searchsorted(self.keys, [low, high])
+        return self.order[a:b].tolist() if b - a <= most else []
+
+
+class TextIndex:
+    """Rows by a text key; rows whose key is empty are left out."""
+
+    def __init__(self, keys: Any) -> None:
+        encoded = pc.dictionary_encode(keys)
+        if isinstance(encoded, pa.ChunkedArray):
+            encoded = encoded.combine_chunks()
+        self.values = encoded.dictionary
+        codes = np.asarray(encoded.indices.to_numpy(zero_copy_only=False), dtype=np.int64)
+        empty = pc.index(self.values, pa.scalar("", self.values.type)).as_py()
+        self.codes = np.where(codes == empty, -1, codes) if empty >= 0 else codes
+        self._rows = IntIndex(self.codes)
+
+    def rows(self, wanted: Sequence[str]) -> list[list[int]]:
+        """For each wanted key the rows that have it."""
+        found = pc.index_in(pa.array(wanted, self.values.type), value_set=self.values)
+        return self._rows.rows(np.asarray(pc.fill_null(found, -2).to_numpy(zero_copy_only=False), dtype=np.int64))
+
+    def rows_of_codes(self, codes: Sequence[int]) -> list[list[int]]:
+        """Rows by codes that :attr:`codes` holds."""
+        return self._rows.rows(codes)
+
+
+@dataclass(frozen=True, slots=True)
+class BillFacts:
+    """What a decision needs to know of one bill."""
+
+    row: int
+    number: str
+    open_minor: int
+    phone: str
+    name: tuple[str, ...]
+    payer: int
+    due_on: str
+    object_ref: str
+
+
+class Bills:
+    """The invoices of a run, as columns."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+        self.number = table["invoice_number"].combine_chunks()
+        self.number_int = digits_to_int(self.number, size=PAY_ACCOUNT_DIGITS)
+        status_open = pc.equal(pc.utf8_lower(pc.utf8_trim_whitespace(table["status"])), "open")
+        due = np.asarray(table["amount_minor"].to_numpy(), dtype=np.int64)
+        self.open_minor: Ints = np.where(np.asarray(status_open.to_numpy(), dtype=bool), due, 0)
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+    @functools.cached_property
+    def by_number(self) -> IntIndex:
+        """Open bills by their nine digits, for numbers that were cut off."""
+        return IntIndex(np.where(self.open_minor > 0, self.number_int, -1))
+
+    def rows_of_numbers(self, wanted: Any) -> Ints:
+        """For each text the row of the bill with exactly that number, or -1."""
+        found = pc.index_in(wanted, value_set=self.number)
+        return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), dtype=np.int64)
+
+    @functools.cached_property
+    def by_object(self) -> TextIndex:
+        """All bills by the folded reference of what they bill."""
+        return TextIndex(_folded_column(self.table["object_ref"]))
+
+    @functools.cached_property
+    def by_pair(self) -> TextIndex:
+        """All bills by the loose key of what they bill: its word and its number."""
+        texts = pc.utf8_upper(self.table["object_ref"])
+        parts = pc.extract_regex(
+            texts, r"^(?P<word>[A-Z]{3,})[^A-Z0-9]+(?:[A-Z0-9]+[^A-Z0-9]+)*0*(?P<number>[0-9]+)$"
+        )
+        words, numbers = pc.struct_field(parts, "word"), pc.struct_field(parts, "number")
+        return TextIndex(pc.fill_null(pc.binary_join_element_wise(words, numbers, ""), ""))
+
+    @functools.cached_property
+    def phone_int(self) -> Ints:
+        """The last nine digits of each payer's phone, or -1."""
+        plain = pc.replace_substring_regex(self.table["msisdn"], r"[^0-9*]+", "")
+        return digits_to_int(pc.utf8_slice_codeunits(plain, -evidence.PHONE_DIGITS), size=evidence.PHONE_DIGITS)
+
+    @functools.cached_property
+    def by_phone(self) -> IntIndex:
+        """All bills by their payer's phone."""
+        return IntIndex(self.phone_int)
+
+    @functools.cached_property
+    def payer(self) -> TextIndex:
+        """All bills by their payer."""
+        return TextIndex(self.table["payer_id"])
+
+    @functools.cached_property
+    def _names(self) -> tuple[Ints, list[tuple[str, ...]]]:
+        encoded = pc.dictionary_encode(self.table["payer_name"]).combine_chunks()
+        if isinstance(encoded, pa.ChunkedArray):
+            encoded = encoded.chunk(0)
+        codes = np.asarray(encoded.indices.to_numpy(zero_copy_only=False), dtype=np.int64)
+        return codes, [evidence.name_words(text) for text in encoded.dictionary.to_pylist()]
+
+    @functools.cached_property
+    def by_other_number(self) -> TextIndex:
+        """Bills whose number is not nine digits, by that number folded like an alias."""
+        keys = pc.if_else(pa.array(self.number_int < 0), self.number, pa.scalar("", self.number.type))
+        return TextIndex(_folded_column(keys))
+
+    def rows_of_payers(self, codes: Sequence[int]) -> list[list[int]]:
+        """All bills of each payer, by the payer's code."""
+        return self.payer.rows_of_codes(codes)
+
+    def _coded(self, keys: list[str]) -> tuple[Ints, dict[str, int]]:
+        """Every bill's code of a key that is a function of its payer's name; an empty key is -1."""
+        codes: dict[str, int] = {}
+        of_name = np.array([codes.setdefault(key, len(codes)) if key else -1 for key in keys] or [-1], dtype=np.int64)
+        return of_name[self._names[0]], codes
+
+    @functools.cached_property
+    def _full_names(self) -> tuple[IntIndex, dict[str, int], Ints]:
+        rows, codes = self._coded([name_key(words) for words in self._names[1]])
+        keys = np.where((rows >= 0) & (self.open_minor > 0), (rows << _AMOUNT_BITS) | self.open_minor, -1)
+        pairs = np.unique(np.stack([rows, self.payer.codes]), axis=1)
+        payers = np.bincount(pairs[0][pairs[0] >= 0], minlength=len(codes) + 1)
+        return IntIndex(keys), codes, payers
+
+    @functools.cached_property
+    def _tails(self) -> tuple[IntIndex, dict[str, int]]:
+        rows, codes = self._coded([words[0] if words else "" for words in self._names[1]])
+        good = (rows >= 0) & (self.open_minor > 0) & (self.phone_int >= 0)
+        tail = self.phone_int % 10**evidence.LEAST_TAIL
+        group = rows * 10**evidence.LEAST_TAIL + tail
+        return IntIndex(np.where(good, _mixed(group, self.open_minor), -1)), codes
+
+    def rows_of_name(self, asked: Sequence[tuple[str, int]]) -> list[list[int]]:
+        """Open bills by (name key, cents)."""
+        index, codes, _ = self._full_names
+        return index.rows([(codes[key] << _AMOUNT_BITS) | amount if key in codes else -2 for key, amount in asked])
+
+    def payers_of_name(self, key: str) -> int:
+        """How many payers carry a name."""
+        _, codes, payers = self._full_names
+        return int(payers[codes[key]]) if key in codes else 0
+
+    def rows_of_sender(self, asked: Sequence[tuple[Sender, int]]) -> list[list[int]]:
+        """Open bills of an amount whose payer has the sender's first name and end of phone. May hold chance extras."""
+        index, codes = self._tails
+        groups, amounts = [], []
+        for sender, amount in asked:
+            tail = sender.phone[-evidence.LEAST_TAIL :]
+            known = tail.isdigit() and sender.name and sender.name[0] in codes
+            groups.append(codes[sender.name[0]] * 10**evidence.LEAST_TAIL + int(tail) if known else -1)
+            amounts.append(amount)
+        group = np.array(groups, dtype=np.int64)
+        return index.rows(np.where(group >= 0, _mixed(group, np.array(amounts, dtype=np.int64)), -2))
+
+    def facts(self, rows: Iterable[int]) -> dict[int, BillFacts]:
+        """What decisions need of these rows, fetched in one go."""
+        wanted = np.unique(np.fromiter(rows, dtype=np.int64))
+        columns = ["invoice_number", "msisdn", "payer_name", "due_on", "object_ref"]
+        taken = self.table.select(columns).take(pa.array(wanted))
+        payers = self.payer.codes[wanted].tolist()
+        opens = self.open_minor[wanted].tolist()
+        return {
+            row: BillFacts(row, number, opened, evidence.phone_pattern(phone), evidence.name_words(name), payer, due, ref)
+            for row, number, phone, name, due, ref, payer, opened in zip(
+                wanted.tolist(), *(taken[column].to_pylist() for column in columns), payers, opens, strict=True
+            )
+        }
+
+
+def _mixed(group: Ints, amount: Ints) -> Ints:
+    """One non-negative int64 of two; the caller checks what a rare collision brings."""
+    return (group * np.int64(1_000_003) ^ (amount * np.int64(7_919))) & np.int64(2**62 - 1)
+
+
+def name_key(words: Iterable[str]) -> str:
+    """A full name as a key: its words in any order. Empty when there is only one."""
+    kept = sorted(word for word in words if len(word) > 1)
+    return " ".join(kept) if len(kept) > 1 else ""
+
+
+def _folded_column(texts: Any) -> Any:
+    keys = pc.replace_substring_regex(pc.utf8_upper(texts), "[^A-Z0-9]+", "")
+    for letter, digit in rules.LOOKALIKE_PAIRS:
+        keys = pc.replace_substring(keys, letter, digit)
+    return keys
+
+
+class Payments:
+    """The payments of a run, as columns."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+        self.amount = np.asarray(table["amount_minor"].to_numpy(), dtype=np.int64)
+        self.typed = pc.utf8_trim_whitespace(table["account_reference"]).combine_chunks()
+
+    def __len__(self) -> int:
+        return len(self.amount)
+
+    @functools.cached_property
+    def rank(self) -> Ints:
+        """The place of each payment in the order (occurred, reference)."""
+        keys = [*_packed(self.table["payment_id"].combine_chunks()), np.asarray(self.table["paid_at_us"].to_numpy())]
+        order = np.lexsort(keys)
+        rank = np.empty(len(order), dtype=np.int64)
+        rank[order] = np.arange(len(order))
+        return rank
+
+
+def _packed(texts: Any) -> list[Any]:
+    """Sort keys of texts, least significant first: eight bytes at a time as big-endian integers."""
+    longest = pc.max(pc.binary_length(texts)).as_py() or 1
+    width = -(-longest // 8) * 8
+    fixed = np.array(texts.cast(pa.binary()).to_pylist(), dtype=f"S{width}")
+    return [fixed.view(">u8").reshape(len(fixed), -1)[:, column].astype(np.uint64) for column in range(width // 8)][::-1]

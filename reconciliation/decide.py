@@ -1,0 +1,293 @@
+"""The weaker rungs: one payment at a time, over the few bills it may mean. Pure.
+
+Each rung answers with a bill, or says why not; what stops a payment keeps weaker rungs from pushing it elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from reconciliation import evidence
+from reconciliation.candidates import BillFacts, name_key
+from reconciliation.evidence import Agreement, Proof
+from reconciliation.policy import Policy
+from reconciliation.reading import Case
+from reconciliation.rules import Rung
+from revenue_engine.money import wire
+
+CASE_RUNGS = (Rung.ALIAS, Rung.SLIP, Rung.CUT, Rung.PAYER)
+
+
+@dataclass(slots=True)
+class WhyNot:
+    """Why a payment was left: a reason from the closed list of breaks, the bill that came nearest and the words."""
+
+    reason: str
+    failed: str
+    words: str
+    row: int = -1
+    final: bool = False
+    """No weaker rung may look at the payment."""
+    weight: int = 0
+    """Which of several rejections is told: the nearest miss."""
+
+
+@dataclass(slots=True)
+class World:
+    """The bills that the cases at hand may touch: facts, and what is open of each as the run goes on."""
+
+    facts: dict[int, BillFacts]
+    open_now: dict[int, int]
+    paid_by: dict[int, str] = field(default_factory=dict)
+    """Bill to the reference of the payment that took the last of it in this run."""
+
+    def proof(self, case: Case, row: int) -> Proof:
+        """How the sender of a payment compares with a bill's payer."""
+        bill = self.facts[row]
+        return evidence.compare(case.sender, phone=bill.phone, name=bill.name)
+
+    def equal(self, case: Case, rows: Iterable[int]) -> list[int]:
+        """The bills of which exactly the payment's amount is open now."""
+        return [row for row in rows if self.open_now[row] == case.amount_minor]
+
+    def number(self, row: int) -> str:
+        """A bill's number."""
+        return self.facts[row].number
+
+    def in_order(self, rows: Iterable[int]) -> list[int]:
+        """Bills by due date and number: never by their place in a file."""
+        return sorted(rows, key=lambda row: (self.facts[row].due_on, self.facts[row].number))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A match of one of the weaker rungs."""
+
+    payment: int
+    row: int
+    amount_minor: int
+    rung: Rung
+    why: str
+
+
+Answer = Found | WhyNot | None
+
+
+def decide(cases: Iterable[Case], world: World, policy: Policy, ids: dict[int, str]) -> tuple[list[Found], dict[int, WhyNot]]:
+    """Climb the weaker rungs with all ``cases``: by rung, then by (occurred, reference). ``ids`` are references."""
+    waiting = sorted(cases, key=lambda case: case.rank)
+    found: list[Found] = []
+    why_not: dict[int, WhyNot] = {}
+    for rung in CASE_RUNGS:
+        still = []
+        for case in waiting:
+            answer = _RUNGS[rung](case, world, policy)
+            if isinstance(answer, Found):
+                found.append(answer)
+                world.open_now[answer.row] -= answer.amount_minor
+                if not world.open_now[answer.row]:
+                    world.paid_by[answer.row] = ids[case.payment]
+                if answer.amount_minor < case.amount_minor:
+                    words = f"{wire(case.amount_minor - answer.amount_minor)} more than was open of the bill"
+                    why_not[case.payment] = WhyNot("overpaid", "excess", words, answer.row, final=True)
+                else:
+                    why_not.pop(case.payment, None)
+                continue
+            if answer is not None:
+                if case.payment not in why_not or answer.final or answer.weight > why_not[case.payment].weight:
+                    why_not[case.payment] = answer
+                if answer.final:
+                    continue
+            still.append(case)
+        waiting = still
+    for case in waiting:
+        if case.payment not in why_not:
+            why_not[case.payment] = _unknown(case)
+    return found, why_not
+
+
+def _unknown(case: Case) -> WhyNot:
+    if case.clues.receipt:
+        return WhyNot("unknown_account", "receipt", f"the M-PESA receipt {case.clues.receipt} was given, which is no bill")
+    if case.clues.slips:
+        words = f"{case.clues.slips[0]} is no bill's number, and no open bill is one slip away from it"
+        return WhyNot("unknown_account", "no_such_number", words)
+    if case.says_nothing:
+        return WhyNot("unknown_account", "nothing_typed", "nothing was typed that names a bill, a payer or an object")
+    return WhyNot("unknown_account", "nothing_known", "nothing that was typed is known")
+
+
+def _alias(case: Case, world: World, policy: Policy) -> Answer:
+    """An object with one open bill. Loose names and several bills need more."""
+    if case.named:
+        row = case.named[0]
+        words = f"number {world.number(row)} was typed beside {case.object_words}, whose bill has the amount"
+        return WhyNot("ambiguous_account", "number_and_object", words, row, final=True)
+    if not case.objects:
+        return None
+    began = [row for row in case.objects if world.facts[row].open_minor > 0]
+    if not began:
+        words = f"{case.object_words} has no open bill"
+        return WhyNot("unknown_account", "object_without_bill", words, world.in_order(case.objects)[0])
+    rivals = [row for row in world.equal(case, case.slips) if row not in case.objects]
+    if rivals:
+        words = f"{case.object_words} was typed beside a number one slip away from bill {world.number(rivals[0])}"
+        return WhyNot("ambiguous_account", "number_and_object", words, rivals[0], final=True)
+    if len(began) == 1 and not case.loosely:
+        return _only_bill_of_object(case, world, began[0])
+    fits = [row for row in world.equal(case, began) if case.loosely or world.proof(case, row).agrees]
+    if len(fits) == 1 and (len(began) == 1 or world.proof(case, fits[0]).agrees):
+        proof = world.proof(case, fits[0])
+        words = f"{case.object_words} was named; of its {len(began)} open bills one has this amount"
+        return Found(case.payment, fits[0], case.amount_minor, Rung.ALIAS, f"{words}; {proof.words()}")
+    words = f"{case.object_words} has {len(began)} open bills; amount and sender do not point at one of them"
+    return WhyNot("ambiguous_account", "several_bills", words, world.in_order(began)[0], final=True)
+
+
+def _only_bill_of_object(case: Case, world: World, row: int) -> Answer:
+    opened, proof = world.open_now[row], world.proof(case, row)
+    if not opened:
+        words = f"the one open bill of {case.object_words} was paid in this run by {world.paid_by.get(row, 'others')}"
+        return WhyNot("duplicate_payment", "paid_in_run", words, row, final=True)
+    if opened == case.amount_minor:
+        words = f"{case.object_words} was typed and has one open bill, of this amount; {proof.words()}"
+        return Found(case.payment, row, opened, Rung.ALIAS, words)
+    if proof.agrees:
+        taken = min(opened, case.amount_minor)
+        words = f"{case.object_words} was typed and has one open bill; {proof.words()}; {wire(opened)} was open"
+        return Found(case.payment, row, taken, Rung.ALIAS, words)
+    words = f"{wire(opened)} is open of the bill of {case.object_words}, not this amount, and {proof.words()}"
+    return WhyNot("ambiguous_account", "amount", words, row, final=True)
+
+
+def _slip(case: Case, world: World, policy: Policy) -> Answer:
+    """A number one slip away, the amount equal, the payer's evidence agreeing, and no second such bill."""
+    if not case.slips or not policy.correct_slips:
+        return None
+    equal = world.equal(case, case.slips)
+    fits = [row for row in equal if world.proof(case, row).agrees]
+    if len(fits) == 1:
+        typed, slip = case.slips[fits[0]]
+        words = f"{typed} was typed: {slip}; the amount is what is open; {world.proof(case, fits[0]).words()}"
+        return Found(case.payment, fits[0], case.amount_minor, Rung.SLIP, words)
+    if fits:
+        words = f"{len(fits)} bills are one slip away, with this amount and this sender"
+        return WhyNot("ambiguous_account", "several_bills", words, world.in_order(fits)[0], weight=9)
+    nearest = world.in_order(equal or case.slips)[0]
+    typed, slip = case.slips[nearest]
+    if equal:
+        words = f"{typed} is one slip from {world.number(nearest)} ({slip}) and the amount agrees, but "
+        return WhyNot("unknown_account", "sender", words + world.proof(case, nearest).words(), nearest, weight=8)
+    opened = world.open_now[nearest]
+    words = f"{typed} is one slip from {world.number(nearest)} ({slip}), of which {wire(opened)} is open, not this amount"
+    return WhyNot("unknown_account", "amount", words, nearest, weight=3)
+
+
+def _cut(case: Case, world: World, policy: Policy) -> Answer:
+    """A number whose end was cut off, the amount equal, the payer's evidence agreeing, and no second such bill."""
+    equal = world.equal(case, case.cut) if policy.correct_slips else []
+    if not equal:
+        return None
+    fits = [row for row in equal if world.proof(case, row).agrees]
+    if len(fits) == 1:
+        proof = world.proof(case, fits[0])
+        words = f"{case.clues.cut} begins the number, whose end is cut off; the amount is what is open; {proof.words()}"
+        return Found(case.payment, fits[0], case.amount_minor, Rung.CUT, words)
+    nearest = world.in_order(fits or equal)[0]
+    words = f"{case.clues.cut} begins the number of {len(fits or equal)} open bills of this amount, but " + (
+        "more than one fits the sender" if fits else world.proof(case, nearest).words()
+    )
+    return WhyNot("ambiguous_account", "several_bills" if fits else "sender", words, nearest, weight=7)
+
+
+def _payer(case: Case, world: World, policy: Policy) -> Answer:
+    """A payer's phone, name or paid bill, with exactly one open bill of that amount for that payer."""
+    if not policy.trust_payer:
+        return None
+    for source in (_by_paid_number, _by_typed_phone, _by_typed_name, _by_own_phone):
+        answer = source(case, world, policy)
+        if answer is not None:
+            return answer
+    return None
+
+
+def _one_of(case: Case, world: World, fits: list[int], who: str, rows: list[int]) -> Answer:
+    """The single bill of the amount, or the reason why there is none."""
+    if len(fits) == 1:
+        words = f"{who}, who has one open bill of this amount; {world.proof(case, fits[0]).words()}"
+        return Found(case.payment, fits[0], case.amount_minor, Rung.PAYER, words)
+    if fits:
+        words = f"{who}, who has {len(fits)} open bills of this amount"
+        return WhyNot("ambiguous_account", "several_bills", words, world.in_order(fits)[0], weight=9)
+    nearest = world.in_order([row for row in rows if world.open_now[row]] or rows)[0]
+    return WhyNot("unknown_account", "amount", f"{who}, who has no open bill of this amount", nearest, weight=4)
+
+
+def _by_paid_number(case: Case, world: World, policy: Policy) -> Answer:
+    if not case.of_paid:
+        return None
+    payers = {world.facts[row].payer for row in case.paid}
+    number = world.number(case.paid[0])
+    if len(payers) > 1:
+        words = "numbers of paid bills of several payers were typed"
+        return WhyNot("ambiguous_account", "several_payers", words, case.paid[0], weight=5)
+    answer = _one_of(case, world, world.equal(case, case.of_paid), f"{number} is a paid bill of this payer", case.of_paid)
+    if isinstance(answer, WhyNot) and answer.reason == "unknown_account":
+        answer.reason = "paid_cancelled_or_expired"
+        answer.row = case.paid[0]
+    return answer
+
+
+def _by_typed_phone(case: Case, world: World, policy: Policy) -> Answer:
+    if not case.phones or not case.typed:
+        return None
+    equal = world.equal(case, case.phones)
+    shared = len({world.facts[row].payer for row in case.phones}) > 1
+    fits = [row for row in equal if not shared or world.proof(case, row).name > 0]
+    if shared and not fits:
+        words = "the phone that was typed is shared by several payers, and the sender's name is none of theirs"
+        return WhyNot("ambiguous_account", "several_payers", words, world.in_order(equal or case.phones)[0], weight=6)
+    return _one_of(case, world, fits, "the phone that was typed is the payer's", case.phones)
+
+
+def _by_typed_name(case: Case, world: World, policy: Policy) -> Answer:
+    typed = evidence.name_words(case.text) if case.typed else ()
+    key = name_key(typed)
+    if not key or any(character.isdigit() for character in case.text):
+        return None
+    rows = [row for row in case.names if name_key(world.facts[row].name) == key]
+    equal = world.equal(case, rows)
+    if not equal:
+        return None
+    proofs = {row: world.proof(case, row) for row in equal}
+    same_phone = [row for row in equal if proofs[row].phone is Agreement.FULLY]
+    if same_phone:
+        return _one_of(case, world, same_phone, "the name that was typed is the payer's", rows)
+    tells_apart = case.payers_of_name * policy.name_chance_1_in <= 10**evidence.LEAST_TAIL
+    fits = [row for row in equal if proofs[row].phone is Agreement.PARTLY and proofs[row].name > 0]
+    if fits and tells_apart:
+        return _one_of(case, world, fits, "the name that was typed is the payer's", rows)
+    if case.payers_of_name == 1 and not any(proof.contradicts for proof in proofs.values()):
+        return _one_of(case, world, equal, "the name that was typed is that of one payer only", rows)
+    nearest = world.in_order(fits or equal)[0]
+    words = f"{case.payers_of_name} payers carry the name that was typed, and " + (
+        "the end of a phone does not tell so many apart" if fits else proofs[nearest].words()
+    )
+    return WhyNot("ambiguous_account", "sender", words, nearest, weight=6)
+
+
+def _by_own_phone(case: Case, world: World, policy: Policy) -> Answer:
+    """The sender's whole phone speaks where the text names nothing else, or a number that is nearly right."""
+    rows = [row for row in case.own_phone if world.proof(case, row).name is not Agreement.DIFFERS]
+    if not rows or not case.says_nothing:
+        return None
+    fits = world.equal(case, rows)
+    near = set(case.slips) | set(case.far) | set(case.cut)
+    if case.clues.slips and fits and not near.issuperset(fits):
+        words = f"the sender's phone is the payer's, but {case.clues.slips[0]} is far from the number of the bill"
+        return WhyNot("ambiguous_account", "other_number", words, world.in_order(fits)[0], weight=5)
+    return _one_of(case, world, fits, "the sender's phone is the payer's", rows)
+
+
+_RUNGS = {Rung.ALIAS: _alias, Rung.SLIP: _slip, Rung.CUT: _cut, Rung.PAYER: _payer}

@@ -1,0 +1,291 @@
+"""The matching engine: bills and payments as columns in, matches, suggestions and breaks out. Pure.
+
+The answer is a function of the rows, not of their order. No bill gets more than is open of it and no payment gives
+more than it has. What a number names is settled in columns; the rest, a few payments in a hundred, one by one. Source
+of the rungs: the revenue engine's design, section 7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from reconciliation import decide, explain, reading
+from reconciliation.candidates import Bills, Ints, Payments
+from reconciliation.decide import Found, WhyNot, World
+from reconciliation.explain import Suggestion
+from reconciliation.policy import Policy
+from reconciliation.reading import Case, Read
+from reconciliation.rules import Rung
+from revenue_engine.money import wire
+
+PRECEDENCE = (Rung.EXACT, Rung.NORMALISED, Rung.SUM_OF_NUMBERS, *decide.CASE_RUNGS)
+"""Inside a run a stronger rung is served first; within a rung, the earlier payment."""
+
+Progress = Callable[[str, int, int], None]
+"""Told the name of the step, how many are done and how many there are."""
+
+
+class Spread(Protocol):
+    """How pure work is spread over processes or machines; see :mod:`reconciliation.executors`."""
+
+    def map(self, work: Callable[..., list[Any]], items: list[Any], *extra: Any) -> list[Any]:
+        """``work(items, *extra)`` in slices, the answers in the order of the items."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """The answer of a run: tables whose rows are in the order (occurred, reference)."""
+
+    matches: pa.Table
+    """payment_id, invoice_number, amount (decimal text), rung, why"""
+    suggestions: pa.Table
+    """payment_id, rank (1 is best), invoice_number, amount, why"""
+    breaks: pa.Table
+    """payment_id, amount, reason, invoice_number (the nearest miss, may be empty), failed, why_not"""
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Run:
+    bills: Bills
+    payments: Payments
+    policy: Policy
+    open_now: Ints
+    left: Ints
+    matched: list[tuple[Ints, Ints, Ints, Ints]] = field(default_factory=list)
+    """Columns of payment, bill, cents and place of the rung."""
+    whys: dict[tuple[int, int], str] = field(default_factory=dict)
+    why_not: dict[int, WhyNot] = field(default_factory=dict)
+    rest_of: dict[int, list[int]] = field(default_factory=dict)
+    """Payments that named bills which did not take all of it, with these bills."""
+    last: dict[int, int] = field(default_factory=dict)
+
+    def id_of(self, payment: int) -> str:
+        return str(self.payments.table["payment_id"][payment].as_py())
+
+
+def match(
+    invoices: pa.Table,
+    payments: pa.Table,
+    policy: Policy | None = None,
+    *,
+    spread: Spread | None = None,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Match ``payments`` to ``invoices``.
+
+    The tables are those of :mod:`reconciliation.files`: the columns of the files as text, ``amount_minor`` in cents
+    (what is due of a bill, what was paid) and ``paid_at_us``. Nothing is read or written, no clock is asked.
+    """
+    policy = policy or Policy()
+    tell = progress or (lambda step, done, whole: None)
+    bills, paid = Bills(invoices), Payments(payments)
+    run = _Run(bills, paid, policy, bills.open_minor.copy(), paid.amount.copy())
+    tell("reading references", 0, len(paid))
+    read = reading.read_all(bills, paid, policy, spread=spread.map if spread else None)
+    tell("numbers", 0, len(read.payment))
+    _settle_numbers(run, read)
+    _settle_sums(run, read.sums)
+    tell("slips, objects and payers", 0, len(read.cases))
+    _settle_cases(run, read.cases, spread)
+    tell("suggestions", 0, len(run.why_not))
+    suggestions = _suggest(run, read.cases, spread)
+    tell("answer", len(paid), len(paid))
+    return _outcome(run, suggestions)
+
+
+def _settle_numbers(run: _Run, read: Read) -> None:
+    """Set payments that name one bill against it, each bill's payments by (rung, occurred, reference)."""
+    order = np.lexsort([run.payments.rank[read.payment], read.rung, read.bill])
+    payment, bill, rung = read.payment[order], read.bill[order], read.rung[order]
+    amount = run.left[payment]
+    before = np.cumsum(amount) - amount
+    first = np.ones(len(bill), dtype=bool)
+    first[1:] = bill[1:] != bill[:-1]
+    start = np.maximum.accumulate(np.where(first, np.arange(len(bill)), 0))
+    before -= before[start]
+    room = np.maximum(run.open_now[bill] - before, 0)
+    taken = np.minimum(amount, room)
+    hit = taken > 0
+    run.matched.append((payment[hit], bill[hit], taken[hit], rung[hit]))
+    np.subtract.at(run.open_now, bill[hit], taken[hit])
+    run.left[payment[hit]] -= taken[hit]
+    full = hit & (taken == room)
+    run.last.update(zip(bill[full].tolist(), payment[full].tolist(), strict=True) if len(bill) < 1000 else ())
+    rest = np.flatnonzero(taken < amount)
+    takers = dict(zip(bill[full].tolist(), payment[full].tolist(), strict=True)) if len(rest) else {}
+    run.last.update({int(bill[place]): takers[int(bill[place])] for place in rest if int(bill[place]) in takers})
+    for place in rest.tolist():
+        one, row = int(payment[place]), int(bill[place])
+        run.rest_of[one] = [row]
+        if taken[place]:
+            words = f"{wire(int(run.left[one]))} more than was open of the bill"
+            run.why_not[one] = WhyNot("overpaid", "excess", words, row, final=True)
+        else:
+            words = f"the bill was paid in this run by {run.id_of(run.last[row])}"
+            run.why_not[one] = WhyNot("duplicate_payment", "paid_in_run", words, row, final=True)
+
+
+def _settle_sums(run: _Run, claims: list[tuple[int, list[int]]]) -> None:
+    """Several numbers were typed: all their bills or none."""
+    for payment, rows in sorted(claims, key=lambda claim: int(run.payments.rank[claim[0]])):
+        opens = [int(run.open_now[row]) for row in rows]
+        amount = int(run.left[payment])
+        if all(opens) and sum(opens) == amount:
+            for row, part in zip(rows, opens, strict=True):
+                _apply(run, payment, row, part, Rung.SUM_OF_NUMBERS)
+                words = f"the numbers of {len(rows)} bills were typed and the amount is their sum, {wire(amount)}"
+                run.whys[payment, row] = words
+                run.last[row] = payment
+            continue
+        run.rest_of[payment] = rows
+        if not any(opens):
+            words = "the bills whose numbers were typed were paid in this run"
+            run.why_not[payment] = WhyNot("duplicate_payment", "paid_in_run", words, rows[0], final=True)
+        else:
+            words = f"{len(rows)} bill numbers were typed; {wire(sum(opens))} is open of them, not this amount"
+            run.why_not[payment] = WhyNot("ambiguous_account", "sum", words, rows[0], final=True)
+
+
+def _apply(run: _Run, payment: int, row: int, part: int, rung: Rung) -> None:
+    one = (np.array([value], dtype=np.int64) for value in (payment, row, part, PRECEDENCE.index(rung)))
+    run.matched.append(tuple(one))  # type: ignore[arg-type]
+    run.open_now[row] -= part
+    run.left[payment] -= part
+
+
+def _settle_cases(run: _Run, cases: list[Case], spread: Spread | None) -> None:
+    if not cases:
+        return
+    world = _world(run, {row for case in cases for row in case.rows()})
+    ids = dict(
+        zip(
+            (case.payment for case in cases),
+            run.payments.table["payment_id"].take(pa.array([case.payment for case in cases])).to_pylist(),
+            strict=True,
+        )
+    )
+    world.paid_by = {row: run.id_of(payment) for row, payment in run.last.items() if row in world.open_now}
+    found, why_not = decide.decide(cases, world, run.policy, ids)
+    if found:
+        columns = [(one.payment, one.row, one.amount_minor, PRECEDENCE.index(one.rung)) for one in found]
+        payment, row, amount, rung = np.array(columns, dtype=np.int64).T
+        run.matched.append((payment, row, amount, rung))
+        np.subtract.at(run.open_now, row, amount)
+        np.subtract.at(run.left, payment, amount)
+        run.whys.update({(one.payment, one.row): one.why for one in found})
+        for one in found:
+            if run.left[one.payment]:
+                run.rest_of[one.payment] = [one.row]
+    run.why_not.update(why_not)
+
+
+def _world(run: _Run, rows: Iterable[int]) -> World:
+    facts = run.bills.facts(rows)
+    return World(facts, dict(zip(facts, run.open_now[list(facts)].tolist(), strict=True)))
+
+
+def _suggest(run: _Run, cases: list[Case], spread: Spread | None) -> list[list[Suggestion]]:
+    """Candidates of every payment of which something is left, over what is open when the run is done."""
+    most = run.policy.suggestions
+    if not most:
+        return []
+    waiting = [case for case in cases if case.payment in run.why_not and case.payment not in run.rest_of]
+    rest = sorted(run.rest_of)
+    codes = [int(run.bills.payer.codes[run.rest_of[payment][0]]) for payment in rest] if rest else []
+    of_payers = run.bills.rows_of_payers(codes) if rest else []
+    wide = {row for case in waiting for row in case.rows()}
+    wide.update(row for rows in of_payers for row in rows if run.open_now[row])
+    wide.update(row for rows in run.rest_of.values() for row in rows)
+    world = _world(run, wide)
+    found = [explain.suggest(case, world, most=most) for case in waiting]
+    for payment, rows in zip(rest, of_payers, strict=True):
+        typed = run.rest_of[payment]
+        more = [row for row in typed if run.open_now[row]] + [row for row in rows if row in world.facts]
+        found.append(explain.suggest_rest(payment, int(run.left[payment]), more, world, most=most))
+    return found
+
+
+_EXACTLY = "the pay account number was typed exactly"
+_HIDDEN = "the pay account number was found in what was typed"
+_WHOLE, _PART, _MORE = "; the amount is what was open", "; part of what was open", "; all that was open, the rest is left"
+
+
+def _outcome(run: _Run, suggestions: list[list[Suggestion]]) -> Outcome:
+    payment, bill, amount, rung = (np.concatenate(columns) for columns in zip(*run.matched, strict=True))
+    order = np.lexsort([bill_order(run.bills, bill), rung, run.payments.rank[payment]])
+    payment, bill, amount, rung = payment[order], bill[order], amount[order], rung[order]
+    ids = run.payments.table["payment_id"]
+    whole = amount == run.payments.amount[payment]
+    shape = np.where(whole & (amount == run.bills.open_minor[bill]), 0, np.where(whole, 1, 2))
+    texts = [how + size for how in (_EXACTLY, _HIDDEN) for size in (_WHOLE, _PART, _MORE)]
+    special = np.flatnonzero(rung > 1)
+    codes = np.where(rung > 1, 0, rung * 3 + shape)
+    codes[special] = len(texts) + np.arange(len(special))
+    texts += [run.whys[int(payment[place]), int(bill[place])] for place in special.tolist()]
+    matches = pa.table(
+        {
+            "payment_id": ids.take(pa.array(payment)),
+            "invoice_number": run.bills.number.take(pa.array(bill)),
+            "amount": amounts(amount),
+            "rung": pa.array([rung.value for rung in PRECEDENCE]).take(pa.array(rung)),
+            "why": pa.array(texts, pa.string()).take(pa.array(codes)),
+        }
+    )
+    counts = {each.value: int(np.count_nonzero(rung == place)) for place, each in enumerate(PRECEDENCE)}
+    return Outcome(matches, _suggestion_table(run, suggestions), _break_table(run), counts)
+
+
+def bill_order(bills: Bills, rows: Ints) -> Ints:
+    """A key that sorts bills by number, whatever their place in the file."""
+    numbers = bills.number_int[rows]
+    if bool((numbers >= 0).all()):
+        return numbers
+    texts = bills.number.take(pa.array(rows)).to_pylist()
+    place = {text: at for at, text in enumerate(sorted(set(texts)))}
+    return np.array([place[text] for text in texts], dtype=np.int64)
+
+
+def amounts(minor: Ints) -> Any:
+    """Cents as decimal text with two places."""
+    values, places = np.unique(minor, return_inverse=True)
+    return pa.array([wire(int(value)) for value in values], pa.string()).take(pa.array(places.reshape(-1)))
+
+
+def _suggestion_table(run: _Run, found: list[list[Suggestion]]) -> pa.Table:
+    listed = sorted((group for group in found if group), key=lambda group: int(run.payments.rank[group[0].payment]))
+    flat = [(place, one) for group in listed for place, one in enumerate(group, start=1)]
+    return pa.table(
+        {
+            "payment_id": run.payments.table["payment_id"].take(_rows(one.payment for _, one in flat)),
+            "rank": pa.array([str(place) for place, _ in flat], pa.string()),
+            "invoice_number": run.bills.number.take(_rows(one.row for _, one in flat)),
+            "amount": pa.array([wire(one.amount_minor) for _, one in flat], pa.string()),
+            "why": pa.array([one.why for _, one in flat], pa.string()),
+        }
+    )
+
+
+def _break_table(run: _Run) -> pa.Table:
+    listed = sorted(run.why_not.items(), key=lambda item: int(run.payments.rank[item[0]]))
+    numbers = run.bills.number.take(_rows(max(why.row, 0) for _, why in listed)).to_pylist()
+    nearest = [number if why.row >= 0 else "" for number, (_, why) in zip(numbers, listed, strict=True)]
+    return pa.table(
+        {
+            "payment_id": run.payments.table["payment_id"].take(_rows(payment for payment, _ in listed)),
+            "amount": pa.array([wire(int(run.left[payment])) for payment, _ in listed], pa.string()),
+            "reason": pa.array([why.reason for _, why in listed], pa.string()),
+            "invoice_number": pa.array(nearest, pa.string()),
+            "failed": pa.array([why.failed for _, why in listed], pa.string()),
+            "why_not": pa.array([why.words for _, why in listed], pa.string()),
+        }
+    )
+
+
+def _rows(rows: Iterable[int]) -> Any:
+    return pa.array(list(rows), pa.int64())

@@ -1,0 +1,133 @@
+"""Who sent a payment, and whether that agrees with the payer of a bill. Pure.
+
+A provider shows a masked phone and a first name, a bank a name as it was cut. Each is weak alone; the ladder says how
+much of it a rung needs.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+
+PHONE_DIGITS = 9
+"""A Kenyan number without its prefix: 0712 345 678, 254712345678 and 712345678 are the same phone."""
+LEAST_TAIL = 3
+"""Fewer visible digits than this at the end of a masked phone say nothing."""
+
+_NOT_PHONE = re.compile(r"[^0-9*]")
+_APOSTROPHES = re.compile("['’‘`´]")
+_WORDS = re.compile(r"[A-Z]+")
+
+
+class Agreement(enum.IntEnum):
+    """How far a fact about the sender agrees with the payer of a bill."""
+
+    DIFFERS = -1
+    UNKNOWN = 0
+    PARTLY = 1
+    FULLY = 2
+
+
+def phone_pattern(text: str) -> str:
+    """The last nine places of a phone, ``*`` where the provider masked one; empty when nothing is visible."""
+    if not text:
+        return ""
+    pattern = _NOT_PHONE.sub("", text.replace("x", "*").replace("X", "*"))[-PHONE_DIGITS:]
+    tail = pattern.rpartition("*")[2]
+    return pattern if len(tail) >= LEAST_TAIL else ""
+
+
+def phones_agree(pattern: str, phone: str) -> Agreement:
+    """Compare a possibly masked phone with a payer's. A tail is PARTLY: some families share it, by chance others do."""
+    if not pattern or not phone:
+        return Agreement.UNKNOWN
+    if "*" not in pattern and len(pattern) == PHONE_DIGITS:
+        return Agreement.FULLY if pattern == phone else Agreement.DIFFERS
+    for seen, real in zip(reversed(pattern), reversed(phone), strict=False):
+        if seen not in ("*", real):
+            return Agreement.DIFFERS
+    return Agreement.PARTLY
+
+
+@lru_cache(maxsize=65536)
+def name_words(text: str) -> tuple[str, ...]:
+    """The words of a name: upper case, no accents, ``Ng'ang'a`` in one piece."""
+    plain = _APOSTROPHES.sub("", unicodedata.normalize("NFKD", text)).upper()
+    plain = "".join(character for character in plain if not unicodedata.combining(character))
+    return tuple(_WORDS.findall(plain))
+
+
+def names_agree(sender: tuple[str, ...], payer: tuple[str, ...]) -> Agreement:
+    """Compare names. FULLY needs two words of which one is whole; a lone first name is PARTLY; order is free."""
+    if not sender or not payer:
+        return Agreement.UNKNOWN
+    left, whole, initials = list(payer), 0, 0
+    for word in sorted(sender, key=len, reverse=True):
+        if word in left:
+            left.remove(word)
+            whole += len(word) > 1
+            initials += len(word) == 1
+            continue
+        short = next((one for one in left if len(word) == 1 and one.startswith(word)), None)
+        cut = next((one for one in left if len(word) > LEAST_TAIL and one.startswith(word)), None)
+        if short is None and cut is None:
+            return Agreement.DIFFERS
+        left.remove(short or cut or "")
+        initials += 1
+    if whole and whole + initials > 1:
+        return Agreement.FULLY
+    return Agreement.PARTLY if whole else Agreement.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """What a channel shows of who paid."""
+
+    phone: str
+    """Pattern of :func:`phone_pattern`."""
+    name: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """How a sender compares with the payer of one bill."""
+
+    phone: Agreement
+    name: Agreement
+
+    @property
+    def agrees(self) -> bool:
+        """Enough to trust a slip: the phone; or the full name; or a first name where no phone is shown."""
+        if self.phone > 0 or self.name is Agreement.FULLY:
+            return True
+        return self.phone is Agreement.UNKNOWN and self.name is Agreement.PARTLY
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether what is shown is somebody else's: nothing agrees and something differs."""
+        return self.phone <= 0 and self.name <= 0 and Agreement.DIFFERS in (self.phone, self.name)
+
+    def words(self) -> str:
+        """What agrees and what does not, for a reader."""
+        said = []
+        if self.phone is Agreement.FULLY:
+            said.append("the sender's phone is the payer's")
+        elif self.phone is Agreement.PARTLY:
+            said.append("the sender's phone ends like the payer's")
+        if self.name is Agreement.FULLY:
+            said.append("the sender's name is the payer's")
+        elif self.name is Agreement.PARTLY:
+            said.append("the sender's first name is the payer's")
+        if said:
+            return " and ".join(said)
+        if self.contradicts:
+            return "the sender is somebody else"
+        return "nothing is known of the sender"
+
+
+def compare(sender: Sender, *, phone: str, name: tuple[str, ...]) -> Proof:
+    """A sender against the payer of a bill: ``phone`` nine digits or empty, ``name`` words."""
+    return Proof(phones_agree(sender.phone, phone), names_agree(sender.name, name))
