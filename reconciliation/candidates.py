@@ -126,9 +126,7 @@ class Bills:
     def by_pair(self) -> TextIndex:
         """All bills by the loose key of what they bill: its word and its number."""
         texts = pc.utf8_upper(self.table["object_ref"])
-        parts = pc.extract_regex(
-            texts, r"^(?P<word>[A-Z]{3,})[^A-Z0-9]+(?:[A-Z0-9]+[^A-Z0-9]+)*0*(?P<number>[0-9]+)$"
-        )
+        parts = pc.extract_regex(texts, r"^(?P<word>[A-Z]{3,})[^A-Z0-9]+(?:[A-Z0-9]+[^A-Z0-9]+)*0*(?P<number>[0-9]+)$")
         words, numbers = pc.struct_field(parts, "word"), pc.struct_field(parts, "number")
         return TextIndex(pc.fill_null(pc.binary_join_element_wise(words, numbers, ""), ""))
 
@@ -218,7 +216,9 @@ class Bills:
         payers = self.payer.codes[wanted].tolist()
         opens = self.open_minor[wanted].tolist()
         return {
-            row: BillFacts(row, number, opened, evidence.phone_pattern(phone), evidence.name_words(name), payer, due, ref)
+            row: BillFacts(
+                row, number, opened, evidence.phone_pattern(phone), evidence.name_words(name), payer, due, ref
+            )
             for row, number, phone, name, due, ref, payer, opened in zip(
                 wanted.tolist(), *(taken[column].to_pylist() for column in columns), payers, opens, strict=True
             )
@@ -269,4 +269,6 @@ def _packed(texts: Any) -> list[Any]:
     longest = pc.max(pc.binary_length(texts)).as_py() or 1
     width = -(-longest // 8) * 8
     fixed = np.array(texts.cast(pa.binary()).to_pylist(), dtype=f"S{width}")
-    return [fixed.view(">u8").reshape(len(fixed), -1)[:, column].astype(np.uint64) for column in range(width // 8)][::-1]
+    return [fixed.view(">u8").reshape(len(fixed), -1)[:, column].astype(np.uint64) for column in range(width // 8)][
+        ::-1
+    ]

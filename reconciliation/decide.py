@@ -74,7 +74,9 @@ class Found:
 Answer = Found | WhyNot | None
 
 
-def decide(cases: Iterable[Case], world: World, policy: Policy, ids: dict[int, str]) -> tuple[list[Found], dict[int, WhyNot]]:
+def decide(
+    cases: Iterable[Case], world: World, policy: Policy, ids: dict[int, str]
+) -> tuple[list[Found], dict[int, WhyNot]]:
     """Climb the weaker rungs with all ``cases``: by rung, then by (occurred, reference). ``ids`` are references."""
     waiting = sorted(cases, key=lambda case: case.rank)
     found: list[Found] = []
@@ -109,7 +111,9 @@ def decide(cases: Iterable[Case], world: World, policy: Policy, ids: dict[int, s
 
 def _unknown(case: Case) -> WhyNot:
     if case.clues.receipt:
-        return WhyNot("unknown_account", "receipt", f"the M-PESA receipt {case.clues.receipt} was given, which is no bill")
+        return WhyNot(
+            "unknown_account", "receipt", f"the M-PESA receipt {case.clues.receipt} was given, which is no bill"
+        )
     if case.clues.slips:
         words = f"{case.clues.slips[0]} is no bill's number, and no open bill is one slip away from it"
         return WhyNot("unknown_account", "no_such_number", words)
@@ -180,7 +184,9 @@ def _slip(case: Case, world: World, policy: Policy) -> Answer:
         words = f"{typed} is one slip from {world.number(nearest)} ({slip}) and the amount agrees, but "
         return WhyNot("unknown_account", "sender", words + world.proof(case, nearest).words(), nearest, weight=8)
     opened = world.open_now[nearest]
-    words = f"{typed} is one slip from {world.number(nearest)} ({slip}), of which {wire(opened)} is open, not this amount"
+    words = (
+        f"{typed} is one slip from {world.number(nearest)} ({slip}), of which {wire(opened)} is open, not this amount"
+    )
     return WhyNot("unknown_account", "amount", words, nearest, weight=3)
 
 
@@ -232,7 +238,9 @@ def _by_paid_number(case: Case, world: World, policy: Policy) -> Answer:
     if len(payers) > 1:
         words = "numbers of paid bills of several payers were typed"
         return WhyNot("ambiguous_account", "several_payers", words, case.paid[0], weight=5)
-    answer = _one_of(case, world, world.equal(case, case.of_paid), f"{number} is a paid bill of this payer", case.of_paid)
+    answer = _one_of(
+        case, world, world.equal(case, case.of_paid), f"{number} is a paid bill of this payer", case.of_paid
+    )
     if isinstance(answer, WhyNot) and answer.reason == "unknown_account":
         answer.reason = "paid_cancelled_or_expired"
         answer.row = case.paid[0]

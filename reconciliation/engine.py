@@ -7,12 +7,14 @@ of the rungs: the revenue engine's design, section 7.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from reconciliation import decide, explain, reading
 from reconciliation.candidates import Bills, Ints, Payments
@@ -48,6 +50,23 @@ class Outcome:
     breaks: pa.Table
     """payment_id, amount, reason, invoice_number (the nearest miss, may be empty), failed, why_not"""
     counts: dict[str, int] = field(default_factory=dict)
+    """Rows matched by each rung."""
+    totals: dict[str, Any] = field(default_factory=dict)
+    """Payments, matched rows, and the amounts matched and left as decimal text."""
+
+    def digest(self) -> str:
+        """SHA-256 over everything that was found: equal for equal rows, whatever their order, format or executor."""
+        whole = hashlib.sha256()
+        for table in (self.matches, self.suggestions, self.breaks):
+            for column in table.columns:
+                for part in column.chunks:
+                    whole.update(pc.binary_length(part).to_numpy(zero_copy_only=False).astype("<i8"))
+                    offsets = np.frombuffer(
+                        part.buffers()[1], dtype=np.int32, count=len(part) + 1, offset=part.offset * 4
+                    )
+                    if len(part):
+                        whole.update(memoryview(part.buffers()[2])[offsets[0] : offsets[-1]])
+        return whole.hexdigest()
 
 
 @dataclass(slots=True)
@@ -211,9 +230,13 @@ def _suggest(run: _Run, cases: list[Case], spread: Spread | None) -> list[list[S
     return found
 
 
-_EXACTLY = "the pay account number was typed exactly"
+_EXACTLY = "the pay account number was given exactly"
 _HIDDEN = "the pay account number was found in what was typed"
-_WHOLE, _PART, _MORE = "; the amount is what was open", "; part of what was open", "; all that was open, the rest is left"
+_WHOLE, _PART, _MORE = (
+    "; the amount is what was open",
+    "; part of what was open",
+    "; all that was open, the rest is left",
+)
 
 
 def _outcome(run: _Run, suggestions: list[list[Suggestion]]) -> Outcome:
@@ -238,7 +261,13 @@ def _outcome(run: _Run, suggestions: list[list[Suggestion]]) -> Outcome:
         }
     )
     counts = {each.value: int(np.count_nonzero(rung == place)) for place, each in enumerate(PRECEDENCE)}
-    return Outcome(matches, _suggestion_table(run, suggestions), _break_table(run), counts)
+    totals = {
+        "payments": len(run.payments),
+        "matched": len(amount),
+        "matched_amount": wire(int(amount.sum())),
+        "left_amount": wire(int(run.left.sum())),
+    }
+    return Outcome(matches, _suggestion_table(run, suggestions), _break_table(run), counts, totals)
 
 
 def bill_order(bills: Bills, rows: Ints) -> Ints:

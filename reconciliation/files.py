@@ -7,7 +7,8 @@ import csv
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ INVOICE_COLUMNS = (
     "invoice_number payer_id payer_name msisdn stream object_ref amount_due issued_at due_on status".split()
 )
 PAYMENT_COLUMNS = "payment_id paid_at amount account_reference payer_name msisdn channel narrative".split()
+_MONEY = ("amount", "amount_due")
 _PARQUET = (".parquet", ".pq")
 _PLAIN = r"^[0-9]{1,12}\.[0-9]{2}$"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -79,7 +81,7 @@ def _read(path: Path, wanted: list[str]) -> pa.Table:
         reason = f"the column {missing[0]!r} is missing; columns must be {', '.join(wanted)}"
         raise _refuse(path, 1, reason, column=missing[0])
     keep = [*wanted, *(["currency"] if "currency" in table.column_names else [])]
-    return table.select([_text(path, table, name) for name in keep] and keep).combine_chunks()
+    return pa.table({name: _text(path, table[name], name) for name in keep})
 
 
 def _read_csv(path: Path) -> pa.Table:
@@ -138,8 +140,22 @@ def _read_parquet(path: Path) -> pa.Table:
         raise InvalidValue(f"{path.name}: not a parquet file: {str(error).splitlines()[0]}", file=path.name) from None
 
 
-def _text(path: Path, table: pa.Table, name: str) -> str:
-    return name
+def _text(path: Path, column: Any, name: str) -> Any:
+    """A column as text: what stands in a csv file. Numbers with a point in binary are refused, not rounded."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        kind, column = kind.value_type, pc.cast(column, kind.value_type)
+    if name in _MONEY and not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_decimal(kind)):
+        reason = f'{name} is of type {kind}; keep money as text such as "1250.00" or as decimal with two places'
+        raise _refuse(path, 1, reason, column=name)
+    if pa.types.is_floating(kind):
+        raise _refuse(path, 1, f"{name} is of type {kind}; keep it as text, or digits are lost", column=name)
+    if pa.types.is_timestamp(kind):
+        if kind.tz is None:
+            raise _refuse(path, 1, f"{name} has no time zone", column=name)
+        column = pc.strftime(pc.cast(column, pa.timestamp("us", "UTC")), "%Y-%m-%dT%H:%M:%SZ")
+    text = column if pa.types.is_string(kind) else pc.cast(column, pa.string())
+    return pc.fill_null(text, "").combine_chunks()
 
 
 def _once(path: Path, table: pa.Table, name: str) -> None:
@@ -303,4 +319,33 @@ def _write(path: Path, part: Path, table: pa.Table) -> str:
     return found
 
 
-Writer = Callable[[dict[Path, pa.Table]], dict[Path, str]]
+def check_place(path: Path) -> None:
+    """Refuse an output that could not be written, before any work is done (InvalidValue)."""
+    if path.suffix.lower() not in (*_PARQUET, ".csv"):
+        raise InvalidValue(f"{path.name}: files are .csv or .parquet, by their name", file=path.name)
+    if not path.parent.is_dir():
+        raise InvalidValue(f"{path}: there is no such folder", file=str(path))
+
+
+class Digests:
+    """SHA-256 of input files, read beside the other work."""
+
+    def __init__(self, *paths: Path) -> None:
+        self._found: dict[str, str] = {}
+        self._threads = [threading.Thread(target=self._read, args=(path,), daemon=True) for path in paths]
+        for thread in self._threads:
+            thread.start()
+
+    def _read(self, path: Path) -> None:
+        self._found[path.name] = digest(path)
+
+    def as_dict(self) -> dict[str, str]:
+        """File name to digest, when all are read."""
+        for thread in self._threads:
+            thread.join()
+        return dict(sorted(self._found.items()))
+
+
+def count_of(table: pa.Table, column: str) -> dict[str, int]:
+    """How often each value of a text column stands there, by value."""
+    return {one["values"]: one["counts"] for one in sorted(pc.value_counts(table[column]).to_pylist(), key=str)}

@@ -32,6 +32,8 @@ _PAYING = (
 ).split()
 _COMMON = frozenset((*_NOTHING, *_PAYING))
 
+_STANDS_ALONE = r"(^|[^0-9A-Za-z])[0-9]{9}($|[^0-9A-Za-z])"
+"""A bank prints what was typed among its own words: a number in one piece there was typed exactly."""
 _ONLY_NUMBER = r"^[^0-9]*(?P<number>[0-9]{9})[^0-9]*$"
 
 
@@ -91,7 +93,9 @@ class Read:
     cases: list[Case]
 
 
-def read_all(bills: Bills, payments: Payments, policy: Policy, *, spread: Callable[..., list[Any]] | None = None) -> Read:
+def read_all(
+    bills: Bills, payments: Payments, policy: Policy, *, spread: Callable[..., list[Any]] | None = None
+) -> Read:
     """Read every payment. ``spread`` maps a pure function over slices of the texts that need a closer look."""
     table = payments.table
     narrative = pc.utf8_trim_whitespace(table["narrative"]).combine_chunks()
@@ -103,7 +107,12 @@ def read_all(bills: Bills, payments: Payments, policy: Policy, *, spread: Callab
     opened = (row >= 0) & (bills.open_minor[np.maximum(row, 0)] > 0)
     named = np.flatnonzero(opened)
     rest = np.flatnonzero(~opened)
-    read = Read(named, row[named], np.where(exact[named] >= 0, 0, 1), [], [])
+    as_such = exact >= 0
+    quiet = np.flatnonzero(np.asarray(silent.to_numpy(zero_copy_only=False), dtype=bool) & opened)
+    as_such[quiet] = pc.match_substring_regex(narrative.take(pa.array(quiet)), _STANDS_ALONE).to_numpy(
+        zero_copy_only=False
+    )
+    read = Read(named, row[named], np.where(as_such[named], 0, 1), [], [])
     if len(rest):
         _look_closer(bills, payments, policy, rest, narrative, read, spread)
     return read
@@ -129,7 +138,9 @@ def digits_only(texts: Any) -> Any:
     return np.asarray(pc.ascii_is_decimal(texts).to_numpy(zero_copy_only=False), dtype=bool)
 
 
-def read_texts(texts: Sequence[tuple[str, str]], prefixes: tuple[str, ...]) -> list[tuple[tuple[str, ...], Clues, bool]]:
+def read_texts(
+    texts: Sequence[tuple[str, str]], prefixes: tuple[str, ...]
+) -> list[tuple[tuple[str, ...], Clues, bool]]:
     """Numbers and clues of each (typed, narrative): pure, so that slices of it may run anywhere."""
     found = []
     for typed, narrative in texts:
@@ -158,7 +169,7 @@ def _look_closer(
     numbers = [number for found, _, _ in looked for number in found]
     rows = iter(bills.rows_of_numbers(pa.array(numbers, pa.string())).tolist())
     senders = payments.table.select(["payer_name", "msisdn"]).take(chosen)
-    single: list[tuple[int, int]] = []
+    single: list[tuple[int, int, int]] = []
     people = zip(senders["payer_name"].to_pylist(), senders["msisdn"].to_pylist(), strict=True)
     ranks, amounts = payments.rank[rest].tolist(), payments.amount[rest].tolist()
     for place, ((found, clues, by_payer), (name, msisdn)) in enumerate(zip(looked, people, strict=True)):
@@ -177,14 +188,14 @@ def _look_closer(
         case.paid = [row for row in known if row not in opened]
         case.named = opened
         if opened and (case.amount_minor == bills.open_minor[opened[0]] or not clues.names):
-            single.append((payment, opened[0]))
+            single.append((payment, opened[0], _how(bills, case)))
         else:
             read.cases.append(case)
     _find_candidates(bills, read.cases, policy)
     still = []
     for case in read.cases:
         if case.named and not _disputed(bills, case):
-            single.append((case.payment, case.named[0]))
+            single.append((case.payment, case.named[0], _how(bills, case)))
         else:
             still.append(case)
     read.cases = still
@@ -192,7 +203,12 @@ def _look_closer(
         more = np.array(single, dtype=np.int64)
         read.payment = np.concatenate([read.payment, more[:, 0]])
         read.bill = np.concatenate([read.bill, more[:, 1]])
-        read.rung = np.concatenate([read.rung, np.ones(len(more), dtype=np.int64)])
+        read.rung = np.concatenate([read.rung, more[:, 2]])
+
+
+def _how(bills: Bills, case: Case) -> int:
+    """0 where a bank's narrative holds the number in one piece, else 1."""
+    return int(case.typed or bills.number[case.named[0]].as_py() not in rules.tokens_of(case.text))
 
 
 def _disputed(bills: Bills, case: Case) -> bool:

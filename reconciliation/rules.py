@@ -233,9 +233,7 @@ def _object_keys(tokens: list[str], prefixes: Collection[str]) -> tuple[str, ...
 
 def _pairs(tokens: list[str], words: tuple[str, ...]) -> tuple[str, ...]:
     numbers = [str(int(token)) for token in tokens if token.isdigit() and len(token) < PAY_ACCOUNT_DIGITS]
-    return tuple(
-        dict.fromkeys(f"{word}{number}" for word in words if len(word) >= _LEAST_WORD for number in numbers)
-    )
+    return tuple(dict.fromkeys(f"{word}{number}" for word in words if len(word) >= _LEAST_WORD for number in numbers))
 
 
 def pair_key(reference: str) -> str:

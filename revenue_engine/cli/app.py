@@ -5,18 +5,7 @@ from __future__ import annotations
 import typer
 
 from revenue_engine import __version__
-from revenue_engine.cli import (
-    adapters,
-    bench,
-    callbacks,
-    channels,
-    invoices,
-    ledgers,
-    reports,
-    running,
-    statement_import,
-    statements,
-)
+from revenue_engine.cli import bench, callbacks, channels, invoices, ledgers, matching, reports, running
 
 app = typer.Typer(
     name="revenue-engine",
@@ -26,6 +15,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 running.register(app)
+matching.register(app)
 app.add_typer(invoices.app, name="invoice")
 app.add_typer(adapters.app, name="adapter")
 app.add_typer(callbacks.app, name="callback")
