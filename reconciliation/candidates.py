@@ -15,12 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from reconciliation import evidence, rules
+from reconciliation import columns, evidence, rules
+from reconciliation.columns import Ints
 from reconciliation.evidence import Sender
 from revenue_engine.identifiers import PAY_ACCOUNT_DIGITS
 
-Ints = np.ndarray[Any, np.dtype[np.int64]]
-
+_WORD_AND_NUMBER = r"^(?P<word>[A-Z]{3,})[^A-Z0-9].*?0*(?P<number>[1-9][0-9]*)$"
 _AMOUNT_BITS = 41
 """Room for the largest amount in cents beside another key in one int64."""
 
@@ -29,9 +29,9 @@ def digits_to_int(texts: Any, *, size: int | None = None) -> Ints:
     """Texts of ASCII digits (of exactly ``size``, if given) as int64, anything else as -1."""
     good = pc.ascii_is_decimal(texts)
     if size is not None:
-        good = pc.and_(good, pc.equal(pc.binary_length(texts), size))
-    numbers = pc.cast(pc.if_else(good, texts, pa.scalar("-1", texts.type)), pa.int64())
-    return np.asarray(numbers.to_numpy(zero_copy_only=False), dtype=np.int64)
+        good = pc.and_(good, pc.equal(pc.binary_length(texts), columns.one(size)))
+    numbers = pc.cast(pc.if_else(good, texts, columns.one("-1")), pa.int64())
+    return np.asarray(columns.out(numbers), dtype=np.int64)
 
 
 class IntIndex:
@@ -59,20 +59,22 @@ class IntIndex:
 class TextIndex:
     """Rows by a text key; rows whose key is empty are left out."""
 
-    def __init__(self, keys: Any) -> None:
+    def __init__(self, keys: Any, rows: Ints | None = None) -> None:
         encoded = pc.dictionary_encode(keys)
         if isinstance(encoded, pa.ChunkedArray):
             encoded = encoded.combine_chunks()
         self.values = encoded.dictionary
-        codes = np.asarray(encoded.indices.to_numpy(zero_copy_only=False), dtype=np.int64)
-        empty = pc.index(self.values, pa.scalar("", self.values.type)).as_py()
+        codes = np.asarray(columns.out(encoded.indices), dtype=np.int64)
+        empty = int(columns.rows_in(columns.texts([""]), self.values)[0])
         self.codes = np.where(codes == empty, -1, codes) if empty >= 0 else codes
         self._rows = IntIndex(self.codes)
+        if rows is not None:
+            self._rows.order = rows[self._rows.order]
 
     def rows(self, wanted: Sequence[str]) -> list[list[int]]:
         """For each wanted key the rows that have it."""
-        found = pc.index_in(pa.array(wanted, self.values.type), value_set=self.values)
-        return self._rows.rows(np.asarray(pc.fill_null(found, -2).to_numpy(zero_copy_only=False), dtype=np.int64))
+        found = columns.rows_in(columns.texts(wanted), self.values)
+        return self._rows.rows(np.where(found < 0, -2, found))
 
     def rows_of_codes(self, codes: Sequence[int]) -> list[list[int]]:
         """Rows by codes that :attr:`codes` holds."""
@@ -100,9 +102,9 @@ class Bills:
         self.table = table
         self.number = table["invoice_number"].combine_chunks()
         self.number_int = digits_to_int(self.number, size=PAY_ACCOUNT_DIGITS)
-        status_open = pc.equal(pc.utf8_lower(pc.utf8_trim_whitespace(table["status"])), "open")
-        due = np.asarray(table["amount_minor"].to_numpy(), dtype=np.int64)
-        self.open_minor: Ints = np.where(np.asarray(status_open.to_numpy(), dtype=bool), due, 0)
+        status_open = pc.equal(pc.utf8_lower(pc.utf8_trim_whitespace(table["status"])), columns.one("open"))
+        due = np.asarray(columns.out(table["amount_minor"]), dtype=np.int64)
+        self.open_minor: Ints = np.where(np.asarray(columns.out(status_open), dtype=bool), due, 0)
 
     def __len__(self) -> int:
         return len(self.number)
@@ -114,8 +116,7 @@ class Bills:
 
     def rows_of_numbers(self, wanted: Any) -> Ints:
         """For each text the row of the bill with exactly that number, or -1."""
-        found = pc.index_in(wanted, value_set=self.number)
-        return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), dtype=np.int64)
+        return columns.rows_in(wanted, self.number)
 
     @functools.cached_property
     def by_object(self) -> TextIndex:
@@ -125,10 +126,14 @@ class Bills:
     @functools.cached_property
     def by_pair(self) -> TextIndex:
         """All bills by the loose key of what they bill: its word and its number."""
-        texts = pc.utf8_upper(self.table["object_ref"])
-        parts = pc.extract_regex(texts, r"^(?P<word>[A-Z]{3,})[^A-Z0-9]+(?:[A-Z0-9]+[^A-Z0-9]+)*0*(?P<number>[0-9]+)$")
-        words, numbers = pc.struct_field(parts, "word"), pc.struct_field(parts, "number")
-        return TextIndex(pc.fill_null(pc.binary_join_element_wise(words, numbers, ""), ""))
+        texts = pc.utf8_upper(self.table["object_ref"]).combine_chunks()
+        likely = pc.match_substring_regex(texts, "^[A-Z]{3,}[^A-Z0-9]")
+        rows = np.flatnonzero(np.asarray(columns.out(likely), dtype=bool))
+        parts = pc.extract_regex(texts.take(columns.ints(rows)), _WORD_AND_NUMBER)
+        blank = columns.one("")
+        words, numbers = (pc.fill_null(pc.struct_field(parts, name), blank) for name in ("word", "number"))
+        keys = pc.if_else(pc.equal(numbers, blank), blank, pc.binary_join_element_wise(words, numbers, blank))
+        return TextIndex(keys, rows)
 
     @functools.cached_property
     def phone_int(self) -> Ints:
@@ -151,13 +156,13 @@ class Bills:
         encoded = pc.dictionary_encode(self.table["payer_name"]).combine_chunks()
         if isinstance(encoded, pa.ChunkedArray):
             encoded = encoded.chunk(0)
-        codes = np.asarray(encoded.indices.to_numpy(zero_copy_only=False), dtype=np.int64)
+        codes = np.asarray(columns.out(encoded.indices), dtype=np.int64)
         return codes, [evidence.name_words(text) for text in encoded.dictionary.to_pylist()]
 
     @functools.cached_property
     def by_other_number(self) -> TextIndex:
         """Bills whose number is not nine digits, by that number folded like an alias."""
-        keys = pc.if_else(pa.array(self.number_int < 0), self.number, pa.scalar("", self.number.type))
+        keys = pc.if_else(columns.flags(self.number_int < 0), self.number, columns.one(""))
         return TextIndex(_folded_column(keys))
 
     def rows_of_payers(self, codes: Sequence[int]) -> list[list[int]]:
@@ -211,8 +216,8 @@ class Bills:
     def facts(self, rows: Iterable[int]) -> dict[int, BillFacts]:
         """What decisions need of these rows, fetched in one go."""
         wanted = np.unique(np.fromiter(rows, dtype=np.int64))
-        columns = ["invoice_number", "msisdn", "payer_name", "due_on", "object_ref"]
-        taken = self.table.select(columns).take(pa.array(wanted))
+        names = ["invoice_number", "msisdn", "payer_name", "due_on", "object_ref"]
+        taken = self.table.select(names).take(columns.ints(wanted))
         payers = self.payer.codes[wanted].tolist()
         opens = self.open_minor[wanted].tolist()
         return {
@@ -220,7 +225,7 @@ class Bills:
                 row, number, opened, evidence.phone_pattern(phone), evidence.name_words(name), payer, due, ref
             )
             for row, number, phone, name, due, ref, payer, opened in zip(
-                wanted.tolist(), *(taken[column].to_pylist() for column in columns), payers, opens, strict=True
+                wanted.tolist(), *(taken[name].to_pylist() for name in names), payers, opens, strict=True
             )
         }
 
@@ -248,7 +253,7 @@ class Payments:
 
     def __init__(self, table: pa.Table) -> None:
         self.table = table
-        self.amount = np.asarray(table["amount_minor"].to_numpy(), dtype=np.int64)
+        self.amount = np.asarray(columns.out(table["amount_minor"]), dtype=np.int64)
         self.typed = pc.utf8_trim_whitespace(table["account_reference"]).combine_chunks()
 
     def __len__(self) -> int:
@@ -257,7 +262,7 @@ class Payments:
     @functools.cached_property
     def rank(self) -> Ints:
         """The place of each payment in the order (occurred, reference)."""
-        keys = [*_packed(self.table["payment_id"].combine_chunks()), np.asarray(self.table["paid_at_us"].to_numpy())]
+        keys = [*_packed(self.table["payment_id"].combine_chunks()), np.asarray(columns.out(self.table["paid_at_us"]))]
         order = np.lexsort(keys)
         rank = np.empty(len(order), dtype=np.int64)
         rank[order] = np.arange(len(order))

@@ -122,7 +122,7 @@ def _unknown(case: Case) -> WhyNot:
     return WhyNot("unknown_account", "nothing_known", "nothing that was typed is known")
 
 
-def _alias(case: Case, world: World, policy: Policy) -> Answer:
+def _alias(case: Case, world: World, _policy: Policy) -> Answer:
     """An object with one open bill. Loose names and several bills need more."""
     if case.named:
         row = case.named[0]
@@ -230,7 +230,7 @@ def _one_of(case: Case, world: World, fits: list[int], who: str, rows: list[int]
     return WhyNot("unknown_account", "amount", f"{who}, who has no open bill of this amount", nearest, weight=4)
 
 
-def _by_paid_number(case: Case, world: World, policy: Policy) -> Answer:
+def _by_paid_number(case: Case, world: World, _policy: Policy) -> Answer:
     if not case.of_paid:
         return None
     payers = {world.facts[row].payer for row in case.paid}
@@ -247,7 +247,7 @@ def _by_paid_number(case: Case, world: World, policy: Policy) -> Answer:
     return answer
 
 
-def _by_typed_phone(case: Case, world: World, policy: Policy) -> Answer:
+def _by_typed_phone(case: Case, world: World, _policy: Policy) -> Answer:
     if not case.phones or not case.typed:
         return None
     equal = world.equal(case, case.phones)
@@ -285,7 +285,7 @@ def _by_typed_name(case: Case, world: World, policy: Policy) -> Answer:
     return WhyNot("ambiguous_account", "sender", words, nearest, weight=6)
 
 
-def _by_own_phone(case: Case, world: World, policy: Policy) -> Answer:
+def _by_own_phone(case: Case, world: World, _policy: Policy) -> Answer:
     """The sender's whole phone speaks where the text names nothing else, or a number that is nearly right."""
     rows = [row for row in case.own_phone if world.proof(case, row).name is not Agreement.DIFFERS]
     if not rows or not case.says_nothing:

@@ -16,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from reconciliation import decide, explain, reading
-from reconciliation.candidates import Bills, Ints, Payments
-from reconciliation.decide import Found, WhyNot, World
+from reconciliation import columns, decide, explain, reading
+from reconciliation.candidates import Bills, Payments
+from reconciliation.columns import Ints
+from reconciliation.decide import WhyNot, World
 from reconciliation.explain import Suggestion
 from reconciliation.policy import Policy
 from reconciliation.reading import Case, Read
@@ -28,8 +29,8 @@ from revenue_engine.money import wire
 PRECEDENCE = (Rung.EXACT, Rung.NORMALISED, Rung.SUM_OF_NUMBERS, *decide.CASE_RUNGS)
 """Inside a run a stronger rung is served first; within a rung, the earlier payment."""
 
-Progress = Callable[[str, int, int], None]
-"""Told the name of the step, how many are done and how many there are."""
+Progress = Callable[[str, int], None]
+"""Told the name of each step as it begins, and how many rows it has."""
 
 
 class Spread(Protocol):
@@ -60,7 +61,7 @@ class Outcome:
         for table in (self.matches, self.suggestions, self.breaks):
             for column in table.columns:
                 for part in column.chunks:
-                    whole.update(pc.binary_length(part).to_numpy(zero_copy_only=False).astype("<i8"))
+                    whole.update(columns.out(pc.binary_length(part)).astype("<i8"))
                     offsets = np.frombuffer(
                         part.buffers()[1], dtype=np.int32, count=len(part) + 1, offset=part.offset * 4
                     )
@@ -102,19 +103,19 @@ def match(
     (what is due of a bill, what was paid) and ``paid_at_us``. Nothing is read or written, no clock is asked.
     """
     policy = policy or Policy()
-    tell = progress or (lambda step, done, whole: None)
+    tell = progress or (lambda *_: None)
     bills, paid = Bills(invoices), Payments(payments)
     run = _Run(bills, paid, policy, bills.open_minor.copy(), paid.amount.copy())
-    tell("reading references", 0, len(paid))
+    tell("reading references", len(paid))
     read = reading.read_all(bills, paid, policy, spread=spread.map if spread else None)
-    tell("numbers", 0, len(read.payment))
+    tell("numbers", len(read.payment))
     _settle_numbers(run, read)
     _settle_sums(run, read.sums)
-    tell("slips, objects and payers", 0, len(read.cases))
-    _settle_cases(run, read.cases, spread)
-    tell("suggestions", 0, len(run.why_not))
-    suggestions = _suggest(run, read.cases, spread)
-    tell("answer", len(paid), len(paid))
+    tell("slips, objects and payers", len(read.cases))
+    _settle_cases(run, read.cases)
+    tell("suggestions", len(run.why_not))
+    suggestions = _suggest(run, read.cases)
+    tell("answer", len(paid))
     return _outcome(run, suggestions)
 
 
@@ -178,22 +179,22 @@ def _apply(run: _Run, payment: int, row: int, part: int, rung: Rung) -> None:
     run.left[payment] -= part
 
 
-def _settle_cases(run: _Run, cases: list[Case], spread: Spread | None) -> None:
+def _settle_cases(run: _Run, cases: list[Case]) -> None:
     if not cases:
         return
     world = _world(run, {row for case in cases for row in case.rows()})
     ids = dict(
         zip(
             (case.payment for case in cases),
-            run.payments.table["payment_id"].take(pa.array([case.payment for case in cases])).to_pylist(),
+            run.payments.table["payment_id"].take(_rows(case.payment for case in cases)).to_pylist(),
             strict=True,
         )
     )
     world.paid_by = {row: run.id_of(payment) for row, payment in run.last.items() if row in world.open_now}
     found, why_not = decide.decide(cases, world, run.policy, ids)
     if found:
-        columns = [(one.payment, one.row, one.amount_minor, PRECEDENCE.index(one.rung)) for one in found]
-        payment, row, amount, rung = np.array(columns, dtype=np.int64).T
+        listed = [(one.payment, one.row, one.amount_minor, PRECEDENCE.index(one.rung)) for one in found]
+        payment, row, amount, rung = np.array(listed, dtype=np.int64).T
         run.matched.append((payment, row, amount, rung))
         np.subtract.at(run.open_now, row, amount)
         np.subtract.at(run.left, payment, amount)
@@ -209,7 +210,7 @@ def _world(run: _Run, rows: Iterable[int]) -> World:
     return World(facts, dict(zip(facts, run.open_now[list(facts)].tolist(), strict=True)))
 
 
-def _suggest(run: _Run, cases: list[Case], spread: Spread | None) -> list[list[Suggestion]]:
+def _suggest(run: _Run, cases: list[Case]) -> list[list[Suggestion]]:
     """Candidates of every payment of which something is left, over what is open when the run is done."""
     most = run.policy.suggestions
     if not most:
@@ -240,7 +241,7 @@ _WHOLE, _PART, _MORE = (
 
 
 def _outcome(run: _Run, suggestions: list[list[Suggestion]]) -> Outcome:
-    payment, bill, amount, rung = (np.concatenate(columns) for columns in zip(*run.matched, strict=True))
+    payment, bill, amount, rung = (np.concatenate(parts) for parts in zip(*run.matched, strict=True))
     order = np.lexsort([bill_order(run.bills, bill), rung, run.payments.rank[payment]])
     payment, bill, amount, rung = payment[order], bill[order], amount[order], rung[order]
     ids = run.payments.table["payment_id"]
@@ -251,13 +252,13 @@ def _outcome(run: _Run, suggestions: list[list[Suggestion]]) -> Outcome:
     codes = np.where(rung > 1, 0, rung * 3 + shape)
     codes[special] = len(texts) + np.arange(len(special))
     texts += [run.whys[int(payment[place]), int(bill[place])] for place in special.tolist()]
-    matches = pa.table(
+    matches = columns.table(
         {
-            "payment_id": ids.take(pa.array(payment)),
-            "invoice_number": run.bills.number.take(pa.array(bill)),
+            "payment_id": ids.take(columns.ints(payment)),
+            "invoice_number": run.bills.number.take(columns.ints(bill)),
             "amount": amounts(amount),
-            "rung": pa.array([rung.value for rung in PRECEDENCE]).take(pa.array(rung)),
-            "why": pa.array(texts, pa.string()).take(pa.array(codes)),
+            "rung": columns.texts([rung.value for rung in PRECEDENCE]).take(columns.ints(rung)),
+            "why": columns.texts(texts).take(columns.ints(codes)),
         }
     )
     counts = {each.value: int(np.count_nonzero(rung == place)) for place, each in enumerate(PRECEDENCE)}
@@ -275,7 +276,7 @@ def bill_order(bills: Bills, rows: Ints) -> Ints:
     numbers = bills.number_int[rows]
     if bool((numbers >= 0).all()):
         return numbers
-    texts = bills.number.take(pa.array(rows)).to_pylist()
+    texts = bills.number.take(columns.ints(rows)).to_pylist()
     place = {text: at for at, text in enumerate(sorted(set(texts)))}
     return np.array([place[text] for text in texts], dtype=np.int64)
 
@@ -283,19 +284,19 @@ def bill_order(bills: Bills, rows: Ints) -> Ints:
 def amounts(minor: Ints) -> Any:
     """Cents as decimal text with two places."""
     values, places = np.unique(minor, return_inverse=True)
-    return pa.array([wire(int(value)) for value in values], pa.string()).take(pa.array(places.reshape(-1)))
+    return columns.texts([wire(int(value)) for value in values]).take(columns.ints(places.reshape(-1)))
 
 
 def _suggestion_table(run: _Run, found: list[list[Suggestion]]) -> pa.Table:
     listed = sorted((group for group in found if group), key=lambda group: int(run.payments.rank[group[0].payment]))
     flat = [(place, one) for group in listed for place, one in enumerate(group, start=1)]
-    return pa.table(
+    return columns.table(
         {
             "payment_id": run.payments.table["payment_id"].take(_rows(one.payment for _, one in flat)),
-            "rank": pa.array([str(place) for place, _ in flat], pa.string()),
+            "rank": columns.texts([str(place) for place, _ in flat]),
             "invoice_number": run.bills.number.take(_rows(one.row for _, one in flat)),
-            "amount": pa.array([wire(one.amount_minor) for _, one in flat], pa.string()),
-            "why": pa.array([one.why for _, one in flat], pa.string()),
+            "amount": columns.texts([wire(one.amount_minor) for _, one in flat]),
+            "why": columns.texts([one.why for _, one in flat]),
         }
     )
 
@@ -304,17 +305,17 @@ def _break_table(run: _Run) -> pa.Table:
     listed = sorted(run.why_not.items(), key=lambda item: int(run.payments.rank[item[0]]))
     numbers = run.bills.number.take(_rows(max(why.row, 0) for _, why in listed)).to_pylist()
     nearest = [number if why.row >= 0 else "" for number, (_, why) in zip(numbers, listed, strict=True)]
-    return pa.table(
+    return columns.table(
         {
             "payment_id": run.payments.table["payment_id"].take(_rows(payment for payment, _ in listed)),
-            "amount": pa.array([wire(int(run.left[payment])) for payment, _ in listed], pa.string()),
-            "reason": pa.array([why.reason for _, why in listed], pa.string()),
-            "invoice_number": pa.array(nearest, pa.string()),
-            "failed": pa.array([why.failed for _, why in listed], pa.string()),
-            "why_not": pa.array([why.words for _, why in listed], pa.string()),
+            "amount": columns.texts([wire(int(run.left[payment])) for payment, _ in listed]),
+            "reason": columns.texts([why.reason for _, why in listed]),
+            "invoice_number": columns.texts(nearest),
+            "failed": columns.texts([why.failed for _, why in listed]),
+            "why_not": columns.texts([why.words for _, why in listed]),
         }
     )
 
 
 def _rows(rows: Iterable[int]) -> Any:
-    return pa.array(list(rows), pa.int64())
+    return columns.ints(list(rows))

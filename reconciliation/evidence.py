@@ -31,8 +31,11 @@ class Agreement(enum.IntEnum):
     FULLY = 2
 
 
+@lru_cache(maxsize=65536)
 def phone_pattern(text: str) -> str:
     """The last nine places of a phone, ``*`` where the provider masked one; empty when nothing is visible."""
+    if text.isdigit():
+        return text[-PHONE_DIGITS:] if len(text) >= PHONE_DIGITS else ""
     if not text:
         return ""
     pattern = _NOT_PHONE.sub("", text.replace("x", "*").replace("X", "*"))[-PHONE_DIGITS:]

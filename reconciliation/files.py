@@ -9,7 +9,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,20 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
+from reconciliation import columns
+from reconciliation.columns import Ints
 from revenue_engine.errors import InvalidValue
 from revenue_engine.money import LARGEST_MINOR, parse_wire
 
-INVOICE_COLUMNS = (
-    "invoice_number payer_id payer_name msisdn stream object_ref amount_due issued_at due_on status".split()
-)
-PAYMENT_COLUMNS = "payment_id paid_at amount account_reference payer_name msisdn channel narrative".split()
+INVOICE_COLUMNS = [
+    *("invoice_number", "payer_id", "payer_name", "msisdn", "stream", "object_ref"),
+    *("amount_due", "issued_at", "due_on", "status"),
+]
+PAYMENT_COLUMNS = [
+    *("payment_id", "paid_at", "amount", "account_reference"),
+    *("payer_name", "msisdn", "channel", "narrative"),
+]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MONEY = ("amount", "amount_due")
 _PARQUET = (".parquet", ".pq")
 _PLAIN = r"^[0-9]{1,12}\.[0-9]{2}$"
@@ -48,7 +55,7 @@ def read_payments(path: Path, *, currency: str = "KES") -> pa.Table:
     _once(path, table, "payment_id")
     _one_currency(path, table, currency)
     table = _with_cents(path, table, "amount", least=1)
-    return table.append_column("paid_at_us", pa.array(_instants(path, table, "paid_at")))
+    return table.append_column("paid_at_us", columns.ints(_instants(path, table, "paid_at")))
 
 
 def _refuse(path: Path, line: int, reason: str, **facts: Any) -> InvalidValue:
@@ -81,7 +88,7 @@ def _read(path: Path, wanted: list[str]) -> pa.Table:
         reason = f"the column {missing[0]!r} is missing; columns must be {', '.join(wanted)}"
         raise _refuse(path, 1, reason, column=missing[0])
     keep = [*wanted, *(["currency"] if "currency" in table.column_names else [])]
-    return pa.table({name: _text(path, table[name], name) for name in keep})
+    return columns.table({name: _text(path, table[name], name) for name in keep})
 
 
 def _read_csv(path: Path) -> pa.Table:
@@ -107,21 +114,21 @@ def _read_csv(path: Path) -> pa.Table:
 
 def _bad_csv(path: Path, said: str) -> InvalidValue:
     """Say where a file stops being a table: the line with another number of columns, or bytes that are no UTF-8."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.reader(handle, strict=True)
+    with path.open(newline="", encoding="utf-8-sig") as handle:
+        reader = csv.reader(handle, strict=True)
+        try:
             width = len(next(reader, []))
             if not width:
                 return _refuse(path, 1, "the file is empty")
             for row in reader:
                 if row and len(row) != width:
                     return _refuse(path, reader.line_num, f"{len(row)} columns where the first line has {width}")
-    except UnicodeDecodeError:
-        lines = path.read_bytes().split(b"\n")
-        bad = next((at for at, line in enumerate(lines, start=1) if not _is_utf8(line)), 1)
-        return _refuse(path, bad, "the text is not UTF-8; save the file as CSV UTF-8")
-    except csv.Error as error:
-        return _refuse(path, reader.line_num, f"the line cannot be read: {error}")
+        except UnicodeDecodeError:
+            lines = path.read_bytes().split(b"\n")
+            bad = next((at for at, line in enumerate(lines, start=1) if not _is_utf8(line)), 1)
+            return _refuse(path, bad, "the text is not UTF-8; save the file as CSV UTF-8")
+        except csv.Error as error:
+            return _refuse(path, reader.line_num, f"the line cannot be read: {error}")
     return _refuse(path, 1, f"the file cannot be read as CSV: {said}")
 
 
@@ -155,7 +162,7 @@ def _text(path: Path, column: Any, name: str) -> Any:
             raise _refuse(path, 1, f"{name} has no time zone", column=name)
         column = pc.strftime(pc.cast(column, pa.timestamp("us", "UTC")), "%Y-%m-%dT%H:%M:%SZ")
     text = column if pa.types.is_string(kind) else pc.cast(column, pa.string())
-    return pc.fill_null(text, "").combine_chunks()
+    return pc.fill_null(text, columns.one("")).combine_chunks()
 
 
 def _once(path: Path, table: pa.Table, name: str) -> None:
@@ -170,15 +177,26 @@ def _once(path: Path, table: pa.Table, name: str) -> None:
 
 
 def _filled(path: Path, table: pa.Table, name: str) -> None:
-    row = pc.index(pc.equal(pc.binary_length(pc.utf8_trim_whitespace(table[name])), 0), True).as_py()
+    row = _first(pc.equal(pc.binary_length(pc.utf8_trim_whitespace(table[name])), columns.one(0)))
     if row >= 0:
         raise _refuse(path, _line(path, row), f"{name} is empty", column=name)
+
+
+def _first(found: Any) -> int:
+    """The first row for which something is so, or -1."""
+    rows = np.flatnonzero(
+        np.asarray(
+            columns.out(found),
+            dtype=bool,
+        )
+    )
+    return int(rows[0]) if len(rows) else -1
 
 
 def _one_currency(path: Path, table: pa.Table, currency: str) -> None:
     if "currency" not in table.column_names:
         return
-    row = pc.index(pc.not_equal(table["currency"], currency), True).as_py()
+    row = _first(pc.not_equal(table["currency"], columns.one(currency)))
     if row >= 0:
         found = table["currency"][row].as_py()
         reason = f"the currency is {found!r}; every amount of a run must be {currency}"
@@ -189,7 +207,7 @@ def _with_cents(path: Path, table: pa.Table, name: str, *, least: int) -> pa.Tab
     texts = table[name].combine_chunks()
     plain = pc.match_substring_regex(texts, _PLAIN)
     if pc.all(plain).as_py():
-        cents = np.asarray(pc.cast(pc.replace_substring(texts, ".", ""), pa.int64()).to_numpy())
+        cents = np.asarray(columns.out(pc.cast(pc.replace_substring(texts, ".", ""), pa.int64())))
     else:
         cents = np.fromiter(_read_amounts(path, texts.to_pylist(), name), dtype=np.int64, count=len(texts))
     bad = np.flatnonzero((cents < least) | (cents >= LARGEST_MINOR))
@@ -199,7 +217,7 @@ def _with_cents(path: Path, table: pa.Table, name: str, *, least: int) -> pa.Tab
         if cents[row] >= LARGEST_MINOR:
             reason = f"{name} is {texts[row].as_py()}, which is not believable"
         raise _refuse(path, _line(path, row), reason, column=name)
-    return table.append_column("amount_minor", pa.array(cents, pa.int64()))
+    return table.append_column("amount_minor", columns.ints(cents))
 
 
 def _read_amounts(path: Path, texts: list[str], name: str) -> Iterator[int]:
@@ -210,15 +228,15 @@ def _read_amounts(path: Path, texts: list[str], name: str) -> Iterator[int]:
             raise _refuse(path, _line(path, row), f"{name} is {text!r}; {error.message}", column=name) from None
 
 
-def _instants(path: Path, table: pa.Table, name: str) -> Any:
+def _instants(path: Path, table: pa.Table, name: str) -> Ints:
     try:
         instants = pc.cast(table[name], pa.timestamp("us", "UTC"))
     except pa.ArrowInvalid:
-        instants = _read_instants(path, table[name].to_pylist(), name)
-    return np.asarray(pc.cast(instants, pa.int64()).to_numpy(), dtype=np.int64)
+        return _read_instants(path, table[name].to_pylist(), name)
+    return np.asarray(columns.out(instants), dtype=np.int64)
 
 
-def _read_instants(path: Path, texts: list[str], name: str) -> Any:
+def _read_instants(path: Path, texts: list[str], name: str) -> Ints:
     """One by one, as the quick way refused: the first that is no instant is named."""
     found = []
     for row, text in enumerate(texts):
@@ -229,8 +247,8 @@ def _read_instants(path: Path, texts: list[str], name: str) -> Any:
         if instant is None or instant.tzinfo is None:
             reason = f"{name} is {text!r}; write it like 2026-03-30T06:00:00+03:00, with the zone"
             raise _refuse(path, _line(path, row), reason, column=name)
-        found.append(instant)
-    return pa.array(found, pa.timestamp("us", "UTC"))
+        found.append((instant - _EPOCH) // timedelta(microseconds=1))
+    return np.array(found, dtype=np.int64)
 
 
 def _dates(path: Path, table: pa.Table, name: str) -> None:
@@ -242,7 +260,7 @@ def _dates(path: Path, table: pa.Table, name: str) -> None:
             except ValueError:
                 good = False
         if text and not good:
-            row = pc.index(table[name], text).as_py()
+            row = _first(pc.equal(table[name], columns.one(text)))
             reason = f"{name} is {text!r}; write dates like 2026-03-30"
             raise _refuse(path, _line(path, row), reason, column=name)
 
@@ -273,7 +291,7 @@ class _Hashing:
 
 def csv_digest(table: pa.Table) -> str:
     """SHA-256 of a table as CSV text: the same whatever the format it is written in."""
-    with open(os.devnull, "wb") as nowhere:
+    with Path(os.devnull).open("wb") as nowhere:
         sink = _Hashing(nowhere)
         _csv(table, sink)
     return sink.hash.hexdigest()

@@ -12,29 +12,44 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
-from reconciliation import evidence, rules, slips
-from reconciliation.candidates import Bills, Ints, Payments, name_key
+from reconciliation import columns, evidence, rules, slips
+from reconciliation.candidates import Bills, Payments, name_key
+from reconciliation.columns import Ints
 from reconciliation.evidence import Sender
 from reconciliation.policy import Policy
-from reconciliation.rules import Clues, Rung
+from reconciliation.rules import Clues
 
 MOST_OF_A_KIND = 200
 """A key that finds more bills than this says nothing: its bills are not looked at."""
 
-_NOTHING = ("NA", "N", "A", "NONE", "NIL", "NULL", "X", "TEST", "HAKUNA")
-_PAYING = (
-    "PAY PAYMENT PAID BILL INV INVOICE ACC ACCOUNT NO NUMBER REF FEE FEES COUNTY REVENUE REV BUSIA MALIPO YA WA NA KWA "
-    "KODI ADA USHURU SOKO KIBANDA LESENI KIWANJA ARDHI MAEGESHO GARI HOSPITALI NYUMBA PARKING MARKET RENT LAND RATES "
-    "SBP PERMIT CESS TRAILER HEALTH STALL PLOT LICENCE LICENSE EFT DEP RTGS BR MPESA MPS USSD"
-).split()
-_COMMON = frozenset((*_NOTHING, *_PAYING))
+_PAYING = frozenset(
+    word
+    for words in (
+        "PAY PAYMENT PAID BILL INV INVOICE ACC ACCOUNT NO NUMBER REF FEE FEES COUNTY REVENUE REV BUSIA",
+        "MALIPO YA WA NA KWA KODI ADA USHURU SOKO KIBANDA LESENI KIWANJA ARDHI MAEGESHO GARI HOSPITALI NYUMBA",
+        "PARKING MARKET RENT LAND RATES SBP PERMIT CESS TRAILER HEALTH STALL PLOT LICENCE LICENSE",
+        "EFT DEP RTGS BR MPESA MPS USSD",
+    )
+    for word in words.split()
+)
+"""Words of paying in English and Kiswahili, and of banks, that name no purpose of their own."""
+_COMMON = rules.NOTHING | _PAYING
 
 _STANDS_ALONE = r"(^|[^0-9A-Za-z])[0-9]{9}($|[^0-9A-Za-z])"
 """A bank prints what was typed among its own words: a number in one piece there was typed exactly."""
-_ONLY_NUMBER = r"^[^0-9]*(?P<number>[0-9]{9})[^0-9]*$"
+_OTHER = "ACDEFHJKMNPQRTUVWXYacdefhjkmnpqrtuvwxy"
+_CODE = f"(?:[A-Za-z]+|[{_OTHER}][0-9A-Za-z]{{0,8}}|[0-9A-Za-z]{{0,4}}[{_OTHER}][0-9A-Za-z]{{0,4}})"
+_ONLY_NUMBER = (
+    "^(?:[^0-9]*(?P<number>[0-9]{9})[^0-9]*"
+    f"|(?:[^0-9]*[^0-9A-Za-z])?(?P<before>[0-9]{{9}})(?:[^0-9A-Za-z]+{_CODE})*[^0-9A-Za-z]*)$"
+)
+"""Nine digits, and no other digit but in codes that hide no number: each has a letter that is no look-alike."""
+_NINE_LIKE = "^[OILSBZG]*[0-9][OILSBZG]*[0-9][0-9OILSBZG]*$"
+
+
+_NOBODY, _NO_CLUES = Sender("", ()), Clues()
 
 
 @dataclass(slots=True)
@@ -44,11 +59,12 @@ class Case:
     payment: int
     rank: int
     amount_minor: int
-    text: str
-    sender: Sender
-    clues: Clues
+    reference: str
+    narrative: str
     typed: bool
-    """Whether the payer typed the text; else it is a bank's narrative."""
+    """Whether the payer typed anything; else there is at most a bank's narrative."""
+    sender: Sender = _NOBODY
+    clues: Clues = _NO_CLUES
     paid: list[int] = field(default_factory=list)
     """Bills paid before this run whose number was typed."""
     named: list[int] = field(default_factory=list)
@@ -67,6 +83,11 @@ class Case:
     by_sender: list[int] = field(default_factory=list)
     far: list[int] = field(default_factory=list)
     """Bills two slips away, for suggestions."""
+
+    @property
+    def text(self) -> str:
+        """What was typed, or the bank's narrative."""
+        return self.reference if self.typed else self.narrative
 
     @property
     def says_nothing(self) -> bool:
@@ -99,7 +120,7 @@ def read_all(
     """Read every payment. ``spread`` maps a pure function over slices of the texts that need a closer look."""
     table = payments.table
     narrative = pc.utf8_trim_whitespace(table["narrative"]).combine_chunks()
-    silent = pc.equal(pc.binary_length(payments.typed), 0)
+    silent = pc.equal(pc.binary_length(payments.typed), columns.one(0))
     exact = bills.rows_of_numbers(payments.typed)
     text = pc.if_else(silent, narrative, payments.typed)
     plain = _plainly_numbered(bills, text, exact)
@@ -108,10 +129,8 @@ def read_all(
     named = np.flatnonzero(opened)
     rest = np.flatnonzero(~opened)
     as_such = exact >= 0
-    quiet = np.flatnonzero(np.asarray(silent.to_numpy(zero_copy_only=False), dtype=bool) & opened)
-    as_such[quiet] = pc.match_substring_regex(narrative.take(pa.array(quiet)), _STANDS_ALONE).to_numpy(
-        zero_copy_only=False
-    )
+    quiet = np.flatnonzero(np.asarray(columns.out(silent), dtype=bool) & opened)
+    as_such[quiet] = columns.out(pc.match_substring_regex(narrative.take(columns.ints(quiet)), _STANDS_ALONE))
     read = Read(named, row[named], np.where(as_such[named], 0, 1), [], [])
     if len(rest):
         _look_closer(bills, payments, policy, rest, narrative, read, spread)
@@ -124,32 +143,24 @@ def _plainly_numbered(bills: Bills, text: Any, exact: Ints) -> Ints:
     rest = np.flatnonzero(exact < 0)
     if not len(rest):
         return found
-    left = text.take(pa.array(rest))
-    alone = pc.struct_field(pc.extract_regex(left, _ONLY_NUMBER), "number")
-    squeezed = pc.replace_substring_regex(left, r"[^0-9A-Za-z]+", "")
-    grouped = pc.if_else(pc.equal(pc.binary_length(squeezed), 9), squeezed, pa.scalar(None, pa.string()))
-    number = pc.coalesce(alone, grouped, pa.scalar("", pa.string()))
+    left = text.take(columns.ints(rest))
+    nothing = columns.one("")
+    parts = pc.extract_regex(left, _ONLY_NUMBER)
+    alone, before = pc.struct_field(parts, "number"), pc.struct_field(parts, "before")
+    alone = pc.if_else(pc.equal(pc.binary_length(alone), columns.one(9)), alone, before)
+    squeezed = pc.utf8_upper(pc.replace_substring_regex(left, r"[^0-9A-Za-z]+", ""))
+    nine = pc.and_(pc.equal(pc.binary_length(squeezed), columns.one(9)), pc.match_substring_regex(squeezed, _NINE_LIKE))
+    grouped = pc.if_else(nine, squeezed, nothing)
+    for letter, digit in rules.LOOKALIKE_PAIRS:
+        grouped = pc.replace_substring(grouped, letter, digit)
+    number = pc.coalesce(alone, grouped)
     found[rest] = np.where(digits_only(number), bills.rows_of_numbers(number), -1)
     return found
 
 
 def digits_only(texts: Any) -> Any:
     """Which texts are ASCII digits and nothing else."""
-    return np.asarray(pc.ascii_is_decimal(texts).to_numpy(zero_copy_only=False), dtype=bool)
-
-
-def read_texts(
-    texts: Sequence[tuple[str, str]], prefixes: tuple[str, ...]
-) -> list[tuple[tuple[str, ...], Clues, bool]]:
-    """Numbers and clues of each (typed, narrative): pure, so that slices of it may run anywhere."""
-    found = []
-    for typed, narrative in texts:
-        tokens = rules.tokens_of(typed)
-        silent = "".join(tokens) in ("", "0", *_NOTHING)
-        if narrative and (silent or not rules.numbers_in(tokens)):
-            tokens = (tokens if not silent else []) + rules.tokens_of(narrative)
-        found.append((rules.numbers_in(tokens), rules.clues(tokens, prefixes=prefixes), not silent))
-    return found
+    return np.asarray(columns.out(pc.ascii_is_decimal(texts)), dtype=bool)
 
 
 def _look_closer(
@@ -161,41 +172,44 @@ def _look_closer(
     read: Read,
     spread: Callable[..., list[Any]] | None,
 ) -> None:
-    chosen = pa.array(rest)
+    chosen = columns.ints(rest)
     typed = payments.typed.take(chosen).to_pylist()
     narratives = narrative.take(chosen).to_pylist()
     texts = list(zip(typed, narratives, strict=True))
-    looked = spread(read_texts, texts, policy.prefixes) if spread else read_texts(texts, policy.prefixes)
-    numbers = [number for found, _, _ in looked for number in found]
-    rows = iter(bills.rows_of_numbers(pa.array(numbers, pa.string())).tolist())
+    looked = (spread or _here)(rules.read_numbers, texts)
+    rows = iter(bills.rows_of_numbers(columns.texts(number for found, _ in looked for number in found)).tolist())
     senders = payments.table.select(["payer_name", "msisdn"]).take(chosen)
-    single: list[tuple[int, int, int]] = []
-    people = zip(senders["payer_name"].to_pylist(), senders["msisdn"].to_pylist(), strict=True)
+    names, phones = senders["payer_name"].to_pylist(), senders["msisdn"].to_pylist()
     ranks, amounts = payments.rank[rest].tolist(), payments.amount[rest].tolist()
-    for place, ((found, clues, by_payer), (name, msisdn)) in enumerate(zip(looked, people, strict=True)):
+    single: list[tuple[int, int, int]] = []
+    places = []
+    for place, (found, spoke) in enumerate(looked):
         known = [row for row in itertools.islice(rows, len(found)) if row >= 0]
         opened = [row for row in known if bills.open_minor[row] > 0]
         payment = int(rest[place])
         if len(opened) > 1:
             read.sums.append((payment, opened))
             continue
-        phone = evidence.phone_pattern(msisdn)
-        if not phone and not typed[place] and len(clues.phones) == 1:
-            phone = clues.phones[0]
-        sender = Sender(phone, evidence.name_words(name))
-        text = typed[place] if by_payer else narratives[place]
-        case = Case(payment, ranks[place], amounts[place], text, sender, clues, by_payer)
+        if opened and amounts[place] == bills.open_minor[opened[0]]:
+            single.append((payment, opened[0], _how(bills, opened[0], texts[place], typed=spoke)))
+            continue
+        case = Case(payment, ranks[place], amounts[place], *texts[place], typed=spoke)
+        case.sender = Sender(evidence.phone_pattern(phones[place]), evidence.name_words(names[place]))
         case.paid = [row for row in known if row not in opened]
         case.named = opened
-        if opened and (case.amount_minor == bills.open_minor[opened[0]] or not clues.names):
-            single.append((payment, opened[0], _how(bills, case)))
-        else:
-            read.cases.append(case)
+        read.cases.append(case)
+        places.append(place)
+    clues = (spread or _here)(rules.read_clues, [texts[place] for place in places], policy.prefixes)
+    for case, told in zip(read.cases, clues, strict=True):
+        case.clues = told
+        if not case.sender.phone and not case.typed and len(told.phones) == 1:
+            case.sender = Sender(told.phones[0], case.sender.name)
     _find_candidates(bills, read.cases, policy)
     still = []
     for case in read.cases:
         if case.named and not _disputed(bills, case):
-            single.append((case.payment, case.named[0], _how(bills, case)))
+            texts_of = (case.reference, case.narrative)
+            single.append((case.payment, case.named[0], _how(bills, case.named[0], texts_of, typed=case.typed)))
         else:
             still.append(case)
     read.cases = still
@@ -206,9 +220,13 @@ def _look_closer(
         read.rung = np.concatenate([read.rung, more[:, 2]])
 
 
-def _how(bills: Bills, case: Case) -> int:
+def _here(work: Callable[..., list[Any]], items: list[Any], *extra: Any) -> list[Any]:
+    return work(items, *extra)
+
+
+def _how(bills: Bills, row: int, texts: tuple[str, str], *, typed: bool) -> int:
     """0 where a bank's narrative holds the number in one piece, else 1."""
-    return int(case.typed or bills.number[case.named[0]].as_py() not in rules.tokens_of(case.text))
+    return int(typed or bills.number[row].as_py() not in rules.tokens_of(texts[1]))
 
 
 def _disputed(bills: Bills, case: Case) -> bool:
@@ -269,7 +287,7 @@ def _slips(bills: Bills, cases: list[Case]) -> None:
             numbers.update({number: (typed, words) for number, words in slips.one_slip(typed).items()})
         repaired.append(numbers)
     keys = [list(numbers) for numbers in repaired]
-    flat = iter(bills.rows_of_numbers(pa.array([key for wanted in keys for key in wanted], pa.string())).tolist())
+    flat = iter(bills.rows_of_numbers(columns.texts([key for wanted in keys for key in wanted])).tolist())
     for case, numbers in zip(cases, repaired, strict=True):
         for number in numbers:
             row = next(flat)
@@ -317,7 +335,7 @@ def _far_slips(bills: Bills, cases: list[Case], policy: Policy) -> None:
         return
     lost = [case for case in cases if case.clues.slips and not case.slips and not case.objects and not case.paid]
     keys = [[number for typed in case.clues.slips[:1] for number in slips.two_slips(typed)] for case in lost]
-    flat = iter(bills.rows_of_numbers(pa.array([key for wanted in keys for key in wanted], pa.string())).tolist())
+    flat = iter(bills.rows_of_numbers(columns.texts([key for wanted in keys for key in wanted])).tolist())
     for case, wanted in zip(lost, keys, strict=True):
         rows = [row for row in itertools.islice(flat, len(wanted)) if row >= 0 and bills.open_minor[row] > 0]
         case.far = sorted(row for row in rows if bills.open_minor[row] == case.amount_minor)

@@ -247,6 +247,33 @@ def pair_key(reference: str) -> str:
     return f"{pieces[0]}{int(pieces[-1])}"
 
 
+NOTHING = frozenset(("", "0", "NA", "N", "A", "NONE", "NIL", "NULL", "X", "TEST", "HAKUNA"))
+"""What payers type when they have nothing to say."""
+
+
+def read_numbers(texts: list[tuple[str, str]]) -> list[tuple[tuple[str, ...], bool]]:
+    """Numbers of each (typed, narrative), and whether the payer typed anything: pure, so slices may run anywhere."""
+    found = []
+    for typed, narrative in texts:
+        tokens, spoke = heard(typed, narrative)
+        found.append((numbers_in(tokens), spoke))
+    return found
+
+
+def read_clues(texts: list[tuple[str, str]], prefixes: tuple[str, ...]) -> list[Clues]:
+    """Clues of each (typed, narrative)."""
+    return [clues(heard(typed, narrative)[0], prefixes=prefixes) for typed, narrative in texts]
+
+
+def heard(typed: str, narrative: str) -> tuple[list[str], bool]:
+    """The words that count: what was typed, and the bank's narrative where that holds no number."""
+    tokens = tokens_of(typed)
+    spoke = "".join(tokens) not in NOTHING
+    if narrative and not (spoke and numbers_in(tokens)):
+        tokens = (tokens if spoke else []) + tokens_of(narrative)
+    return tokens, spoke
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """What the books know of the keys that were read: looked up once for a whole batch."""

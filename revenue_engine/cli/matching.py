@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from revenue_engine.cli.output import JsonFlag, answering, err, out, print_json
+from revenue_engine.cli.output import JsonFlag, err, out, print_json, refuse
+from revenue_engine.errors import InvalidValue, RevenueError
 
 _FILE = {"exists": True, "dir_okay": False, "readable": True}
 
@@ -41,8 +42,11 @@ def match(
     as_json: JsonFlag = False,
 ) -> None:
     """Find the bill of every payment where that is certain, and say why; say why not for the rest."""
-    with answering(as_json=as_json):
+    try:
         answer = _run(invoices, payments, matches, suggestions, breaks, engine)
+    except RevenueError as error:  # no database can be away here, so its drivers are not loaded
+        refuse(error, as_json=as_json)
+    else:
         if as_json:
             print_json(answer)
             return
@@ -58,10 +62,9 @@ def match(
 def _run(
     invoices: Path, payments: Path, matches: Path, suggestions: Path | None, breaks: Path | None, engine: Engine
 ) -> dict[str, Any]:
-    from reconciliation import executors, files
     from reconciliation import engine as matching
+    from reconciliation import executors, files
     from reconciliation.policy import Policy
-    from revenue_engine.errors import InvalidValue
 
     outputs = [path for path in (matches, suggestions, breaks) if path is not None]
     resolved = {path.resolve() for path in (*outputs, invoices, payments)}
@@ -71,15 +74,15 @@ def _run(
         files.check_place(path)
     began, policy = time.perf_counter(), Policy()
     with _progress() as tell:
-        tell("bills", 0, 0)
+        tell("bills", 0)
         digests = files.Digests(invoices, payments)
         bills = files.read_invoices(invoices, currency=policy.currency)
-        tell("payments", 0, 0)
+        tell("payments", 0)
         paid = files.read_payments(payments, currency=policy.currency)
         with executors.open_executor(engine.value, len(paid)) as spread:
             found = matching.match(bills, paid, policy, spread=spread, progress=tell)
             where = spread.name
-        tell("writing", 0, 0)
+        tell("writing", 0)
         tables = {matches: found.matches}
         if suggestions is not None:
             tables[suggestions] = found.suggestions
@@ -121,11 +124,15 @@ def _answer(
 def _progress() -> Iterator[Any]:
     """A line on a terminal that says what is being done; nothing elsewhere."""
     if not err.is_terminal:
-        yield lambda step, done, whole: None
+        yield _say_nothing
         return
     with err.status("starting") as status:
 
-        def tell(step: str, done: int, whole: int) -> None:
-            status.update(f"{step}" + (f" ({whole:,})" if whole else ""))
+        def tell(step: str, whole: int) -> None:
+            status.update(step + (f" ({whole:,})" if whole else ""))
 
         yield tell
+
+
+def _say_nothing(step: str, whole: int) -> None:
+    """Where nobody looks, nothing is said: ``step`` and ``whole`` go unread."""
