@@ -57,28 +57,23 @@ class IntIndex:
 
 
 class TextIndex:
-    """Rows by a text key; rows whose key is empty are left out."""
+    """Rows by a text key. Nothing is sorted: a look-up asks for all its keys at once and reads the column once."""
 
     def __init__(self, keys: Any, rows: Ints | None = None) -> None:
-        encoded = pc.dictionary_encode(keys)
-        if isinstance(encoded, pa.ChunkedArray):
-            encoded = encoded.combine_chunks()
-        self.values = encoded.dictionary
-        codes = np.asarray(columns.out(encoded.indices), dtype=np.int64)
-        empty = int(columns.rows_in(columns.texts([""]), self.values)[0])
-        self.codes = np.where(codes == empty, -1, codes) if empty >= 0 else codes
-        self._rows = IntIndex(self.codes)
-        if rows is not None:
-            self._rows.order = rows[self._rows.order]
+        self.keys = keys
+        self.at = rows
 
     def rows(self, wanted: Sequence[str]) -> list[list[int]]:
-        """For each wanted key the rows that have it."""
-        found = columns.rows_in(columns.texts(wanted), self.values)
-        return self._rows.rows(np.where(found < 0, -2, found))
-
-    def rows_of_codes(self, codes: Sequence[int]) -> list[list[int]]:
-        """Rows by codes that :attr:`codes` holds."""
-        return self._rows.rows(codes)
+        """For each wanted key the rows that have it; an empty key has none."""
+        if not wanted:
+            return []
+        places = {key: place for place, key in enumerate(dict.fromkeys(key for key in wanted if key))}
+        code = columns.rows_in(self.keys, columns.texts(places))
+        found = np.flatnonzero(code >= 0)
+        groups = IntIndex(code[found]).rows(np.arange(len(places)))
+        at = found if self.at is None else self.at[found]
+        of_key = [at[group].tolist() if group else [] for group in groups]
+        return [of_key[places[key]] if key else [] for key in wanted]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +142,18 @@ class Bills:
         return IntIndex(self.phone_int)
 
     @functools.cached_property
-    def payer(self) -> TextIndex:
-        """All bills by their payer."""
-        return TextIndex(self.table["payer_id"])
+    def payer(self) -> Ints:
+        """A whole number for each payer; bills without one have none in common, so each has its own."""
+        encoded = pc.dictionary_encode(self.table["payer_id"].combine_chunks())
+        codes = np.asarray(columns.out(encoded.indices), dtype=np.int64)
+        nobody = int(columns.rows_in(columns.texts([""]), encoded.dictionary)[0])
+        if nobody >= 0:
+            codes = np.where(codes == nobody, len(encoded.dictionary) + np.arange(len(codes)), codes)
+        return codes
+
+    @functools.cached_property
+    def _by_payer(self) -> IntIndex:
+        return IntIndex(self.payer)
 
     @functools.cached_property
     def _names(self) -> tuple[Ints, list[tuple[str, ...]]]:
@@ -167,7 +171,7 @@ class Bills:
 
     def rows_of_payers(self, codes: Sequence[int]) -> list[list[int]]:
         """All bills of each payer, by the payer's code."""
-        return self.payer.rows_of_codes(codes)
+        return self._by_payer.rows(codes)
 
     def _coded(self, keys: list[str]) -> tuple[Ints, dict[str, int]]:
         """Every bill's code of a key that is a function of its payer's name; an empty key is -1."""
@@ -179,8 +183,9 @@ class Bills:
     def _full_names(self) -> tuple[IntIndex, dict[str, int], Ints]:
         rows, codes = self._coded([name_key(words) for words in self._names[1]])
         keys = np.where((rows >= 0) & (self.open_minor > 0), (rows << _AMOUNT_BITS) | self.open_minor, -1)
-        pairs = np.unique(np.stack([rows, self.payer.codes]), axis=1)
-        payers = np.bincount(pairs[0][pairs[0] >= 0], minlength=len(codes) + 1)
+        named = rows >= 0
+        pairs = np.unique((rows[named] << 32) | self.payer[named])
+        payers = np.bincount(pairs >> 32, minlength=len(codes) + 1)
         return IntIndex(keys), codes, payers
 
     @functools.cached_property
@@ -218,7 +223,7 @@ class Bills:
         wanted = np.unique(np.fromiter(rows, dtype=np.int64))
         names = ["invoice_number", "msisdn", "payer_name", "due_on", "object_ref"]
         taken = self.table.select(names).take(columns.ints(wanted))
-        payers = self.payer.codes[wanted].tolist()
+        payers = self.payer[wanted].tolist()
         opens = self.open_minor[wanted].tolist()
         return {
             row: BillFacts(

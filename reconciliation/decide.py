@@ -74,39 +74,51 @@ class Found:
 Answer = Found | WhyNot | None
 
 
-def decide(
-    cases: Iterable[Case], world: World, policy: Policy, ids: dict[int, str]
-) -> tuple[list[Found], dict[int, WhyNot]]:
-    """Climb the weaker rungs with all ``cases``: by rung, then by (occurred, reference). ``ids`` are references."""
-    waiting = sorted(cases, key=lambda case: case.rank)
-    found: list[Found] = []
-    why_not: dict[int, WhyNot] = {}
-    for rung in CASE_RUNGS:
+@dataclass(slots=True)
+class Decided:
+    """What the weaker rungs found, what they left and why."""
+
+    found: list[Found] = field(default_factory=list)
+    why_not: dict[int, WhyNot] = field(default_factory=dict)
+    waiting: list[Case] = field(default_factory=list)
+    """Payments that no rung has matched or stopped yet, in the order (occurred, reference)."""
+
+
+def climb(decided: Decided, rungs: Iterable[Rung], world: World, policy: Policy, ids: dict[int, str]) -> None:
+    """Try ``rungs`` on all that wait: by rung, then by (occurred, reference). ``ids`` are the payments' references."""
+    for rung in rungs:
         still = []
-        for case in waiting:
+        for case in decided.waiting:
             answer = _RUNGS[rung](case, world, policy)
             if isinstance(answer, Found):
-                found.append(answer)
-                world.open_now[answer.row] -= answer.amount_minor
-                if not world.open_now[answer.row]:
-                    world.paid_by[answer.row] = ids[case.payment]
-                if answer.amount_minor < case.amount_minor:
-                    words = f"{wire(case.amount_minor - answer.amount_minor)} more than was open of the bill"
-                    why_not[case.payment] = WhyNot("overpaid", "excess", words, answer.row, final=True)
-                else:
-                    why_not.pop(case.payment, None)
+                _take(decided, case, answer, world, ids)
                 continue
             if answer is not None:
-                if case.payment not in why_not or answer.final or answer.weight > why_not[case.payment].weight:
-                    why_not[case.payment] = answer
+                known = decided.why_not.get(case.payment)
+                if known is None or answer.final or answer.weight > known.weight:
+                    decided.why_not[case.payment] = answer
                 if answer.final:
                     continue
             still.append(case)
-        waiting = still
-    for case in waiting:
-        if case.payment not in why_not:
-            why_not[case.payment] = _unknown(case)
-    return found, why_not
+        decided.waiting = still
+
+
+def _take(decided: Decided, case: Case, found: Found, world: World, ids: dict[int, str]) -> None:
+    decided.found.append(found)
+    world.open_now[found.row] -= found.amount_minor
+    if not world.open_now[found.row]:
+        world.paid_by[found.row] = ids[case.payment]
+    decided.why_not.pop(case.payment, None)
+    if found.amount_minor < case.amount_minor:
+        words = f"{wire(case.amount_minor - found.amount_minor)} more than was open of the bill"
+        decided.why_not[case.payment] = WhyNot("overpaid", "excess", words, found.row, final=True)
+
+
+def leave(decided: Decided) -> None:
+    """Say of every payment that still waits why it does."""
+    for case in decided.waiting:
+        if case.payment not in decided.why_not:
+            decided.why_not[case.payment] = _unknown(case)
 
 
 def _unknown(case: Case) -> WhyNot:

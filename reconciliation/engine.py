@@ -180,29 +180,38 @@ def _apply(run: _Run, payment: int, row: int, part: int, rung: Rung) -> None:
 
 
 def _settle_cases(run: _Run, cases: list[Case]) -> None:
+    """The weaker rungs. What only later rungs need is looked up for the few that reach them."""
     if not cases:
         return
+    ids = run.payments.table["payment_id"].take(_rows(case.payment for case in cases)).to_pylist()
+    references = dict(zip((case.payment for case in cases), ids, strict=True))
+    decided = decide.Decided(waiting=sorted(cases, key=lambda case: case.rank))
+    reading.find_slips(run.bills, decided.waiting)
     world = _world(run, {row for case in cases for row in case.rows()})
-    ids = dict(
-        zip(
-            (case.payment for case in cases),
-            run.payments.table["payment_id"].take(_rows(case.payment for case in cases)).to_pylist(),
-            strict=True,
-        )
-    )
     world.paid_by = {row: run.id_of(payment) for row, payment in run.last.items() if row in world.open_now}
-    found, why_not = decide.decide(cases, world, run.policy, ids)
-    if found:
-        listed = [(one.payment, one.row, one.amount_minor, PRECEDENCE.index(one.rung)) for one in found]
+    decide.climb(decided, decide.CASE_RUNGS[:-1], world, run.policy, references)
+    reading.find_payers(run.bills, decided.waiting)
+    more = {row for case in decided.waiting for row in case.rows()} - world.facts.keys()
+    added = _world(run, more)
+    world.facts.update(added.facts)
+    world.open_now.update(added.open_now)
+    decide.climb(decided, decide.CASE_RUNGS[-1:], world, run.policy, references)
+    decide.leave(decided)
+    _record(run, decided)
+
+
+def _record(run: _Run, decided: decide.Decided) -> None:
+    if decided.found:
+        listed = [(one.payment, one.row, one.amount_minor, PRECEDENCE.index(one.rung)) for one in decided.found]
         payment, row, amount, rung = np.array(listed, dtype=np.int64).T
         run.matched.append((payment, row, amount, rung))
         np.subtract.at(run.open_now, row, amount)
         np.subtract.at(run.left, payment, amount)
-        run.whys.update({(one.payment, one.row): one.why for one in found})
-        for one in found:
+        run.whys.update({(one.payment, one.row): one.why for one in decided.found})
+        for one in decided.found:
             if run.left[one.payment]:
                 run.rest_of[one.payment] = [one.row]
-    run.why_not.update(why_not)
+    run.why_not.update(decided.why_not)
 
 
 def _world(run: _Run, rows: Iterable[int]) -> World:
@@ -216,8 +225,9 @@ def _suggest(run: _Run, cases: list[Case]) -> list[list[Suggestion]]:
     if not most:
         return []
     waiting = [case for case in cases if case.payment in run.why_not and case.payment not in run.rest_of]
+    reading.find_senders(run.bills, waiting)
     rest = sorted(run.rest_of)
-    codes = [int(run.bills.payer.codes[run.rest_of[payment][0]]) for payment in rest] if rest else []
+    codes = [int(run.bills.payer[run.rest_of[payment][0]]) for payment in rest] if rest else []
     of_payers = run.bills.rows_of_payers(codes) if rest else []
     wide = {row for case in waiting for row in case.rows()}
     wide.update(row for rows in of_payers for row in rows if run.open_now[row])

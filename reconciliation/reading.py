@@ -204,7 +204,7 @@ def _look_closer(
         case.clues = told
         if not case.sender.phone and not case.typed and len(told.phones) == 1:
             case.sender = Sender(told.phones[0], case.sender.name)
-    _find_candidates(bills, read.cases, policy)
+    _objects(bills, read.cases)
     still = []
     for case in read.cases:
         if case.named and not _disputed(bills, case):
@@ -234,13 +234,26 @@ def _disputed(bills: Bills, case: Case) -> bool:
     return any(bills.open_minor[row] == case.amount_minor for row in case.objects if row not in case.named)
 
 
-def _find_candidates(bills: Bills, cases: list[Case], policy: Policy) -> None:
-    _objects(bills, cases)
+def find_slips(bills: Bills, cases: list[Case]) -> None:
+    """Look up the numbers that a mistyped or cut one may have meant."""
     _slips(bills, cases)
+
+
+def find_payers(bills: Bills, cases: list[Case]) -> None:
+    """Look up the payers that cases name: by a phone, a paid bill, a name; and numbers two slips away."""
     _phones(bills, cases)
     _payers(bills, cases)
-    _names(bills, cases)
-    _far_slips(bills, cases, policy)
+    typed = [case for case in cases if case.typed and not any(map(str.isdigit, case.text))]
+    _names(bills, typed, [name_key(evidence.name_words(case.text)) for case in typed])
+    _far_slips(bills, cases)
+
+
+def find_senders(bills: Bills, cases: list[Case]) -> None:
+    """Look up the bills whose payer may be the sender. For suggestions only."""
+    _names(bills, cases, [name_key(case.sender.name) for case in cases])
+    senders = [[(case.sender, case.amount_minor)] for case in cases]
+    for case, _, found in _grouped(cases, senders, bills.rows_of_sender):
+        case.by_sender = _few(found[0])
 
 
 def _few(rows: Iterable[int]) -> list[int]:
@@ -248,11 +261,8 @@ def _few(rows: Iterable[int]) -> list[int]:
     return found if len(found) <= MOST_OF_A_KIND else []
 
 
-def _longest(found: Sequence[Sequence[int]]) -> tuple[int, list[int]]:
-    for place, rows in enumerate(found):
-        if rows and len(rows) <= MOST_OF_A_KIND:
-            return place, list(rows)
-    return -1, []
+def _longest(found: Sequence[list[int]]) -> list[int]:
+    return next((rows for rows in found if rows and len(rows) <= MOST_OF_A_KIND), [])
 
 
 def _grouped(cases: list[Case], keys: list[list[Any]], look: Callable[[list[Any]], list[list[int]]]) -> Any:
@@ -262,21 +272,19 @@ def _grouped(cases: list[Case], keys: list[list[Any]], look: Callable[[list[Any]
 
 
 def _objects(bills: Bills, cases: list[Case]) -> None:
-    for case, keys, found in _grouped(cases, [list(case.clues.names) for case in cases], bills.by_object.rows):
-        place, case.objects = _longest(found)
-        case.object_words = keys[place] if case.objects else ""
+    for case, _, found in _grouped(cases, [list(case.clues.names) for case in cases], bills.by_object.rows):
+        case.objects = _longest(found)
     if bool((bills.number_int < 0).any()):
         for case, _, found in _grouped(cases, [list(case.clues.names) for case in cases], bills.by_other_number.rows):
-            _, rows = _longest(found)
-            case.objects = rows or case.objects
+            case.objects = _longest(found) or case.objects
     loose = [case for case in cases if not case.objects and case.clues.pairs]
-    for case, keys, found in _grouped(loose, [list(case.clues.pairs) for case in loose], bills.by_pair.rows):
-        place, case.objects = _longest(found)
+    for case, _, found in _grouped(loose, [list(case.clues.pairs) for case in loose], bills.by_pair.rows):
+        case.objects = _longest(found)
         case.loosely = bool(case.objects)
-        case.object_words = keys[place] if case.objects else ""
-    for case in cases:
-        if case.objects:
-            case.object_words = bills.table["object_ref"][case.objects[0]].as_py()
+    named = [case for case in cases if case.objects]
+    words = bills.table["object_ref"].take(columns.ints([case.objects[0] for case in named])).to_pylist()
+    for case, reference in zip(named, words, strict=True):
+        case.object_words = reference
 
 
 def _slips(bills: Bills, cases: list[Case]) -> None:
@@ -310,29 +318,20 @@ def _phones(bills: Bills, cases: list[Case]) -> None:
 
 def _payers(bills: Bills, cases: list[Case]) -> None:
     known = [case for case in cases if case.paid]
-    codes = [[int(bills.payer.codes[row]) for row in case.paid] for case in known]
+    codes = [[int(bills.payer[row]) for row in case.paid] for case in known]
     for case, _, found in _grouped(known, codes, bills.rows_of_payers):
         case.of_paid = _few(row for rows in found for row in rows)
 
 
-def _names(bills: Bills, cases: list[Case]) -> None:
-    asked: list[list[tuple[str, int]]] = []
-    for case in cases:
-        keys = {name_key(case.sender.name)}
-        if case.typed and not any(character.isdigit() for character in case.text):
-            keys.add(name_key(evidence.name_words(case.text)))
-        asked.append([(key, case.amount_minor) for key in sorted(keys) if key])
+def _names(bills: Bills, cases: list[Case], keys: list[str]) -> None:
+    asked = [[(key, case.amount_minor)] if key else [] for case, key in zip(cases, keys, strict=True)]
     for case, wanted, found in _grouped(cases, asked, bills.rows_of_name):
-        case.names = [row for rows in found if len(rows) <= MOST_OF_A_KIND for row in rows]
-        case.payers_of_name = max([bills.payers_of_name(key) for key, _ in wanted] or [0])
-    senders = [[(case.sender, case.amount_minor)] for case in cases]
-    for case, _, found in _grouped(cases, senders, bills.rows_of_sender):
-        case.by_sender = _few(found[0])
+        if wanted:
+            case.names = _few([*case.names, *found[0]])
+            case.payers_of_name = max(case.payers_of_name, bills.payers_of_name(wanted[0][0]))
 
 
-def _far_slips(bills: Bills, cases: list[Case], policy: Policy) -> None:
-    if not policy.suggestions:
-        return
+def _far_slips(bills: Bills, cases: list[Case]) -> None:
     lost = [case for case in cases if case.clues.slips and not case.slips and not case.objects and not case.paid]
     keys = [[number for typed in case.clues.slips[:1] for number in slips.two_slips(typed)] for case in lost]
     flat = iter(bills.rows_of_numbers(columns.texts([key for wanted in keys for key in wanted])).tolist())

@@ -7,8 +7,6 @@ have stood there: the neighbourhood of a slip is at most twenty numbers, and no 
 
 from __future__ import annotations
 
-import itertools
-
 from stdnum import damm
 
 from revenue_engine.identifiers import PAY_ACCOUNT_DIGITS, is_pay_account_number
@@ -60,7 +58,7 @@ def one_slip(typed: str) -> dict[str, str]:
             found[typed[:place] + digit + typed[place + 1 :]] = "one digit is wrong"
         for place in range(size - 1):
             swapped = typed[:place] + typed[place + 1] + typed[place] + typed[place + 2 :]
-            if swapped != typed and is_pay_account_number(swapped):
+            if swapped != typed and _rows(swapped)[-1] == 0:
                 found[swapped] = "two digits are swapped"
     elif size == PAY_ACCOUNT_DIGITS - 1:
         rows, needs = _rows(typed), _needs(typed)
@@ -70,7 +68,7 @@ def one_slip(typed: str) -> dict[str, str]:
     elif size == PAY_ACCOUNT_DIGITS + 1:
         for place in range(size):
             number = typed[:place] + typed[place + 1 :]
-            if is_pay_account_number(number):
+            if _rows(number)[-1] == 0:
                 found[number] = "a digit too many"
     return {number: slip for number, slip in found.items() if number[0] != "0" and number != typed}
 
@@ -80,13 +78,15 @@ def two_slips(typed: str) -> set[str]:
     if len(typed) != PAY_ACCOUNT_DIGITS:
         return set()
     found = set()
-    for first, second in itertools.combinations(range(PAY_ACCOUNT_DIGITS), 2):
-        for digit in _DIGITS:
-            if digit == typed[first]:
+    rows, needs, values = _rows(typed), _needs(typed), [ord(digit) - 48 for digit in typed]
+    for first in range(PAY_ACCOUNT_DIGITS - 1):
+        for digit in range(10):
+            if digit == values[first]:
                 continue
-            changed = typed[:first] + digit + typed[first + 1 :]
-            row, need = _rows(changed[:second])[-1], _needs(changed[second + 1 :])[0]
-            other = _DIGITS[_DIGIT_BETWEEN[row][need]]
-            if other != typed[second]:
-                found.add(changed[:second] + other + changed[second + 1 :])
+            row = _AFTER[rows[first]][digit]
+            for second in range(first + 1, PAY_ACCOUNT_DIGITS):
+                other = _DIGIT_BETWEEN[row][needs[second + 1]]
+                if other != values[second]:
+                    found.add(f"{typed[:first]}{digit}{typed[first + 1 : second]}{other}{typed[second + 1 :]}")
+                row = _AFTER[row][values[second]]
     return {number for number in found if number[0] != "0"}
