@@ -148,8 +148,11 @@ def _alias(case: Case, world: World, _policy: Policy) -> Answer:
         return WhyNot("unknown_account", "object_without_bill", words, world.in_order(case.objects)[0])
     rivals = [row for row in world.equal(case, case.slips) if row not in case.objects]
     if rivals:
+        same = world.equal(case, began)
+        if not same or (_agreeing(case, world, rivals) and not _agreeing(case, world, same)):
+            return None  # the number speaks for itself: the slip's own rung decides
         words = f"{case.object_words} was typed beside a number one slip away from bill {world.number(rivals[0])}"
-        return WhyNot("ambiguous_account", "number_and_object", words, rivals[0], final=True)
+        return WhyNot("ambiguous_account", "number_and_object", words, world.in_order(rivals)[0], final=True)
     if len(began) == 1 and not case.loosely:
         return _only_bill_of_object(case, world, began[0])
     fits = [row for row in world.equal(case, began) if case.loosely or world.proof(case, row).agrees]
@@ -159,6 +162,10 @@ def _alias(case: Case, world: World, _policy: Policy) -> Answer:
         return Found(case.payment, fits[0], case.amount_minor, Rung.ALIAS, f"{words}; {proof.words()}")
     words = f"{case.object_words} has {len(began)} open bills; amount and sender do not point at one of them"
     return WhyNot("ambiguous_account", "several_bills", words, world.in_order(began)[0], final=True)
+
+
+def _agreeing(case: Case, world: World, rows: Iterable[int]) -> list[int]:
+    return [row for row in rows if world.proof(case, row).agrees]
 
 
 def _only_bill_of_object(case: Case, world: World, row: int) -> Answer:
@@ -182,7 +189,7 @@ def _slip(case: Case, world: World, policy: Policy) -> Answer:
     if not case.slips or not policy.correct_slips:
         return None
     equal = world.equal(case, case.slips)
-    fits = [row for row in equal if world.proof(case, row).agrees]
+    fits = _agreeing(case, world, equal)
     if len(fits) == 1:
         typed, slip = case.slips[fits[0]]
         words = f"{typed} was typed: {slip}; the amount is what is open; {world.proof(case, fits[0]).words()}"
@@ -207,7 +214,7 @@ def _cut(case: Case, world: World, policy: Policy) -> Answer:
     equal = world.equal(case, case.cut) if policy.correct_slips else []
     if not equal:
         return None
-    fits = [row for row in equal if world.proof(case, row).agrees]
+    fits = _agreeing(case, world, equal)
     if len(fits) == 1:
         proof = world.proof(case, fits[0])
         words = f"{case.clues.cut} begins the number, whose end is cut off; the amount is what is open; {proof.words()}"
@@ -303,10 +310,12 @@ def _by_own_phone(case: Case, world: World, _policy: Policy) -> Answer:
     if not rows or not case.says_nothing:
         return None
     fits = world.equal(case, rows)
-    near = set(case.slips) | set(case.far) | set(case.cut)
-    if case.clues.slips and fits and not near.issuperset(fits):
-        words = f"the sender's phone is the payer's, but {case.clues.slips[0]} is far from the number of the bill"
-        return WhyNot("ambiguous_account", "other_number", words, world.in_order(fits)[0], weight=5)
+    if case.clues.slips and fits:
+        near = {*case.slips, *case.far, *case.cut}
+        if near.isdisjoint(fits):
+            words = f"the sender's phone is the payer's, but {case.clues.slips[0]} is far from the number of the bill"
+            return WhyNot("ambiguous_account", "other_number", words, world.in_order(fits)[0], weight=5)
+        fits = [row for row in fits if row in near]
     return _one_of(case, world, fits, "the sender's phone is the payer's", rows)
 
 

@@ -313,8 +313,8 @@ def _suggestion_table(run: _Run, found: list[list[Suggestion]]) -> pa.Table:
 
 def _break_table(run: _Run) -> pa.Table:
     listed = sorted(run.why_not.items(), key=lambda item: int(run.payments.rank[item[0]]))
-    numbers = run.bills.number.take(_rows(max(why.row, 0) for _, why in listed)).to_pylist()
-    nearest = [number if why.row >= 0 else "" for number, (_, why) in zip(numbers, listed, strict=True)]
+    numbers = iter(run.bills.number.take(_rows(why.row for _, why in listed if why.row >= 0)).to_pylist())
+    nearest = [next(numbers) if why.row >= 0 else "" for _, why in listed]
     return columns.table(
         {
             "payment_id": run.payments.table["payment_id"].take(_rows(payment for payment, _ in listed)),

@@ -16,6 +16,8 @@ PHONE_DIGITS = 9
 """A Kenyan number without its prefix: 0712 345 678, 254712345678 and 712345678 are the same phone."""
 LEAST_TAIL = 3
 """Fewer visible digits than this at the end of a masked phone say nothing."""
+LEAST_CUT = 3
+"""A bank cuts names; fewer letters than this are no cut name but an initial or another's."""
 
 _NOT_PHONE = re.compile(r"[^0-9*]")
 _APOSTROPHES = re.compile("['’‘`´]")
@@ -75,7 +77,7 @@ def names_agree(sender: tuple[str, ...], payer: tuple[str, ...]) -> Agreement:
             initials += len(word) == 1
             continue
         short = next((one for one in left if len(word) == 1 and one.startswith(word)), None)
-        cut = next((one for one in left if len(word) > LEAST_TAIL and one.startswith(word)), None)
+        cut = next((one for one in left if len(word) >= LEAST_CUT and one.startswith(word)), None)
         if short is None and cut is None:
             return Agreement.DIFFERS
         left.remove(short or cut or "")

@@ -125,9 +125,11 @@ def read_all(
     text = pc.if_else(silent, narrative, payments.typed)
     plain = _plainly_numbered(bills, text, exact)
     row = np.where(exact >= 0, exact, plain)
-    opened = (row >= 0) & (bills.open_minor[np.maximum(row, 0)] > 0)
-    named = np.flatnonzero(opened)
-    rest = np.flatnonzero(~opened)
+    open_of = np.append(bills.open_minor, 0)[row]  # the last place stands for no bill
+    opened = open_of > 0
+    sure = opened & ((exact >= 0) | (payments.amount == open_of))
+    named = np.flatnonzero(sure)
+    rest = np.flatnonzero(~sure)  # a number among other words, and another amount: does an object there have it?
     as_such = exact >= 0
     quiet = np.flatnonzero(np.asarray(columns.out(silent), dtype=bool) & opened)
     as_such[quiet] = columns.out(pc.match_substring_regex(narrative.take(columns.ints(quiet)), _STANDS_ALONE))

@@ -1,0 +1,1 @@
+"""The matching engine, from rules to files."""
