@@ -276,6 +276,8 @@ class Payments:
 
 def _packed(texts: Any) -> list[Any]:
     """Sort keys of texts, least significant first: eight bytes at a time as big-endian integers."""
+    if not len(texts):
+        return []
     longest = pc.max(pc.binary_length(texts)).as_py() or 1
     width = -(-longest // 8) * 8
     fixed = np.array(texts.cast(pa.binary()).to_pylist(), dtype=f"S{width}")

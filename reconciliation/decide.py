@@ -275,7 +275,16 @@ def _by_typed_phone(case: Case, world: World, _policy: Policy) -> Answer:
     if shared and not fits:
         words = "the phone that was typed is shared by several payers, and the sender's name is none of theirs"
         return WhyNot("ambiguous_account", "several_payers", words, world.in_order(equal or case.phones)[0], weight=6)
+    borrowed = [row for row in fits if _same_phone_other_name(world.proof(case, row))]
+    if borrowed:
+        words = "the phone that was typed is the payer's, but it was used by somebody of another name"
+        return WhyNot("ambiguous_account", "sender", words, world.in_order(borrowed)[0], weight=6)
     return _one_of(case, world, fits, "the phone that was typed is the payer's", case.phones)
+
+
+def _same_phone_other_name(proof: Proof) -> bool:
+    """Whether somebody else used the payer's own phone, as in a family: it may be their own affair."""
+    return proof.phone > 0 and proof.name is Agreement.DIFFERS
 
 
 def _by_typed_name(case: Case, world: World, policy: Policy) -> Answer:

@@ -75,7 +75,10 @@ def match(bills: list[Row], payments: list[Row]) -> set[tuple[str, str, int, str
                 if len(near) == 1:
                     take(payment, near[0], cents, rung)
             elif rung == "payer":
-                payers = {row["payer_id"] for row in bills if row["invoice_number"] == typed and not began[typed]}
+                of_paid = [n for n in began if not began[n] and (n in tokens or n == digits)]
+                payers = {of[n]["payer_id"] for n in of_paid}
+                if len(payers) > 1:
+                    continue
                 fits = [n for n in began if of[n]["payer_id"] in payers and opened[n] == cents]
                 if len(fits) == 1:
                     take(payment, fits[0], cents, rung)

@@ -147,6 +147,13 @@ def test_a_phone_that_a_family_shares_needs_the_name() -> None:
     assert left(found) == {"T1": ("ambiguous_account", "several_payers")}
 
 
+def test_a_payer_s_phone_in_another_s_hand_is_left() -> None:
+    found = run([bill(A)], [paid("T1", typed="0712000345", payer_name="JOHN")])
+    assert left(found) == {"T1": ("ambiguous_account", "sender")}
+    relative = paid("T1", typed="0712000345", payer_name="JOHN", msisdn="2547*****999")
+    assert matched(run([bill(A)], [relative])) == {("T1", A, "100.00", "payer")}
+
+
 def test_the_number_of_a_paid_bill_stands_for_its_payer() -> None:
     bills = [bill(A, "0.00", payer_id="P1", status="paid"), bill(B, payer_id="P1")]
     assert matched(run(bills, [paid("T1", typed=A)])) == {("T1", B, "100.00", "payer")}

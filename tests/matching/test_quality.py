@@ -18,14 +18,14 @@ from tests.matching import county
 TOOLS = Path(os.environ.get("REVENUE_SHARED", Path(__file__).parents[3] / "shared")) / "tools"
 LEAST = {
     "plain": 100, "kiswahili": 100, "ussd": 99, "wrong_stream": 100, "split": 99, "neighbours_plate": 95, "fee": 99,
-    "one_wrong": 90, "look_alike": 95, "thing": 90, "phone_plus": 70,
+    "one_wrong": 90, "look_alike": 95, "thing": 90, "phone_plus": 80,
 }  # fmt: skip
 """Least recall in per cent by kind of mistake."""
 
 
 @pytest.mark.parametrize("seed", [11, 12])
 def test_our_own_county(seed: int, tmp_path: Path) -> None:
-    made = county.make(seed, 4000)
+    made = county.make(seed, 3000)
     bills, paid = made.write(tmp_path)
     found = engine.match(files.read_invoices(bills), files.read_payments(paid))
     kinds = {one.key: one.kind for one in made.payments}
