@@ -46,7 +46,8 @@ def read_invoices(path: Path, *, currency: str = "KES") -> pa.Table:
     _filled(path, table, "status")
     _dates(path, table, "due_on")
     _one_currency(path, table, currency)
-    return _with_cents(path, table, "amount_due", least=0)
+    table = _with_cents(path, table, "amount_due", least=0)
+    return table.drop_columns(["amount_due", "stream", "issued_at"])  # not needed to match; memory is
 
 
 def read_payments(path: Path, *, currency: str = "KES") -> pa.Table:
@@ -55,7 +56,8 @@ def read_payments(path: Path, *, currency: str = "KES") -> pa.Table:
     _once(path, table, "payment_id")
     _one_currency(path, table, currency)
     table = _with_cents(path, table, "amount", least=1)
-    return table.append_column("paid_at_us", columns.ints(_instants(path, table, "paid_at")))
+    table = table.append_column("paid_at_us", columns.ints(_instants(path, table, "paid_at")))
+    return table.drop_columns(["amount", "paid_at", "channel"])
 
 
 def _refuse(path: Path, line: int, reason: str, **facts: Any) -> InvalidValue:
@@ -88,7 +90,11 @@ def _read(path: Path, wanted: list[str]) -> pa.Table:
         reason = f"the column {missing[0]!r} is missing; columns must be {', '.join(wanted)}"
         raise _refuse(path, 1, reason, column=missing[0])
     keep = [*wanted, *(["currency"] if "currency" in table.column_names else [])]
-    return columns.table({name: _text(path, table[name], name) for name in keep})
+    texts = {}
+    for name in keep:
+        texts[name] = _text(path, table[name], name)
+        table = table.drop_columns([name])
+    return columns.table(texts)
 
 
 def _read_csv(path: Path) -> pa.Table:
