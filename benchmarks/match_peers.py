@@ -10,6 +10,7 @@ import json
 import resource
 import sys
 import time
+from pathlib import Path
 
 
 def duckdb(invoices: str, payments: str, out: str) -> dict[str, object]:
@@ -28,22 +29,22 @@ def duckdb(invoices: str, payments: str, out: str) -> dict[str, object]:
 
 
 def bankstatementparser(invoices: str, payments: str, out: str) -> dict[str, object]:
-    from decimal import Decimal
+    from importlib.metadata import version
 
-    from bankstatementparser import Transaction, reconcile
-    from bankstatementparser import __version__ as version
+    from bankstatementparser.reconciliation import reconcile_payments_and_statements
 
-    def side(path: str, key: str, amount: str, day: str) -> list[object]:
-        with open(path, newline="", encoding="utf-8") as handle:
+    def side(path: str, key: str, amount: str, name: str) -> list[dict[str, str]]:
+        with Path(path).open(newline="", encoding="utf-8") as handle:
             return [
-                Transaction(reference=row[key], amount=Decimal(row[amount]), booking_date=row[day][:10], currency="KES")
+                {"end_to_end_id": row[key], "amount": row[amount], "currency": "KES", "creditor_name": row[name]}
                 for row in csv.DictReader(handle)
             ]
 
-    found = reconcile(
-        side(payments, "account_reference", "amount", "paid_at"), side(invoices, "invoice_number", "amount_due", "due_on")
+    found = reconcile_payments_and_statements(
+        side(payments, "account_reference", "amount", "payer_name"),
+        side(invoices, "invoice_number", "amount_due", "payer_name"),
     )
-    return {"matched": len(found.matched), "version": version}
+    return {"matched": found.matched_count, "version": version("bankstatementparser")}
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def start(stack: contextlib.ExitStack, server: str) -> tuple[Baseline | None, st
     from benchmarks.bench_post import database
 
     try:
-        python = os.environ.get("BENCH_HORDAK_PYTHON") or _install(
+        python = os.environ.get("BENCH_HORDAK_PYTHON") or install(
             Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hordak-")))
         )
     except (OSError, subprocess.SubprocessError) as error:
@@ -84,15 +84,15 @@ def start(stack: contextlib.ExitStack, server: str) -> tuple[Baseline | None, st
     return baseline, ""
 
 
-def _install(folder: Path) -> str:
+def install(folder: Path, pinned: tuple[str, ...] = PINNED) -> str:
     """A fresh environment with the pinned releases; answers its Python."""
     python = str(folder / "bin" / "python")
     uv = shutil.which("uv")
     if uv is not None:
         steps = [[uv, "venv", "--quiet", "--python", sys.executable, "--clear", str(folder)]]
-        steps.append([uv, "pip", "install", "--quiet", "--python", python, *PINNED])
+        steps.append([uv, "pip", "install", "--quiet", "--python", python, *pinned])
     else:
-        steps = [[sys.executable, "-m", "venv", str(folder)], [python, "-m", "pip", "install", "--quiet", *PINNED]]
+        steps = [[sys.executable, "-m", "venv", str(folder)], [python, "-m", "pip", "install", "--quiet", *pinned]]
     for step in steps:
         subprocess.run(step, check=True, timeout=INSTALL_SECONDS, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return python

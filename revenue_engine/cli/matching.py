@@ -24,7 +24,6 @@ class Engine(StrEnum):
     AUTO = "auto"
     INPROCESS = "inprocess"
     PROCESSES = "processes"
-    DRAMATIQ = "dramatiq"
     DASK = "dask"
 
 

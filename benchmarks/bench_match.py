@@ -1,0 +1,82 @@
+"""Matching from files to files, beside DuckDB's plain join of the same files and bankstatementparser.
+
+The peers do less: DuckDB joins the typed reference to the bill number and nothing else, and answers no questions of
+consumption, slips or payers. They stand here as the measure of what reading and joining such files costs at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.post_baseline import install
+from tests.matching import county
+
+PINNED = ("duckdb==1.5.2", "bankstatementparser==0.0.29")
+PEERS = Path(__file__).with_name("match_peers.py")
+SLOW_PEER_MOST = 20_000
+"""bankstatementparser compares every unmatched pair: larger files do not end within the time of a measurement."""
+
+
+def run(*, payments: tuple[int, ...], rounds: int) -> dict[str, Any]:
+    """Seconds and peak memory at each size; the least of ``rounds``. ``CORPUS`` names folders made before."""
+    result: dict[str, Any] = {"peers": " ".join(PINNED)}
+    with tempfile.TemporaryDirectory(prefix="match-") as folder:
+        python = os.environ.get("BENCH_MATCH_PYTHON")
+        if python is None:
+            try:
+                python = install(Path(folder) / "peers", PINNED)
+            except (OSError, subprocess.SubprocessError):
+                result["peers"] = "could not be installed: is a package registry reachable?"
+        for size in payments:
+            result[f"{size}"] = _measure(Path(folder) / str(size), size, rounds, python)
+    ours = [result[f"{size}"]["seconds"] for size in payments]
+    if len(ours) > 1:
+        result["growth"] = f"{ours[-1] / ours[0]:.1f}x the time for {payments[-1] / payments[0]:.0f}x the payments"
+    return result
+
+
+def _measure(folder: Path, size: int, rounds: int, python: str | None) -> dict[str, Any]:
+    given = os.environ.get("BENCH_MATCH_CORPUS")
+    if given and (Path(given.format(size)) / "invoices.csv").exists():
+        made = Path(given.format(size))
+        bills, paid = made / "invoices.csv", made / "payments.csv"
+        folder.mkdir()
+    else:
+        bills, paid = county.make(1, size).write(folder)
+    outputs = [str(folder / name) for name in ("m.csv", "s.csv", "b.csv")]
+    words = ["match", "--invoices", str(bills), "--payments", str(paid), "--matches", outputs[0], "--suggestions"]
+    command = [sys.executable, "-m", "revenue_engine.cli", *words, outputs[1], "--breaks", outputs[2], "--json"]
+    best: dict[str, Any] = {}
+    for _ in range(rounds):
+        before = time.perf_counter()
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        answer = json.loads(process.stdout.read() if process.stdout else "")
+        _, status, used = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - before
+        if status:
+            raise RuntimeError("the engine did not end well")
+        if not best or seconds < best["seconds"]:
+            peak = max(used.ru_maxrss, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) // 1024
+            best = {"seconds": round(seconds, 2), "peak_mib": peak, "matched": answer["matched"]}
+    if python:
+        for peer in ("duckdb", "bankstatementparser"):
+            if peer == "duckdb" or size <= SLOW_PEER_MOST:
+                runs = [_peer(python, peer, bills, paid, folder) for _ in range(rounds)]
+                best[peer] = min(runs, key=lambda one: one["seconds"])
+        best["times_duckdb"] = round(best["seconds"] / best["duckdb"]["seconds"], 1)
+    return best
+
+
+def _peer(python: str, peer: str, bills: Path, paid: Path, folder: Path) -> dict[str, Any]:
+    command = [python, str(PEERS), peer, str(bills), str(paid), str(folder / f"{peer}.csv")]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
