@@ -46,7 +46,7 @@ _ONLY_NUMBER = (
     f"|(?:[^0-9]*[^0-9A-Za-z])?(?P<before>[0-9]{{9}})(?:[^0-9A-Za-z]+{_CODE})*[^0-9A-Za-z]*)$"
 )
 """Nine digits, and no other digit but in codes that hide no number: each has a letter that is no look-alike."""
-_NINE_LIKE = "^[OILSBZG]*[0-9][OILSBZG]*[0-9][0-9OILSBZG]*$"
+_NINE_LIKE = "^[OILSBZG]*[0-9][0-9OILSBZG]*$"
 
 
 _NOBODY, _NO_CLUES = Sender("", ()), Clues()

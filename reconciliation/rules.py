@@ -21,7 +21,8 @@ LOOKALIKES = str.maketrans(dict(LOOKALIKE_PAIRS))
 _TOKEN = re.compile(r"[A-Z0-9]+")
 _DIGIT_LIKE = re.compile(r"[0-9OILSBZG]+")
 _LEAST_REAL_DIGITS = 5
-_LEAST_REAL_DIGITS_ALONE = 2
+_LEAST_ALONE = 1
+"""So many characters of a number must be digits: fewer where it stands alone, for then it is no part of a word."""
 _SHORTEST_ALIAS = 3
 _LONGEST_JOIN = 4
 
@@ -83,7 +84,7 @@ def numbers_in(tokens: list[str]) -> tuple[str, ...]:
             found.update(dict.fromkeys(_numbers_of_run(run)))
             run = []
     if not found and len(alone := "".join(tokens)) == PAY_ACCOUNT_DIGITS:
-        found.update(dict.fromkeys(_windows(alone, least_real=_LEAST_REAL_DIGITS_ALONE)))
+        found.update(dict.fromkeys(_windows(alone)))
     return tuple(found)
 
 
@@ -101,7 +102,7 @@ def _numbers_of_run(run: list[str]) -> list[str]:
     return found
 
 
-def _windows(text: str, *, least_real: int = _LEAST_REAL_DIGITS) -> list[str]:
+def _windows(text: str) -> list[str]:
     """Nine digits or look-alikes that are not part of a longer run of digits, and pass the check digit."""
     found = []
     for start in range(len(text) - PAY_ACCOUNT_DIGITS + 1):
@@ -109,7 +110,8 @@ def _windows(text: str, *, least_real: int = _LEAST_REAL_DIGITS) -> list[str]:
         if (start and text[start - 1].isdigit()) or (end < len(text) and text[end].isdigit()):
             continue
         window = text[start:end]
-        if not _DIGIT_LIKE.fullmatch(window) or sum(map(str.isdigit, window)) < least_real:
+        least = _LEAST_ALONE if window == text else _LEAST_REAL_DIGITS
+        if not _DIGIT_LIKE.fullmatch(window) or sum(map(str.isdigit, window)) < least:
             continue
         number = window.translate(LOOKALIKES)
         if is_pay_account_number(number):
