@@ -230,11 +230,13 @@ def _payer(case: Case, world: World, policy: Policy) -> Answer:
     """A payer's phone, name or paid bill, with exactly one open bill of that amount for that payer."""
     if not policy.trust_payer:
         return None
+    last: Answer = None
     for source in (_by_paid_number, _by_typed_phone, _by_typed_name, _by_own_phone):
         answer = source(case, world, policy)
-        if answer is not None:
+        if isinstance(answer, Found) or (answer is not None and answer.weight > 2):
             return answer
-    return None
+        last = answer or last
+    return last
 
 
 def _one_of(case: Case, world: World, fits: list[int], who: str, rows: list[int]) -> Answer:
@@ -292,6 +294,9 @@ def _by_typed_name(case: Case, world: World, policy: Policy) -> Answer:
     key = name_key(typed)
     if not key or any(character.isdigit() for character in case.text):
         return None
+    if case.payers_of_name and not case.names:
+        words = f"{case.payers_of_name} payers carry the name that was typed; no few of them owe this amount"
+        return WhyNot("ambiguous_account", "several_payers", words, weight=2)
     rows = [row for row in case.names if name_key(world.facts[row].name) == key]
     equal = world.equal(case, rows)
     if not equal:

@@ -24,6 +24,9 @@ from reconciliation.rules import Clues
 MOST_OF_A_KIND = 200
 """A key that finds more bills than this says nothing: its bills are not looked at."""
 
+MOST_OF_A_NAME = 25
+"""A name and an amount that more bills than this share say nothing; their work would grow with the county's square."""
+
 _PAYING = frozenset(
     word
     for words in (
@@ -329,7 +332,7 @@ def _names(bills: Bills, cases: list[Case], keys: list[str]) -> None:
     asked = [[(key, case.amount_minor)] if key else [] for case, key in zip(cases, keys, strict=True)]
     for case, wanted, found in _grouped(cases, asked, bills.rows_of_name):
         if wanted:
-            case.names = _few([*case.names, *found[0]])
+            case.names = _few([*case.names, *(found[0] if len(found[0]) <= MOST_OF_A_NAME else ())])
             case.payers_of_name = max(case.payers_of_name, bills.payers_of_name(wanted[0][0]))
 
 
