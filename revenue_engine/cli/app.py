@@ -5,7 +5,19 @@ from __future__ import annotations
 import typer
 
 from revenue_engine import __version__
-from revenue_engine.cli import bench, callbacks, channels, invoices, ledgers, matching, reports, running
+from revenue_engine.cli import (
+    adapters,
+    bench,
+    callbacks,
+    channels,
+    invoices,
+    ledgers,
+    matching,
+    reports,
+    running,
+    statement_import,
+    statements,
+)
 
 app = typer.Typer(
     name="revenue-engine",

@@ -52,6 +52,17 @@ def post(
         _answer(_bench("post").run(payments=payments, rounds=rounds, grow=grow), as_json=as_json)
 
 
+@app.command("statement")
+def statement(
+    lines: Annotated[int, typer.Option(min=1_000, max=500_000, help="Lines of the longer statement.")] = 100_000,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="Rounds of each reader.")] = 3,
+    as_json: JsonFlag = False,
+) -> None:
+    """Bank statements read and proved, beside mt-940 and pycamt; the shorter one has a tenth of the lines."""
+    with answering(as_json=as_json):
+        _answer(_bench("statement").run(sizes=(lines // 10, lines), rounds=rounds), as_json=as_json)
+
+
 @app.command("match")
 def match(
     payments: Annotated[list[int] | None, typer.Option(min=1_000, max=10_000_000, help="A size; repeatable.")] = None,
@@ -71,6 +82,7 @@ def everything(as_json: JsonFlag = False) -> None:
         results = {
             "intake": _bench("intake").run(seconds=5.0, clients=64, rounds=3),
             "post": _bench("post").run(payments=20_000, rounds=3, grow=False),
+            "statement": _bench("statement").run(),
             "match": _bench("match").run(payments=(20_000, 100_000), rounds=1),
         }
         _answer(results, as_json=as_json)
