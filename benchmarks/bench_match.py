@@ -21,7 +21,7 @@ from tests.matching import county
 
 PINNED = ("duckdb==1.5.2", "bankstatementparser==0.0.29")
 PEERS = Path(__file__).with_name("match_peers.py")
-SLOW_PEER_MOST = 20_000
+SLOW_PEER_MOST = 2_000
 """bankstatementparser compares every unmatched pair: larger files do not end within the time of a measurement."""
 
 

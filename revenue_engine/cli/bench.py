@@ -71,7 +71,7 @@ def match(
 ) -> None:
     """Matching from files to files beside DuckDB's plain join and bankstatementparser."""
     with answering(as_json=as_json):
-        sizes = tuple(payments or (20_000, 100_000, 1_000_000))
+        sizes = tuple(payments or (2_000, 100_000, 1_000_000))
         _answer(_bench("match").run(payments=sizes, rounds=rounds), as_json=as_json)
 
 
@@ -83,7 +83,7 @@ def everything(as_json: JsonFlag = False) -> None:
             "intake": _bench("intake").run(seconds=5.0, clients=64, rounds=3),
             "post": _bench("post").run(payments=20_000, rounds=3, grow=False),
             "statement": _bench("statement").run(),
-            "match": _bench("match").run(payments=(20_000, 100_000), rounds=1),
+            "match": _bench("match").run(payments=(2_000, 100_000), rounds=1),
         }
         _answer(results, as_json=as_json)
 
