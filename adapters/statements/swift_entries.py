@@ -37,6 +37,8 @@ _SUM: Final = re.compile(r"(\d*)([A-Z]{3})([\d.,]+)", re.ASCII)
 _SIGNS: Final = {"C": 1, "D": -1, "RC": -1, "RD": 1, "EC": 1, "ED": -1}
 """The effect on the account. A credit reversed takes money away; a debit reversed brings it back."""
 _NOBODY: Final = Party()
+_NO_MORE: Final = (None, _NOBODY, (), ())
+"""The last fields of a line with no balance, no party, no references and no parts."""
 _PLACEHOLDERS: Final = frozenset({"", "NONREF", "NOREF", "NOTPROVIDED"})
 
 
@@ -117,8 +119,9 @@ def movements(text: str, at: int, number: int, tally: Tally, out: list[Statement
 
     Answers where in ``text`` and at which line the first one stands that is not of it, or is not whole.
     """
-    match, append, occurrence, add = _USUAL.match, out.append, tally.occurrence, tally.add
+    match, append, occurrence, made = _USUAL.match, out.append, tally.occurrence, StatementLine._make
     dates, value_on, booked_on = "", date.min, date.min
+    plain = credits_minor = debits_minor = 0
     while (found := match(text, at)) is not None:
         when, mark, whole, part, code, own, banks, supplement, first, more = found.groups()
         at = found.end()
@@ -129,8 +132,15 @@ def movements(text: str, at: int, number: int, tally: Tally, out: list[Statement
                 if known is None:
                     raise _no_day(when, number)
                 dates, (value_on, booked_on) = when, known
+                tally.met(booked_on)
             here = number
-            amount = int(whole + part) if mark == "C" else -int(whole + part)
+            amount = int(whole + part)
+            plain += 1
+            if mark == "C":
+                credits_minor += amount
+            else:
+                debits_minor += amount
+                amount = -amount
             reference = banks.strip().upper()
             if reference in _PLACEHOLDERS:
                 reference = ""
@@ -144,28 +154,15 @@ def movements(text: str, at: int, number: int, tally: Tally, out: list[Statement
                     told = (first + more).strip()
                 else:
                     told = narratives.joined([first, *more[:-1].split("\n")])
-            line = StatementLine(
-                here,
-                amount,
-                booked_on,
-                reference,
-                occurrence(reference, None, amount, booked_on, told),
-                None,
-                True,
-                None,
-                value_on,
-                told,
-                "",
-                "",
-                code.rstrip(),
-            )
-            add(line)
-            append(line)
+            seen = occurrence(reference, None, amount, booked_on, told)
+            facts = (here, amount, booked_on, reference, seen, None, True, None, value_on, told, "", "", code.rstrip())
+            append(made(facts + _NO_MORE))
             continue
         info = [] if first is None else [first] if more is None else [first, *more[:-1].split("\n")]
         extra = [] if supplement is None else [supplement]
         append(_line(number, when, mark, int(whole + part), code, own or "", banks or "", extra, info, tally))
         number += 1 + len(info) + len(extra)
+    tally.add_sums(plain, credits_minor, debits_minor)
     return at, number
 
 
