@@ -27,7 +27,7 @@ QUIET_SECONDS = 10.0
 FLAT_KIB = 16 * 1024
 """Memory counts as flat when ten times the lines add less than this to the peak."""
 AT_MOST_SECONDS = 240.0
-SLOW_SECONDS = 15.0
+SLOW_SECONDS = 30.0
 """A peer slower than this is read once at that size, and not at a larger one."""
 
 
