@@ -1,0 +1,131 @@
+"""Money that two lines, two files or two ways of telling could count twice or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import BinaryIO
+
+import pytest
+
+from adapters.statements.tally import Tally
+from revenue_engine.channels import Kind
+from revenue_engine.periods import NAIROBI
+from revenue_engine.statements import StatementEvent, StatementLine, StatementOpened
+from tests.books import Books
+from tests.flows.test_statements import BANK, bring
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A statement format for tests whose lines say their day, their words and whether they count; amounts in cents."""
+
+    name: str
+
+    def sniff(self, head: bytes, filename: str) -> bool:
+        return head.startswith(f"{self.name},".encode())
+
+    def read(self, stream: BinaryIO, *, filename: str = "") -> Iterator[StatementEvent]:
+        tally: Tally | None = None
+        for number, row in enumerate(csv.reader(io.TextIOWrapper(stream, "utf-8")), start=1):
+            if row[0] == self.name:
+                opened = StatementOpened(self.name, row[1], "KES", int(row[2]) if row[2] else None)
+                tally = Tally(opened)
+                yield opened
+                continue
+            assert tally is not None
+            if row[0] == "closing":
+                yield tally.close(int(row[1]) if row[1] else None)
+                continue
+            kind, reference, amount, day, said, typed, reverses, counts = row
+            told = Kind(kind) if kind else None
+            line = StatementLine(
+                number=number,
+                amount_minor=int(amount),
+                booked_on=date.fromisoformat(day),
+                reference=reference,
+                occurrence=tally.occurrence(reference, told, amount, day, said, counts),
+                kind=told,
+                counts=counts == "yes",
+                occurred_at=datetime.combine(date.fromisoformat(day), time(9), tzinfo=NAIROBI) if told else None,
+                text=said,
+                account_reference=typed,
+                reverses=reverses,
+            )
+            tally.add(line)
+            yield line
+
+
+@dataclass(frozen=True)
+class Move:
+    """One line of such a statement, in shillings."""
+
+    reference: str
+    shillings: int
+    day: int = 15
+    kind: str = ""
+    said: str = ""
+    typed: str = ""
+    reverses: str = ""
+    counts: bool = True
+
+
+def of(account: str, *moves: Move, opening: int | None = 0, name: str = "rows") -> bytes:
+    """A statement whose closing balance is what its lines come to; without balances where ``opening`` is None."""
+    text = io.StringIO()
+    rows = csv.writer(text)
+    rows.writerow([name, account, "" if opening is None else opening * 100])
+    for one in moves:
+        rows.writerow(
+            [
+                *(one.kind, one.reference, one.shillings * 100, f"2026-09-{one.day:02}", one.said),
+                *(one.typed, one.reverses, "yes" if one.counts else "no"),
+            ]
+        )
+    moved = sum(one.shillings for one in moves if one.counts)
+    rows.writerow(["closing", "" if opening is None else (opening + moved) * 100])
+    return text.getvalue().encode()
+
+
+@pytest.fixture
+def bank(books: Books) -> Books:
+    """A county with a paybill and a bank account, whose statements come in two formats."""
+    books.readers["rows"] = Rows("rows")
+    books.readers["other"] = Rows("other")
+    books.execute(
+        "INSERT INTO account (code, name, type, parent) VALUES ('1100.BANK', 'Bank: collections', 'asset', '1100')"
+    )
+    books.execute(
+        "INSERT INTO channel_account (public_id, name, adapter, identifier, mode, status, clearing_account, settings)"
+        " VALUES ('cha_2', 'Bank', 'mpesa', %s, 'live', 'active', '1100.BANK', '{}')",
+        BANK,
+    )
+    return books
+
+
+def held(books: Books, account: str = "1100.BANK") -> int:
+    """What an account of the books holds, in shillings."""
+    return books.balances().get(account, 0) // 100
+
+
+def refusal(books: Books, delivery: int) -> str:
+    ((state, reason),) = books.rows("SELECT state, reason FROM delivery_state WHERE delivery_id = %s", delivery)
+    return reason if state == "ignored" else ""
+
+
+# --- lines that did not count yet ---
+
+
+@pytest.mark.parametrize("kind", ["", "payment"])
+def test_a_line_shown_before_it_counts_is_booked_when_it_counts(bank: Books, kind: str) -> None:
+    bring(bank, of(BANK, Move("FT01", 300, kind=kind), Move("FT02", 700, kind=kind, counts=False)), channel=2)
+    bring(bank, of(BANK, Move("FT01", 300, kind=kind), Move("FT02", 700, kind=kind)), channel=2)
+    assert held(bank) == 1000
+
+
+def test_a_line_that_counts_is_booked_though_its_shadow_stands_before_it(bank: Books) -> None:
+    bring(bank, of(BANK, Move("FT02", 700, counts=False), Move("FT02", 700)), channel=2)
+    assert held(bank) == 700
