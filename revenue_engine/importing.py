@@ -15,7 +15,18 @@ from sqlalchemy.orm import Session
 
 from reconciliation import breaks
 from reconciliation.breaks import BreakReason, NewBreak
-from revenue_engine import audit, inbox, payments, periods, pipeline, reading, settling, statement_books, tariffs
+from revenue_engine import (
+    audit,
+    inbox,
+    naming,
+    payments,
+    periods,
+    pipeline,
+    reading,
+    settling,
+    statement_books,
+    tariffs,
+)
 from revenue_engine.batches import Batch
 from revenue_engine.channels import CallbackAdapter, Paid, Reversed, Unknown
 from revenue_engine.errors import NotFound
@@ -67,6 +78,7 @@ class _Run:
     gap_accepted: str | None
     batch: Batch = field(default_factory=Batch)
     done: Imported = field(default_factory=Imported)
+    names: naming.Names = field(default_factory=naming.Names)
     missed: set[str] = field(default_factory=set)
     """Open breaks of this account that wait for a statement to show what they are about."""
     first_at: datetime | None = None
@@ -83,8 +95,10 @@ def import_statement(
 ) -> Imported:
     """Read a kept statement file and book what it proves. A file that is refused leaves its reason and nothing else.
 
-    Must be the only work of its transaction. Raises NotFound for a delivery that is none.
+    Must be the only work of its transaction. Raises NotFound for a delivery that is none, and Retryable while another
+    transaction reads a statement.
     """
+    statement_books.alone(session)
     arrivals = inbox.arrived(session, [delivery_id])
     if not arrivals:
         raise NotFound(f"no delivery {delivery_id}", delivery=delivery_id)
@@ -181,19 +195,21 @@ def _weigh(run: _Run, statement_id: int, opened: StatementOpened, lines: list[St
     """Keep lines and book what those among them mean that were not known; how many that count were new."""
     if not lines:
         return 0
+    names = naming.name_lines(run.session, run.names, run.channel.id, lines)
     fresh = statement_books.write_lines(
         run.session,
         statement_id=statement_id,
         channel_account_id=run.channel.id,
-        lines=[(line, reading.line_reference(line)) for line in lines],
+        lines=[(line, names[line.number].name) for line in lines],
     )
     run.batch.facts = []
-    new = [(line, reading.line_reference(line)) for line in lines if line.number in fresh]
+    new = [(line, names[line.number].name) for line in lines if line.number in fresh]
+    run.batch.opened += [_repeated(run, line, name) for line, name in new if names[line.number].repeated and line.kind]
     settled = settling.bank_credits(run.session, run.batch, run.channel, run.channels, new)
-    for line, _ in new:
+    for line, name in new:
         if line.number in settled:
             continue
-        meaning = reading.of_line(line, opened)
+        meaning = reading.of_line(line, opened, name)
         if isinstance(meaning, Paid | Reversed):
             pipeline.keep(run.batch, run.arrived, run.channel, line.number, meaning)
         elif isinstance(meaning, Unknown):
@@ -203,6 +219,19 @@ def _weigh(run: _Run, statement_id: int, opened: StatementOpened, lines: list[St
     _name_found(run, before)
     run.batch.closed += [key for fact in run.batch.facts if (key := _missing_key(fact.identity)) in run.missed]
     return sum(line.counts for line, _ in new)
+
+
+def _repeated(run: _Run, line: StatementLine, name: str) -> NewBreak:
+    """A provider that promises unique references gave one to two movements: each is booked, and somebody asks why."""
+    return NewBreak(
+        f"repeated:{run.channel.id}:{statement_books.kind_of(line)}:{name}",
+        BreakReason.DUPLICATE_CODE,
+        f"two lines bear {line.reference}, and the statement adds up with both: this one is booked as {name}",
+        reading.instant_of(line),
+        amount_minor=abs(line.amount_minor),
+        delivery_id=run.arrived.id,
+        channel_account_id=run.channel.id,
+    )
 
 
 def _standing(run: _Run) -> set[Identity]:

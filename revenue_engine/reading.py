@@ -66,27 +66,33 @@ def line_reference(line: StatementLine) -> str:
     """The reference that makes a statement's movement itself: the provider's, or one made of what the bank does give.
 
     A bank that gives no reference, or gives one twice, does not promise that it is unique: the day and which of equal
-    lines it is make it so.
+    lines it is make it so. ``naming`` says what it is known by where another line bears that name.
     """
     if line.reference:
         return line.reference if line.occurrence == 1 else f"{line.reference}#{line.occurrence}"
     return f"{line.booked_on:%Y%m%d}-{line.key().hex()[:20].upper()}"
 
 
-def of_line(line: StatementLine, opened: StatementOpened) -> Interpretation:
-    """What one line of a proved statement means for the account it is of."""
+def instant_of(line: StatementLine) -> datetime:
+    """When a line's money moved; of a bank that gives days only, the first instant of its day in Nairobi."""
+    return line.occurred_at or datetime.combine(line.booked_on, time(), tzinfo=periods.NAIROBI)
+
+
+def of_line(line: StatementLine, opened: StatementOpened, name: str = "") -> Interpretation:
+    """What one line of a proved statement means for the account it is of; ``name`` is what its movement is known by."""
+    name = name or line_reference(line)
     if not line.counts:
         return Ignored(f"line {line.number} moved no money")
     if not line.amount_minor:
         return Ignored(f"line {line.number} is of nothing")
     credit = line.amount_minor > 0
     kind = line.kind or (Kind.PAYMENT if credit else Kind.PAYOUT)
-    at = line.occurred_at or datetime.combine(line.booked_on, time(), tzinfo=periods.NAIROBI)
+    at = instant_of(line)
     if kind is Kind.PAYOUT and credit:
         return Ignored(f"line {line.number} moved money between accounts of ours")
     if kind is Kind.REVERSAL and not credit:
         return Reversed(
-            reference=line_reference(line),
+            reference=name,
             reverses=line.reverses,
             amount_minor=-line.amount_minor,
             occurred_at=at,
@@ -98,7 +104,7 @@ def of_line(line: StatementLine, opened: StatementOpened) -> Interpretation:
         way = "in" if credit else "out"
         return Unknown(f"line {line.number} is a {kind} that brought money {way}: {wire(abs(line.amount_minor))}")
     return Paid(
-        reference=line_reference(line),
+        reference=name,
         amount_minor=abs(line.amount_minor),
         occurred_at=at,
         currency=opened.currency,

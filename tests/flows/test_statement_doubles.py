@@ -15,7 +15,7 @@ from adapters.statements.tally import Tally
 from revenue_engine.channels import Kind
 from revenue_engine.periods import NAIROBI
 from revenue_engine.statements import StatementEvent, StatementLine, StatementOpened
-from tests.books import Books
+from tests.books import NOON, SHORTCODE, Books
 from tests.flows.test_statements import BANK, bring
 
 
@@ -129,3 +129,80 @@ def test_a_line_shown_before_it_counts_is_booked_when_it_counts(bank: Books, kin
 def test_a_line_that_counts_is_booked_though_its_shadow_stands_before_it(bank: Books) -> None:
     bring(bank, of(BANK, Move("FT02", 700, counts=False), Move("FT02", 700)), channel=2)
     assert held(bank) == 700
+
+
+# --- references that are not unique ---
+
+
+def test_a_bank_that_gives_one_reference_on_two_days_is_booked_twice(bank: Books) -> None:
+    bring(bank, of(BANK, Move("SALARY", 300, 15)), channel=2)
+    bring(bank, of(BANK, Move("SALARY", 300, 16), opening=300), channel=2)
+    bring(bank, of(BANK, Move("SALARY", 450, 17), opening=600), channel=2)
+    assert held(bank) == 1050
+
+
+def test_a_bank_that_gives_one_reference_to_two_amounts_of_a_day_is_booked_twice(bank: Books) -> None:
+    body = of(BANK, Move("SALARY", 300), Move("SALARY", 450), Move("SALARY", 300, said="again"))
+    bring(bank, body, channel=2)
+    assert held(bank) == 1050
+    fourth = Move("SALARY", 1, said="more")
+    bring(
+        bank, of(BANK, Move("SALARY", 300), Move("SALARY", 450), Move("SALARY", 300, said="again"), fourth), channel=2
+    )
+    assert held(bank) == 1051
+
+
+def test_lines_told_again_in_other_words_are_the_same_money(bank: Books) -> None:
+    moves = [("SALARY", 300, 15), ("SALARY", 450, 15), ("SALARY", 300, 16), ("FT9", 20, 16)]
+    bring(bank, of(BANK, *(Move(*move, said="a") for move in moves)), channel=2)
+    bring(bank, of(BANK, *(Move(*move, said="b") for move in moves), name="other"), channel=2)
+    assert held(bank) == 1070
+
+
+def test_a_provider_that_repeats_a_receipt_on_two_days_moved_money_twice(bank: Books) -> None:
+    bank.pay(300, "", reference="UI0000R001", at=NOON)
+    bring(bank, of(SHORTCODE, Move("UI0000R001", 300, 15, "payment")))
+    bring(bank, of(SHORTCODE, Move("UI0000R001", 300, 16, "payment"), opening=300))
+    assert held(bank, "1200.1") == 600
+    assert "duplicate_code" in bank.open_breaks()
+
+
+def test_two_charges_under_one_receipt_are_two_charges(bank: Books) -> None:
+    bring(
+        bank,
+        of(
+            SHORTCODE,
+            Move("UI0000R002", 300, 15, "payment"),
+            Move("UI0000R002", -5, 15, "charge", "Pay Bill Charge"),
+            Move("UI0000R002", -3, 15, "charge", "Excise Charge"),
+        ),
+    )
+    assert (held(bank, "1200.1"), held(bank, "5900")) == (292, 8)
+
+
+def test_settlements_under_one_bank_reference_are_each_settled(bank: Books) -> None:
+    for day, amount in ((15, 900), (16, 800)):
+        opening = 0 if day == 15 else 100
+        bring(
+            bank,
+            of(
+                SHORTCODE,
+                Move(f"UI00000X{day}", amount + 100, day, "payment"),
+                Move(f"UI00000Y{day}", -amount, day, "payout"),
+                opening=opening,
+            ),
+        )
+        bring(bank, of(BANK, Move("MPESA", amount, day, said="MPS 600100"), opening=0 if day == 15 else 900), channel=2)
+    assert (held(bank), held(bank, "1200.1")) == (1700, 200)
+    assert bank.open_breaks() == ["unknown_account", "unknown_account"]
+
+
+# --- a message and a bank's line about one movement ---
+
+
+def test_a_bank_line_that_names_a_payment_told_before_is_that_payment(bank: Books) -> None:
+    bank.pay(300, "", reference="UI0000T001")
+    bring(bank, of(SHORTCODE, Move("", 300, said="MOBILE TRANSFER UI0000T001 JOHN"), Move("FT7", 20)))
+    assert held(bank, "1200.1") == 320
+    bring(bank, of(SHORTCODE, Move("", 300, 16, said="MOBILE TRANSFER UI0000T001 JOHN"), opening=320))
+    assert held(bank, "1200.1") == 620
