@@ -9,7 +9,7 @@ import hashlib
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 
 from sqlalchemy.orm import Session
 
@@ -81,6 +81,10 @@ class _Run:
     names: naming.Names = field(default_factory=naming.Names)
     missed: set[str] = field(default_factory=set)
     """Open breaks of this account that wait for a statement to show what they are about."""
+    fresh_days: dict[date, bool] = field(default_factory=dict)
+    """Days of the statement being read with lines of a bank that nothing told of; whether one bears no reference."""
+    recognised: set[date] = field(default_factory=set)
+    """Days of it with lines that were told of before."""
     first_at: datetime | None = None
     last_at: datetime | None = None
     """The times of the first and last line of the statement being read, where its lines have times."""
@@ -147,6 +151,7 @@ def _read(run: _Run) -> None:
             _is_of(run.channel, opened)
             statement_id, fresh = statement_books.new_id(run.session), 0
             run.first_at = run.last_at = None
+            run.fresh_days, run.recognised = {}, set()
         elif isinstance(event, StatementLine) and opened is not None:
             _note_time(run, event)
             waiting.append(event)
@@ -195,21 +200,25 @@ def _weigh(run: _Run, statement_id: int, opened: StatementOpened, lines: list[St
     """Keep lines and book what those among them mean that were not known; how many that count were new."""
     if not lines:
         return 0
-    names = naming.name_lines(run.session, run.names, run.channel.id, lines)
+    # Nothing proves the sums of a report without balances: its lines are shown, and count in the statement to come.
+    proves = opened.opening_minor is not None
+    told = lines if proves else [line._replace(counts=False) for line in lines]
+    names = naming.name_lines(run.session, run.names, run.channel.id, told)
     fresh = statement_books.write_lines(
         run.session,
         statement_id=statement_id,
         channel_account_id=run.channel.id,
-        lines=[(line, names[line.number].name) for line in lines],
+        lines=[(line, names[line.number].name) for line in told],
     )
+    _note_days(run, told, names)
     run.batch.facts = []
     new = [(line, names[line.number].name) for line in lines if line.number in fresh]
     run.batch.opened += [_repeated(run, line, name) for line, name in new if names[line.number].repeated and line.kind]
-    settled = settling.bank_credits(run.session, run.batch, run.channel, run.channels, new)
+    settled = settling.bank_credits(run.session, run.batch, run.channel, run.channels, new) if proves else set()
     for line, name in new:
         if line.number in settled:
             continue
-        meaning = reading.of_line(line, opened, name)
+        meaning = reading.of_line(line, opened, name) if proves else reading.of_report(line, opened)
         if isinstance(meaning, Paid | Reversed):
             pipeline.keep(run.batch, run.arrived, run.channel, line.number, meaning)
         elif isinstance(meaning, Unknown):
@@ -219,6 +228,16 @@ def _weigh(run: _Run, statement_id: int, opened: StatementOpened, lines: list[St
     _name_found(run, before)
     run.batch.closed += [key for fact in run.batch.facts if (key := _missing_key(fact.identity)) in run.missed]
     return sum(line.counts for line, _ in new)
+
+
+def _note_days(run: _Run, lines: list[StatementLine], names: Mapping[int, naming.Named]) -> None:
+    """Note on which days a bank's statement has lines that nothing told of, and which of its days were recognised."""
+    for line in lines:
+        if line.counts and line.kind is None:
+            if names[line.number].again:
+                run.recognised.add(line.booked_on)
+            else:
+                run.fresh_days[line.booked_on] = run.fresh_days.get(line.booked_on, False) or not line.reference
 
 
 def _repeated(run: _Run, line: StatementLine, name: str) -> NewBreak:
@@ -240,8 +259,14 @@ def _standing(run: _Run) -> set[Identity]:
 
 def _name_found(run: _Run, before: set[Identity]) -> None:
     """Name every payment that no message told of before the statement did."""
+    standing = _standing(run)
     for fact in run.batch.facts:
-        if fact.identity in before or fact.identity in run.batch.told_before or fact.identity.kind != "payment":
+        if (
+            fact.identity not in standing
+            or fact.identity in before
+            or fact.identity in run.batch.told_before
+            or fact.identity.kind != "payment"
+        ):
             continue
         amount = fact.amount_minor or 0
         run.done.found += 1
@@ -270,6 +295,8 @@ def _end(run: _Run, statement_id: int, opened: StatementOpened, closed: Statemen
     run.done.new_lines += fresh
     if not fresh and statement_books.known_already(run.session, run.channel.id, opened, closed):
         return
+    days = {day: nameless or day not in run.recognised for day, nameless in run.fresh_days.items()}
+    statement_books.unlike(run.session, run.channel.id, run.arrived.id, opened, closed, fresh=days)
     if run.gap_accepted is None:
         statement_books.follows(run.session, run.channel.id, opened, closed)
     kept = statement_books.write_statement(

@@ -21,10 +21,13 @@ from revenue_engine.statements import StatementLine
 
 
 class Named(NamedTuple):
-    """The name of a line's movement, and whether the provider had given that name to another one before."""
+    """The name of a line's movement."""
 
     name: str
     repeated: bool = False
+    """Whether the provider gave that reference to another movement too."""
+    again: bool = False
+    """Whether another line told of this movement, in the same words or in others."""
 
 
 class _Base(NamedTuple):
@@ -61,7 +64,7 @@ def name_lines(
         own = told.get(line.number) or reading.line_reference(line)
         base = _Base(statement_books.kind_of(line).value, line.amount_minor > 0, own)
         standing = known.get(line.key())
-        found[line.number] = Named(own if standing is None else standing)
+        found[line.number] = Named(own) if standing is None else Named(standing, again=True)
         if line.counts and standing is None:
             fresh.append((line, base))
         elif line.counts:
@@ -97,10 +100,10 @@ def _name(names: Names, held: _Rows, line: StatementLine, base: _Base) -> Named:
     own = held.get(base, ())
     if base not in names.shown:
         if not own or this in own:
-            return Named(base.name)
+            return Named(base.name, again=bool(own))
         if line.kind is not None and line.booked_on in {day for _, day in own}:
             # Where references are unique, another amount on the same day is a difference and not another movement.
-            return Named(base.name)
+            return Named(base.name, again=True)
     number = names.tried.get((base, line.booked_on), 0)
     while True:
         number += 1
@@ -108,7 +111,8 @@ def _name(names: Names, held: _Rows, line: StatementLine, base: _Base) -> Named:
         candidate = base._replace(name=name)
         if candidate not in names.shown and (candidate not in held or this in held[candidate]):
             break
-    return Named(name, repeated=candidate not in held)
+    names.tried[base, line.booked_on] = number
+    return Named(name, repeated=candidate not in held, again=candidate in held)
 
 
 def _of_day(base: _Base, day: date) -> str:

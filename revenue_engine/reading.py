@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, time
 
 from sqlalchemy.orm import Session
@@ -29,6 +30,9 @@ from revenue_engine.statements import StatementLine, StatementOpened, StatementR
 
 STATEMENT_MESSAGE = "Statement"
 """What evidence from a statement is called; two statements that tell of one movement are one kind of message."""
+
+REPORT_MESSAGE = "Report without balances"
+"""What evidence from a report is called whose sums nothing proves (an intraday report, a credit advice)."""
 
 
 def meanings(arrived: Arrived, adapter: CallbackAdapter) -> Sequence[Interpretation]:
@@ -114,6 +118,15 @@ def of_line(line: StatementLine, opened: StatementOpened, name: str = "") -> Int
         message=STATEMENT_MESSAGE,
         party=line.party,
     )
+
+
+def of_report(line: StatementLine, opened: StatementOpened) -> Interpretation:
+    """What one line of a report without balances means: a payment with a reference supports, all else waits for the
+    statement that adds up."""
+    told = of_line(line, opened)
+    if isinstance(told, Paid) and told.kind is Kind.PAYMENT and line.reference:
+        return replace(told, strength=Strength.SUPPORTS, message=REPORT_MESSAGE)
+    return Ignored(f"line {line.number} waits for a statement that adds up")
 
 
 def reread(

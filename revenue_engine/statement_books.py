@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -268,6 +268,51 @@ def follows(session: Session, channel_account_id: int, opened: StatementOpened, 
             f"it closes with {wire(closed.closing_minor)}, and the next statement in the books (from {day}) opened"
             f" with {wire(opening)}: bring the statement between them first, or say why there is none",
         )
+
+
+def unlike(
+    session: Session,
+    channel_account_id: int,
+    delivery_id: int,
+    opened: StatementOpened,
+    closed: StatementClosed,
+    *,
+    fresh: Mapping[date, bool],
+) -> None:
+    """Refuse a bank's statement with lines of days that another file proved without them: told twice, or not true.
+
+    ``fresh``: the days of its lines that nothing told of, and whether such a day has lines that could be told again
+    in other words, since they bear no reference or none of the day was recognised. Two formats, or two exports of one
+    stretch that opens and closes alike, cannot be told apart line by line then; and a day inside a longer statement
+    that adds up has no further line. Raises StatementRefused.
+    """
+    if not fresh or opened.opening_minor is None or closed.closing_minor is None:
+        return
+    rows = raw(session).execute(
+        "SELECT format, first_day, last_day, (first_day, last_day, opening_minor, closing_minor, lines) = (%s, %s, %s,"
+        " %s, %s) FROM statement WHERE channel_account_id = %s AND delivery_id <> %s AND first_day <= %s"
+        " AND last_day >= %s AND opening_minor IS NOT NULL AND closing_minor IS NOT NULL ORDER BY id",
+        (
+            closed.first_day,
+            closed.last_day,
+            opened.opening_minor,
+            closed.closing_minor,
+            closed.lines,
+            channel_account_id,
+            delivery_id,
+            closed.last_day,
+            closed.first_day,
+        ),
+    )
+    for form, first, last, alike in rows.fetchall():
+        for day, unsure in sorted(fresh.items()):
+            if first < day < last or (first <= day <= last and unsure and (alike or form != opened.format)):
+                raise StatementRefused(
+                    StatementFault.REPEATED,
+                    f"{day} stands in the books from a {form} statement of {first} to {last} that adds up without"
+                    " these lines: they are the same movements in other words, or were added. Bring that day as"
+                    f" {form}, or ask for the file anew",
+                )
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,6 +197,53 @@ def test_settlements_under_one_bank_reference_are_each_settled(bank: Books) -> N
     assert bank.open_breaks() == ["unknown_account", "unknown_account"]
 
 
+# --- one day in two formats ---
+
+
+def test_lines_without_reference_are_not_booked_again_from_another_format(bank: Books) -> None:
+    bring(bank, of(BANK, Move("", 300, said="CASH DEPOSIT"), Move("", 450, said="CASH DEPOSIT")), channel=2)
+    again = bring(
+        bank,
+        of(BANK, Move("", 300, said="Cash deposit"), Move("", 450, said="Cash deposit"), name="other"),
+        channel=2,
+    )
+    assert held(bank) == 750
+    assert refusal(bank, again).startswith("refused, repeated:")
+
+
+def test_the_same_stretch_in_the_same_format_is_not_booked_again_in_other_words(bank: Books) -> None:
+    bring(bank, of(BANK, Move("", 300, said="CASH DEPOSIT")), channel=2)
+    again = bring(bank, of(BANK, Move("", 300, said="CASH  DEPOSIT")), channel=2)
+    assert held(bank) == 300
+    assert refusal(bank, again).startswith("refused, repeated:")
+
+
+def test_a_day_within_a_proved_statement_takes_no_new_line_of_a_bank(bank: Books) -> None:
+    bring(bank, of(BANK, Move("A1", 300, 14), Move("A2", 300, 16)), channel=2)
+    forged = bring(bank, of(BANK, Move("", 900, 15, said="my plot"), opening=300), channel=2)
+    assert held(bank) == 600
+    assert refusal(bank, forged).startswith("refused, repeated:")
+
+
+def test_a_longer_export_of_a_day_still_brings_what_is_new(bank: Books) -> None:
+    bring(bank, of(BANK, Move("", 300, said="CASH")), channel=2)
+    bring(bank, of(BANK, Move("", 300, said="CASH"), Move("", 300, said="CASH")), channel=2)
+    assert held(bank) == 600
+
+
+# --- reports without balances ---
+
+
+def test_a_report_without_balances_proves_nothing_until_the_statement_comes(bank: Books) -> None:
+    moves = [Move("FT01", 300), Move("", 450, said="CASH"), Move("", -20, said="FEE")]
+    bring(bank, of(BANK, *moves, opening=None), channel=2)
+    assert held(bank) == 0
+    assert bank.open_breaks() == ["unconfirmed"]
+    bring(bank, of(BANK, *moves), channel=2)
+    assert held(bank) == 750
+    assert "unconfirmed" not in bank.open_breaks()
+
+
 # --- a message and a bank's line about one movement ---
 
 
