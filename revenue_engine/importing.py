@@ -18,6 +18,7 @@ from reconciliation.breaks import BreakReason, NewBreak
 from revenue_engine import (
     audit,
     inbox,
+    jobs,
     naming,
     payments,
     periods,
@@ -28,7 +29,7 @@ from revenue_engine import (
     tariffs,
 )
 from revenue_engine.batches import Batch
-from revenue_engine.channels import CallbackAdapter, Paid, Reversed, Unknown
+from revenue_engine.channels import CallbackAdapter, Paid, Purpose, Reversed, Unknown
 from revenue_engine.errors import NotFound
 from revenue_engine.inbox import Arrived, Channel
 from revenue_engine.payments import Identity
@@ -46,6 +47,8 @@ from revenue_engine.statements import (
 
 AT_ONCE = 2_000
 """Lines that are weighed together."""
+LOOK_AGAIN_SECONDS = 3.0
+"""When what a statement could not decide is looked at again."""
 
 
 @dataclass(slots=True)
@@ -107,6 +110,8 @@ def import_statement(
     if not arrivals:
         raise NotFound(f"no delivery {delivery_id}", delivery=delivery_id)
     (arrived,) = arrivals
+    if arrived.purpose != Purpose.STATEMENT:
+        return Imported(refused="not brought as a statement: whatever came to an address proves nothing as one")
     channels = inbox.channels(session)
     channel = channels[arrived.channel_account_id]
     county = tariffs.county(session)
@@ -134,7 +139,9 @@ def import_statement(
     if not run.batch.outcome.evidence:
         known = f"a statement of {run.done.lines} lines, all of them known already"
         run.batch.ended.append((arrived.id, "ignored", known))
-    pipeline.close(session, run.batch)
+    outcome = pipeline.close(session, run.batch)
+    if arrived.id in outcome.look_again:  # a payment it takes back may be committing in another worker right now
+        jobs.add_absent(session, kind="interpret", refs=[arrived.id], after_seconds=LOOK_AGAIN_SECONDS)
     return run.done
 
 

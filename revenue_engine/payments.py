@@ -330,6 +330,18 @@ def reversals_waiting_for(session: Session, recorded: Sequence[Recorded]) -> lis
     return [_stored(row) for row in rows]
 
 
+def reversals_undecided(session: Session, delivery_id: int) -> list[Stored]:
+    """The reversals that a delivery told of and that took nothing back yet."""
+    rows = raw(session).execute(
+        _STORED + " WHERE e.delivery_id = %s AND e.kind = 'reversal' AND NOT EXISTS (SELECT FROM payment p"
+        " WHERE p.channel_account_id = e.channel_account_id AND p.kind = 'reversal' AND p.reference = e.reference)"
+        " ORDER BY e.id",
+        (delivery_id,),
+        binary=True,
+    )
+    return [_stored(row) for row in rows]
+
+
 def find(session: Session, identities: Iterable[Identity]) -> dict[Identity, Recorded]:
     """The payments that stand, by identity."""
     wanted = set(identities)

@@ -9,7 +9,7 @@ from datetime import datetime, time
 
 from sqlalchemy.orm import Session
 
-from revenue_engine import inbox, periods
+from revenue_engine import inbox, payments, periods
 from revenue_engine.channels import (
     CallbackAdapter,
     Ignored,
@@ -64,6 +64,26 @@ def fact(arrived: Arrived, channel: Channel, item: int, meaning: Paid | Reversed
         typed=typed,
         party=party,
     )
+
+
+def undecided(session: Session, arrived: Arrived) -> list[Fact]:
+    """What a kept statement told of and could not decide: reversals, whose payments another worker may have recorded at
+    that very moment."""
+    return [
+        Fact(
+            delivery_id=one.delivery_id,
+            item=one.item,
+            identity=one.identity,
+            message=one.message,
+            amount_minor=one.amount_minor,
+            currency=one.currency,
+            occurred_at=one.occurred_at,
+            received_at=arrived.received_at,
+            strength=one.strength,
+            reverses=one.reverses,
+        )
+        for one in payments.reversals_undecided(session, arrived.id)
+    ]
 
 
 def line_reference(line: StatementLine) -> str:

@@ -11,11 +11,14 @@ from typing import BinaryIO
 
 import pytest
 
+from adapters.mpesa import adapter as mpesa
 from adapters.statements.tally import Tally
-from revenue_engine.channels import Kind
+from revenue_engine import importing, inbox, jobs
+from revenue_engine.channels import Kind, Purpose
+from revenue_engine.db import transaction
 from revenue_engine.periods import NAIROBI
 from revenue_engine.statements import StatementEvent, StatementLine, StatementOpened
-from tests.books import NOON, SHORTCODE, Books
+from tests.books import NOON, SHORTCODE, Books, confirmation, reversal
 from tests.flows.test_statements import BANK, bring
 
 
@@ -253,3 +256,73 @@ def test_a_bank_line_that_names_a_payment_told_before_is_that_payment(bank: Book
     assert held(bank, "1200.1") == 320
     bring(bank, of(SHORTCODE, Move("", 300, 16, said="MOBILE TRANSFER UI0000T001 JOHN"), opening=320))
     assert held(bank, "1200.1") == 620
+
+
+# --- two workers at once ---
+
+
+def test_a_reversal_of_a_statement_and_its_payment_kept_at_once_meet(bank: Books) -> None:
+    bill = bank.bill(500)
+    with transaction(bank.as_role("api")) as session:
+        delivery = inbox.keep(
+            session,
+            channel_account_id=1,
+            purpose=Purpose.STATEMENT,
+            body=of(SHORTCODE, Move("UI0000V002", -500, kind="reversal", reverses="UI0000V001"), opening=500),
+            headers={"filename": "a.csv"},
+        )
+    with transaction(bank.as_role("worker")) as session:
+        importing.import_statement(session, delivery, adapters={"mpesa": mpesa}, readers=bank.readers)
+        bank.execute("UPDATE job SET run_after = now() + interval '1 hour' WHERE kind = 'statement'")
+        bank.pay(500, bill.pay_account_number, reference="UI0000V001")
+        assert bank.left(bill) == 0
+    bank.execute("UPDATE job SET run_after = now()")
+    bank.work()
+    assert bank.left(bill) == 500
+    assert bank.open_breaks() == []
+
+
+def test_a_reversal_told_while_a_statement_records_its_payment_is_looked_at_until_it_is_done(bank: Books) -> None:
+    bill = bank.bill(500)
+    body = of(SHORTCODE, Move("UI0000W001", 500, kind="payment", typed=bill.pay_account_number))
+    with transaction(bank.as_role("api")) as session:
+        delivery = inbox.keep(
+            session, channel_account_id=1, purpose=Purpose.STATEMENT, body=body, headers={"filename": "a.csv"}
+        )
+    bank.execute(
+        "UPDATE job SET leased_by = 'other', attempts = 1, lease_until = now() + interval '800 seconds'"
+        " WHERE kind = 'statement'"
+    )
+    with transaction(bank.as_role("worker")) as session:
+        importing.import_statement(session, delivery, adapters={"mpesa": mpesa}, readers=bank.readers)
+        bank.deliver(reversal("UI0000W001", 500, own="UI0000W002"))
+        for _ in range(3):
+            bank.work()
+            bank.execute("UPDATE job SET run_after = now() WHERE kind = 'interpret'")
+        assert bank.rows("SELECT count(*) FROM job WHERE kind = 'interpret'") == [(1,)]
+    bank.execute("DELETE FROM job WHERE kind = 'statement'")
+    bank.work()
+    assert bank.left(bill) == 500
+    assert bank.open_breaks() == []
+
+
+# --- what is no statement ---
+
+
+def test_a_callback_brought_as_a_file_and_replayed_posts_nothing(bank: Books) -> None:
+    bill = bank.bill(500)
+    _, body = confirmation(500, bill.pay_account_number)
+    delivery = bring(bank, body)
+    with transaction(bank.as_role("api")) as session:
+        jobs.replay(session, kind="interpret", ref_id=delivery)
+    bank.work()
+    assert bank.left(bill) == 500
+
+
+def test_a_file_posted_to_a_callback_address_proves_nothing(bank: Books) -> None:
+    body = of(SHORTCODE, Move("UI0000Z001", 500, kind="payment"))
+    (delivery,) = bank.deliver(("confirmation", body), accepted=False)
+    with transaction(bank.as_role("api")) as session:
+        jobs.replay(session, kind="statement", ref_id=delivery)
+    bank.work()
+    assert bank.rows("SELECT count(*) FROM payment") == [(0,)]
