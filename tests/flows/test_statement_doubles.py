@@ -258,6 +258,17 @@ def test_a_bank_line_that_names_a_payment_told_before_is_that_payment(bank: Book
     assert held(bank, "1200.1") == 620
 
 
+# --- what conflicts ---
+
+
+def test_a_conflict_says_how_much_money_is_in_doubt(bank: Books) -> None:
+    bank.pay(700, "", reference="UI0000U001")
+    bring(bank, of(SHORTCODE, Move("UI0000U001", 600, 15, "payment")))
+    assert bank.rows("SELECT amount_minor FROM break_case WHERE reason = 'amount_differs_from_statement'") == [
+        (100_00,)
+    ]
+
+
 # --- two workers at once ---
 
 
