@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from reconciliation import breaks
 from reconciliation.breaks import BreakReason, NewBreak
-from revenue_engine import ledger
+from revenue_engine import ledger, payments
 from revenue_engine.batches import Batch
 from revenue_engine.charging import settlement_key
 from revenue_engine.inbox import Channel
@@ -84,6 +84,10 @@ def bank_credits(
 def channel_payouts(session: Session, batch: Batch, channels: Mapping[int, Channel], payouts: Iterable[Stored]) -> None:
     """Settle payouts just told whose credit a bank showed before; the others wait for a bank."""
     told = {one.identity: one for one in payouts}
+    just_written = {one.id for one in batch.written}
+    for one in payments.evidence_of(session, told, written=batch.written):
+        if one.id not in just_written:  # told before, in other words: it waits or was settled then
+            told.pop(one.identity, None)
     banked = _waiting(session, BreakReason.BANKED_NOT_SETTLED) if told else []
     for identity, one in sorted(told.items()):
         amount = one.amount_minor or 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from typing import BinaryIO
 
@@ -198,6 +198,20 @@ def test_settlements_under_one_bank_reference_are_each_settled(bank: Books) -> N
         bring(bank, of(BANK, Move("MPESA", amount, day, said="MPS 600100"), opening=0 if day == 15 else 900), channel=2)
     assert (held(bank), held(bank, "1200.1")) == (1700, 200)
     assert bank.open_breaks() == ["unknown_account", "unknown_account"]
+
+
+# --- payouts ---
+
+
+def test_a_payout_told_again_in_other_words_is_not_settled_by_another_credit(bank: Books) -> None:
+    told = [Move("UI0000Q001", 1000, 15, "payment"), Move("UI0000Q002", -900, 15, "payout", "to bank")]
+    bring(bank, of(SHORTCODE, *told))
+    bring(bank, of(BANK, Move("FT1", 900, 15, said="MPS 600100")), channel=2)
+    bring(bank, of(BANK, Move("FT2", 900, 16, said="MPS 600100"), opening=900), channel=2)
+    assert held(bank) == 900
+    bring(bank, of(SHORTCODE, *(replace(one, said="To Bank") for one in told)))
+    assert held(bank) == 900
+    assert "banked_not_settled" in bank.open_breaks()
 
 
 # --- one day in two formats ---
