@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from revenue_engine.cli.output import FAILED, JsonFlag, answering, out, print_json
@@ -77,14 +78,14 @@ def judge(
             print_json(report.as_dict())
         else:
             table = Table("", "check", "what it holds the adapter to", box=None)
-            marks = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "not applicable": "–"}
+            marks = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "waiting": "…", "not applicable": "–"}
             for one in report.results:
                 said = one.meaning if one.outcome == "passed" else f"{one.meaning} — {one.detail}"
-                table.add_row(marks[one.outcome], one.check, said)
+                table.add_row(marks[one.outcome], one.check, escape(said))
             out.print(table)
             counts = report.as_dict()
             out.print(
-                f"{name}: {counts['passed']} passed, {counts['failed']} failed,"
+                f"{name}: {counts['passed']} passed, {counts['failed']} failed, {counts['waiting']} waiting for those,"
                 f" {counts['not_applicable']} not applicable",
                 highlight=False,
             )
