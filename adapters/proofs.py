@@ -68,16 +68,19 @@ def _signed_by(pem: str, signature: bytes, body: bytes) -> bool:
 Encoding = Literal["hex", "base64"]
 
 
-def hmac_sha256(headers: Mapping[str, str], body: bytes, *, header: str, secret: str, encoding: Encoding) -> Verdict:
-    """Judge a header that holds HMAC-SHA256 of the raw body."""
+def hmac_sha256(
+    headers: Mapping[str, str], body: bytes, *, header: str, secret: str, encoding: Encoding, previous: str = ""
+) -> Verdict:
+    """Judge a header that holds HMAC-SHA256 of the raw body, under the secret or the one it replaces."""
     given = headers.get(header.lower())
     if not given:
         return _refused(f"the header {header} is missing")
-    digest = hmac.digest(secret.encode(), body, "sha256")
-    wanted = digest.hex() if encoding == "hex" else base64.b64encode(digest).decode()
     sent = given.strip().removeprefix("sha256=")
-    if same(sent.lower() if encoding == "hex" else sent, wanted):
-        return ACCEPTED
+    for key in (secret, previous) if previous else (secret,):
+        digest = hmac.digest(key.encode(), body, "sha256")
+        wanted = digest.hex() if encoding == "hex" else base64.b64encode(digest).decode()
+        if same(sent.lower() if encoding == "hex" else sent, wanted):
+            return ACCEPTED
     return _refused(f"the header {header} does not fit the body")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.markup import escape
@@ -14,6 +14,7 @@ from revenue_engine.cli.output import FAILED, JsonFlag, answering, out, print_js
 
 if TYPE_CHECKING:
     from revenue_engine.channels import CallbackAdapter
+
 
 app = typer.Typer(help="Adapters of providers.", no_args_is_help=True)
 
@@ -41,13 +42,14 @@ def listing(as_json: JsonFlag = False) -> None:
 def new(
     name: Annotated[str, typer.Argument(help="Small letters and digits, such as family.")],
     directory: Annotated[Path | None, typer.Option(file_okay=False, help="Where; ./revenue-adapter-NAME else.")] = None,
+    body: Annotated[Literal["json", "form", "text"], typer.Option(help="What the provider posts.")] = "json",
     as_json: JsonFlag = False,
 ) -> None:
-    """Write a package for a new adapter: it passes the kit once its functions read and prove are filled in."""
+    """Write a package for a new adapter: it passes the kit once what is marked in it is filled in."""
     from adapters.conformance.skeleton import write_skeleton
 
     with answering(as_json=as_json):
-        written = write_skeleton(name, directory or Path(f"revenue-adapter-{name.replace('_', '-')}"))
+        written = write_skeleton(name, directory or Path(f"revenue-adapter-{name.replace('_', '-')}"), body)
         if as_json:
             print_json({"ok": True, "files": [str(path) for path in written]})
         else:
