@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from adapters.conformance.spelling import JsonObject
 from adapters.conformance.subject import Subject, skip
 from revenue_engine.channels import (
     AckOutcome,
@@ -94,11 +95,12 @@ def no_objects(subject: Subject) -> None:
 def cut_bodies(subject: Subject) -> None:
     """The example cut short at every byte is no other money: unread, refused by its proof, or short of words alone."""
     body, told = subject.signed.body.rstrip(), money(subject.read_example())
+    delimited = isinstance(subject.example, JsonObject)
     for end in range(len(body)):
         meaning = subject.adapter.interpret(body[:end])
         if not isinstance(meaning, Paid | Reversed):
             continue
-        assert subject.rehearsal.body is not None, f"the first {end} bytes are read as money"
+        assert not delimited, f"the first {end} bytes are read as money"
         if not isinstance(meaning, Paid) or money(meaning) != told:
             proved = subject.verify(replace(subject.signed, body=body[:end])).accepted
             assert not proved, f"the first {end} bytes are read as other money: {as_wire(meaning)}"
@@ -179,17 +181,17 @@ def acks_hold_no_secret(subject: Subject) -> None:
 
 
 _STRANGE = (
+    "\r\nREFUSED",
     '"},"x":{"',
-    "a" * 100_000,
     "\n\x00<script>",
     12345678901234567890,
-    "\r\nREFUSED",
     "X1\r\nOK X2",
     "X1 X2 X3",
     "X1&status=1",
     "</id><id>X",
     "\x1b[2J",
     "X\u2028Y",
+    "a" * 100_000,
 )
 
 
