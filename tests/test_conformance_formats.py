@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
@@ -308,6 +310,39 @@ def test_a_body_cut_in_the_payers_words_is_the_same_money() -> None:
 
     found = result(AmountLast(), "cut_bodies")
     assert (found.outcome, "read as other money" in found.detail) == ("failed", True)
+
+
+# --- the XML of the how-to page ---------------------------------------------------------------------------------------
+
+
+class XmlBank(FormBank):
+    """The bank, had it posted what the page shows."""
+
+    def __init__(self, page: Mapping[str, Any]) -> None:
+        self.page = page
+
+    def decode(self, body: bytes) -> dict[str, str]:
+        found: dict[str, str] = self.page["decode"](body)
+        return found
+
+    def rehearse(self, identifier: str, secrets: Mapping[str, str] | None = None) -> Rehearsal:
+        made = super().rehearse(identifier, secrets)
+        form: BodyFormat = self.page["FORMAT"]
+        return replace(made, example=form.encode(bodies.FORM.fields(made.example)), body=form)
+
+
+def test_the_xml_of_the_page_is_held_to_every_check(folder: Path) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "adapters" / "how-to.md").read_text("utf-8")
+    code = re.search(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert code is not None
+    page: dict[str, Any] = {}
+    exec(code[1], page)
+    for file in (*folder.glob("*.body"), *folder.glob("*.txt")):
+        file.with_suffix(".xml").write_bytes(page["encode"](bodies.FORM.fields(file.read_bytes())))
+        file.unlink()
+    report = conformance.run(XmlBank(page), folder)
+    assert [one for one in report.results if one.outcome in ("failed", "waiting")] == []
+    assert report.as_dict()["not_applicable"] == 2
 
 
 # --- forms -----------------------------------------------------------------------------------------------------------
