@@ -85,13 +85,17 @@ def hmac_sha256(
 
 
 def salted_sha256(
-    given: object, parts: Sequence[str], *, field: str, secret: str, inside: Literal["hex", "raw"]
+    given: object, parts: Sequence[str], *, field: str, secret: str, inside: Literal["hex", "raw"], previous: str = ""
 ) -> Verdict:
-    """Judge a field that holds base64 of SHA-256(secret + parts): of its hexadecimal form, or of the raw digest."""
+    """Judge a field that holds base64 of SHA-256(secret + parts): of its hexadecimal form, or of the raw digest.
+
+    ``previous`` is the secret that ``secret`` replaces, empty where there is none.
+    """
     if type(given) is not str or not given:
         return _refused(f"the field {field} is missing")
-    if same(given.strip(), salted(parts, secret=secret, inside=inside)):
-        return ACCEPTED
+    for key in (secret, previous) if previous else (secret,):
+        if same(given.strip(), salted(parts, secret=key, inside=inside)):
+            return ACCEPTED
     return _refused(f"the field {field} does not fit the body")
 
 

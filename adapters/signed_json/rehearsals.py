@@ -59,15 +59,18 @@ def rehearse(bank: Bank, identifier: str, secrets: Mapping[str, str] | None = No
             return _in_place(bank, given, body)
 
     def both_valid(old: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {**settings, "public_keys": [*old["public_keys"], *settings["public_keys"]]}
+        if "public_keys" in settings:
+            return {**settings, "public_keys": [*old["public_keys"], *settings["public_keys"]]}
+        return {**settings, "previous_secret": old["secret"]}
 
+    keyed = bank.proof.kind in ("rsa_sha256", "hmac_sha256", "salted_sha256")
     return Rehearsal(
         settings,
         given,
         bank.example.replace("ACCOUNT", identifier).encode(),
         sign,
-        covers_body=bank.proof.kind in ("rsa_sha256", "hmac_sha256", "salted_sha256"),
-        both_valid=both_valid if bank.proof.kind == "rsa_sha256" else None,
+        covers_body=keyed,
+        both_valid=both_valid if keyed else None,
     )
 
 
