@@ -28,21 +28,7 @@ def form(body: bytes) -> dict[str, str]:
     Raises InvalidValue for a field that stands twice, a part without ``=``, a byte or escape no encoder writes, text
     that is not UTF-8, more than ``MOST_FIELDS`` fields and bodies longer than a JSON one may be.
     """
-    if len(body) > MAX_BYTES:
-        raise InvalidValue(f"the body has {len(body)} bytes, more than the {MAX_BYTES} allowed", bytes=len(body))
-    if _FORM.fullmatch(body) is None:
-        raise InvalidValue("the body is no form-encoded text")
-    try:
-        pairs = parse_qsl(
-            body.decode("ascii"),
-            keep_blank_values=True,
-            strict_parsing=True,
-            errors="strict",
-            max_num_fields=MOST_FIELDS,
-        )
-    except ValueError:
-        raise InvalidValue("the body is no form-encoded UTF-8 with few fields") from None
-    return once([(storable(name), storable(text)) for name, text in pairs])
+    return once([(storable(name), storable(text)) for name, text in _fields(body)])
 
 
 def once(pairs: Pairs) -> dict[str, str]:
@@ -56,7 +42,20 @@ def once(pairs: Pairs) -> dict[str, str]:
 
 
 def _fields(body: bytes) -> Pairs:
-    return parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="surrogateescape")
+    if len(body) > MAX_BYTES:
+        raise InvalidValue(f"the body has {len(body)} bytes, more than the {MAX_BYTES} allowed", bytes=len(body))
+    if _FORM.fullmatch(body) is None:
+        raise InvalidValue("the body is no form-encoded text")
+    try:
+        return parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=True,
+            errors="strict",
+            max_num_fields=MOST_FIELDS,
+        )
+    except ValueError:
+        raise InvalidValue("the body is no form-encoded UTF-8 with few fields") from None
 
 
 def _encode(pairs: Pairs) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -343,6 +344,27 @@ def test_the_xml_of_the_page_is_held_to_every_check(folder: Path) -> None:
     report = conformance.run(XmlBank(page), folder)
     assert [one for one in report.results if one.outcome in ("failed", "waiting")] == []
     assert report.as_dict()["not_applicable"] == 2
+
+
+def test_fixtures_of_another_format_than_the_example_are_said(folder: Path) -> None:
+    class TwoFormats(FormBank):
+        def decode(self, body: bytes) -> dict[str, str]:
+            return dict(json.loads(body)) if body.startswith(b"{") else super().decode(body)
+
+    for file in (*folder.glob("*.body"), *folder.glob("*.txt")):
+        file.write_bytes(json.dumps(bodies.form(file.read_bytes().replace(b"&amt=900.00", b""))).encode())
+    found = result(TwoFormats(), "key_order_is_free", folder)
+    assert found.outcome == "failed"
+    assert found.detail == "no payment of the fixtures has the format of the rehearsal's example"
+
+
+def test_the_call_to_paste_is_of_the_banks_own_format() -> None:
+    from revenue_engine.cli import onboarding  # here, so that importing the bank brings in no settings
+    from revenue_engine.config import Settings
+
+    words = shlex.split(onboarding.curl(Settings(), "token", FormBank().rehearse("600100")))
+    assert "content-type: application/x-www-form-urlencoded" in words
+    assert words[-1].startswith("txn=ZB26K0000123&acct=600100&")
 
 
 # --- forms -----------------------------------------------------------------------------------------------------------

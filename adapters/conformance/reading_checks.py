@@ -11,7 +11,7 @@ from typing import TypeGuard
 
 from adapters.conformance.spelling import Path as Field
 from adapters.conformance.spelling import Spelled
-from adapters.conformance.subject import ACCOUNT, NOT_FILLED, OTHER_AMOUNT, Subject, skip, wait_for
+from adapters.conformance.subject import ACCOUNT, NOT_FILLED, OTHER_AMOUNT, Subject, skip
 from revenue_engine.channels import (
     Answer,
     AskingAdapter,
@@ -239,7 +239,8 @@ def _documents(subject: Subject) -> list[tuple[str, Spelled, _Wanted]]:
         spelled = subject.spelled(case.body)
         if spelled is not None:
             found.append((case.name, spelled, (paid, case.purpose)))
-    return found or wait_for("bodies_can_be_written")
+    assert found or not subject.example.leaves(), "no payment of the fixtures has the format of the rehearsal's example"
+    return found
 
 
 def _same(subject: Subject, body: bytes, name: str, wanted: _Wanted, what: str) -> None:

@@ -107,6 +107,7 @@ class Subject:
     @property
     def paid(self) -> list[tuple[Case, Paid]]:
         """The fixtures that tell of a payment, and what was read: at least one."""
+        self.filled_in()
         found = []
         for case in self.cases:
             meaning = self.adapter.interpret(case.body, purpose=case.purpose)
