@@ -205,15 +205,17 @@ def _judge(
     if proof.kind == "rsa_sha256" and isinstance(settings, RsaSettings):
         return proofs.rsa_sha256(headers, body, header=proof.header, keys=settings.public_keys)
     if proof.kind == "hmac_sha256" and isinstance(settings, SecretSettings):
-        secret = settings.secret.get_secret_value()
-        return proofs.hmac_sha256(headers, body, header=proof.header, secret=secret, encoding=proof.encoding)
+        secret, previous = settings.secret.get_secret_value(), settings.previous_secret.get_secret_value()
+        return proofs.hmac_sha256(
+            headers, body, header=proof.header, secret=secret, encoding=proof.encoding, previous=previous
+        )
     if proof.kind == "salted_sha256" and isinstance(settings, SaltedSettings):
         parts = hashed_parts(proof, doc)
         if parts is None:
             return Verdict(accepted=False, reason=f"a field that {proof.field} covers is no text")
-        secret = settings.secret.get_secret_value()
-        given = readings.at(doc, proof.field)
-        return proofs.salted_sha256(given, parts, field=proof.field, secret=secret, inside=settings.hash_inside)
+        secret, previous = settings.secret.get_secret_value(), settings.previous_secret.get_secret_value()
+        given, inside = readings.at(doc, proof.field), settings.hash_inside
+        return proofs.salted_sha256(given, parts, field=proof.field, secret=secret, inside=inside, previous=previous)
     if isinstance(settings, CredentialSettings):
         username, password = settings.username, settings.password.get_secret_value()
         if proof.kind == "basic":
