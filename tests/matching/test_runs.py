@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -244,6 +245,19 @@ def test_what_a_provider_takes_back_is_no_match_to_reverse(books: Books) -> None
     with pytest.raises(Conflict, match="provider"):
         take_back(books, paid)
     assert run(books).matched == []
+    assert proves(books)
+
+
+def test_two_runs_at_once_set_each_payment_once(books: Books) -> None:
+    paid = []
+    for number in range(6):
+        bill = books.bill(1_000 + number, payer=payer(books))
+        paid.append(books.pay(1_000 + number, slip(bill), names=("ACHIENG", "", "")))
+    with ThreadPoolExecutor(2) as pool:
+        reports = list(pool.map(lambda _: run(books), range(2)))
+    assert sorted(one.reference for report in reports for one in report.matched) == sorted(paid)
+    assert all(len(books.journal(reference)) == 2 for reference in paid)
+    assert books.rows("SELECT count(*) FROM payment_match") == [(6,)]
     assert proves(books)
 
 
