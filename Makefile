@@ -22,8 +22,8 @@ setup: $(STAMP)  ## Make .venv with everything in it (the other targets do this 
 demo: $(STAMP)  ## Start the embedded servers, load Busia, take payments and reconcile them
 	$(BIN)/revenue-engine demo --no-serve $(ARGS)
 
-test: $(STAMP)  ## Run the test suite on real servers (ARGS="-k words" chooses)
-	$(BIN)/python -m pytest $(ARGS)
+test: $(STAMP)  ## Run the test suite on real servers, two at a time (ARGS="-k words" chooses)
+	$(BIN)/python -m pytest -n 2 --dist loadscope $(ARGS)
 
 faults: $(STAMP)  ## Kill real processes under load for longer than the suite does (SEEDS=3 or SEEDS=1,2,3; KILLS=60)
 	SEEDS=$(SEEDS) KILLS=$(KILLS) $(BIN)/python -m tests.faults

@@ -27,7 +27,7 @@ QUIET_SECONDS = 10.0
 FLAT_KIB = 16 * 1024
 """Memory counts as flat when ten times the lines add less than this to the peak."""
 AT_MOST_SECONDS = 240.0
-SLOW_SECONDS = 15.0
+SLOW_SECONDS = 30.0
 """A peer slower than this is read once at that size, and not at a larger one."""
 
 
@@ -73,6 +73,7 @@ def _measured(name: str, peer: str, python: str, folder: Path, sizes: tuple[int,
                     del times[who]
                     too_slow = True
                     result[f"{who}_{size}"] = f"not done in {AT_MOST_SECONDS:.0f} s"
+                    result[f"ratio_{size}_at_least"] = None
                     continue
                 if who == name and answer["lines"] != size:
                     raise RuntimeError(f"{name} read {answer['lines']} of {size} lines")
@@ -83,6 +84,8 @@ def _measured(name: str, peer: str, python: str, folder: Path, sizes: tuple[int,
             result[f"{label}_{size}_seconds"] = round(statistics.median(seconds), 3)
             result[f"{label}_{size}_spread"] = f"{min(seconds):.3f}-{max(seconds):.3f}"
             result[f"{label}_{size}_peak_mib"] = round(max(answer["peak_kib"] for answer in answers) / 1024, 1)
+        if f"ratio_{size}_at_least" in result:
+            result[f"ratio_{size}_at_least"] = round(AT_MOST_SECONDS / result[f"ours_{size}_seconds"], 1)
         peaks.append(max(answer["peak_kib"] for answer in times[name]))
         result[f"file_{size}_mb"] = round(path.stat().st_size / 1e6, 1)
         path.unlink()

@@ -23,7 +23,7 @@ from psycopg import sql
 from revenue_engine import embedded
 from revenue_engine.config import PREFIX, TEST_PREFIX, Settings
 
-TEMPLATE = "revenue_template"
+TEMPLATE = f"revenue_template_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
 _numbers = itertools.count(1)
 
 # The suite states its own settings; what the shell happens to hold must not steer it.

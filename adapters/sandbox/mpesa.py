@@ -127,10 +127,6 @@ class Truth:
     credits: tuple[Credit, ...]
     reversals: tuple[Reversal, ...]
 
-    def all_told(self) -> Truth:
-        """The truth as it stands once pulls, queries and statements have told what no callback told."""
-        return replace(self, credits=tuple(replace(credit, delivered=True) for credit in self.credits))
-
     @property
     def delivered(self) -> dict[str, Credit]:
         """The credits that callbacks tell of, by reference."""

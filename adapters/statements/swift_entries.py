@@ -37,6 +37,8 @@ _SUM: Final = re.compile(r"(\d*)([A-Z]{3})([\d.,]+)", re.ASCII)
 _SIGNS: Final = {"C": 1, "D": -1, "RC": -1, "RD": 1, "EC": 1, "ED": -1}
 """The effect on the account. A credit reversed takes money away; a debit reversed brings it back."""
 _NOBODY: Final = Party()
+_NO_MORE: Final[tuple[object, ...]] = (None, _NOBODY, (), ())
+"""The last fields of a line with no balance, no party, no references and no parts."""
 _PLACEHOLDERS: Final = frozenset({"", "NONREF", "NOREF", "NOTPROVIDED"})
 
 
@@ -117,55 +119,55 @@ def movements(text: str, at: int, number: int, tally: Tally, out: list[Statement
 
     Answers where in ``text`` and at which line the first one stands that is not of it, or is not whole.
     """
-    match, append, occurrence, add = _USUAL.match, out.append, tally.occurrence, tally.add
+    match, append, occurrence, made = _USUAL.match, out.append, tally.occurrence, StatementLine._make
     dates, value_on, booked_on = "", date.min, date.min
+    plain = credits_minor = debits_minor = 0
     while (found := match(text, at)) is not None:
         when, mark, whole, part, code, own, banks, supplement, first, more = found.groups()
         at = found.end()
-        if first and supplement is None and own is None and banks and first[0] not in _STARTS and mark in "CD":
-            # The plainest of them, in one piece: no structure, no second reference, a credit or a debit.
+        if first and supplement is None and own is None and banks and mark in "CD":
+            # The plainest of them, in one piece: no second reference, nothing below it, a credit or a debit.
             if when != dates:
                 known = days(when)
                 if known is None:
                     raise _no_day(when, number)
                 dates, (value_on, booked_on) = when, known
+                tally.met(booked_on)
             here = number
-            amount = int(whole + part) if mark == "C" else -int(whole + part)
+            amount = int(whole + part)
+            plain += 1
+            if mark == "C":
+                credits_minor += amount
+            else:
+                debits_minor += amount
+                amount = -amount
             reference = banks.strip().upper()
             if reference in _PLACEHOLDERS:
                 reference = ""
             if more is None:
                 number += 2
+                info = [first]
+            else:
+                info = [first, *more[:-1].split("\n")]
+                number += 1 + len(info)
+            remittance, rest = "", _NO_MORE
+            if first[0] in _STARTS:
+                told, remittance, name, others = narratives.read(info)
+                if name or others:
+                    rest = (None, Party(name) if name else _NOBODY, tuple(others), ())
+            elif more is None:
                 told = first.strip()
             else:
-                below = more.count("\n")
-                number += 2 + below
-                if below == 1 and len(first) >= narratives.LINE_WIDTH:
-                    told = (first + more).strip()
-                else:
-                    told = narratives.joined([first, *more[:-1].split("\n")])
-            line = StatementLine(
-                here,
-                amount,
-                booked_on,
-                reference,
-                occurrence(reference, None, amount, booked_on, told),
-                None,
-                True,
-                None,
-                value_on,
-                told,
-                "",
-                "",
-                code.rstrip(),
-            )
-            add(line)
-            append(line)
+                told = narratives.joined(info)
+            seen = occurrence(reference, None, amount, booked_on, told)
+            facts = (here, amount, booked_on, reference, seen, None, True, None, value_on, told, remittance, "")
+            append(made((*facts, code.rstrip(), *rest)))
             continue
         info = [] if first is None else [first] if more is None else [first, *more[:-1].split("\n")]
         extra = [] if supplement is None else [supplement]
         append(_line(number, when, mark, int(whole + part), code, own or "", banks or "", extra, info, tally))
         number += 1 + len(info) + len(extra)
+    tally.add_sums(plain, credits_minor, debits_minor)
     return at, number
 
 

@@ -38,11 +38,21 @@ class Tally:
             self._shown += 1
             return
         self._lines += 1
-        amount, day = line.amount_minor, line.booked_on
+        amount = line.amount_minor
         if amount > 0:
             self._credits += amount
         else:
             self._debits -= amount
+        self.met(line.booked_on)
+
+    def add_sums(self, lines: int, credits_minor: int, debits_minor: int) -> None:
+        """Count lines that count by their sums, neither below zero. Their days are told to ``met``."""
+        self._lines += lines
+        self._credits += credits_minor
+        self._debits += debits_minor
+
+    def met(self, day: date) -> None:
+        """A day on which a line that counts was booked."""
         if day < self._first:
             self._first = day
         if day > self._last:

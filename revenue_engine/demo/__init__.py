@@ -11,7 +11,7 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -151,7 +151,7 @@ def run_demo(
             if plan.truth.withheld:
                 finding.let_ask(stage.engine("api"), provider, url, stage.accounts)
                 _find(stage, running, provider, plan, progress)
-                plan = replace(plan, truth=plan.truth.all_told())
+                plan = finding.all_told(plan)
                 clock.lap("find")
             result = _result(stage, running, plan, people, sent, clock, withheld=kept_back)
             if after is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -94,6 +94,12 @@ def bring_statements(engine: Engine, provider: Provider, plan: Plan, accounts: d
                 )
             brought += 1
     return brought
+
+
+def all_told(plan: Plan) -> Plan:
+    """The plan as it stands once pulls and statements have told what no callback told."""
+    told = tuple(replace(credit, delivered=True) for credit in plan.truth.credits)
+    return replace(plan, truth=replace(plan.truth, credits=told))
 
 
 def filename(shortcode: str, day: date) -> str:

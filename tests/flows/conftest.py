@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -34,7 +35,7 @@ def new_books(migrated: embedded.Servers) -> Callable[[], AbstractContextManager
 
     @contextmanager
     def make() -> Iterator[Books]:
-        name = f"many_{next(numbers)}"
+        name = f"many_{os.getpid()}_{next(numbers)}"
         with psycopg.connect(migrated.database_url, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
             connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")

@@ -97,6 +97,12 @@ TABLE: list[Row] = [
         ["DR 5900 CR 1100.KCB 120.00"],
     ),
     (
+        "what a channel takes out of what it holds, by its statement",
+        lambda: facts.channel_charged(500, clearing="1200.4", channel_account_id=4, at=NOON),
+        "channel_charged",
+        ["DR 5900 CR 1200.4 5.00"],
+    ),
+    (
         "Reversal by provider, of a bill's money",
         lambda: facts.payment_reversed([Placed(300_000, PERMIT)], **PAID),
         "payment_reversed",

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import pytest
 
+from adapters.statements import camt
 from adapters.statements.mt940 import reader
+from benchmarks.statement_files import write_camt053, write_mt940
 from revenue_engine.channels import Kind
 from revenue_engine.statements import (
     StatementClosed,
@@ -371,10 +375,28 @@ def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refusal(b":20:" + b"x" * 1_300_000).fault is StatementFault.UNREADABLE
 
 
-def test_entries_of_the_usual_shape_are_read_as_all_others_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (FILES / "county_day.sta").read_text()
-    quick = events(text)
+def test_entries_of_the_usual_shape_are_read_as_all_others_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    write_mt940(tmp_path / "long.sta", 1_500)
+    bodies = [(FILES / "county_day.sta").read_bytes(), (tmp_path / "long.sta").read_bytes()]
+    quick = [events(body) for body in bodies]
     monkeypatch.setattr(
         "adapters.statements.swift_entries.movements", lambda text, at, number, tally, out: (at, number)
     )
-    assert events(text) == quick
+    assert [events(body) for body in bodies] == quick
+    assert len(quick[1]) == 1_502
+
+
+@pytest.mark.parametrize("write", [write_mt940, write_camt053])
+def test_memory_does_not_grow_with_the_file(write: Callable[[Path, int], None], tmp_path: Path) -> None:
+    peaks = []
+    for count in (1_000, 8_000):
+        write(tmp_path / "file", count)
+        read = reader if write is write_mt940 else camt.reader
+        tracemalloc.start()
+        with (tmp_path / "file").open("rb") as stream:
+            lines_read = sum(isinstance(event, StatementLine) for event in proved(read.read(stream)))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert lines_read == count
+    # What is remembered of a line is the hash that tells real repeats apart.
+    assert peaks[1] - peaks[0] < 7_000 * 150
