@@ -248,6 +248,31 @@ def test_what_a_provider_takes_back_is_no_match_to_reverse(books: Books) -> None
     assert proves(books)
 
 
+def test_what_was_above_the_bill_comes_back_too_unless_it_has_paid_another(books: Books) -> None:
+    owner = payer(books)
+    bill = books.bill(600, payer=owner)
+    paid = books.pay(1_000, "for the shop")
+
+    def by_two_persons() -> None:
+        with transaction(books.as_role("api")) as session:
+            asked = matching.ask(session, paid, bill.pay_account_number, reason="seen at the desk", by=CLERK)
+        with transaction(books.as_role("worker")) as session:
+            assert matching.agree(session, asked, by=ACCOUNTANT) == 60_000
+
+    before = books.balances()
+    by_two_persons()
+    assert books.journal(paid)[1:] == ["DR 2200 CR 1300.SBP 600.00", "DR 2200 CR 2100 400.00"]
+    assert take_back(books, paid) == 100_000
+    assert (books.balances(), books.open_breaks()) == (before, ["unknown_account"])
+    by_two_persons()
+    next_bill = books.bill(400, payer=owner)
+    books.work()  # the credit pays the next bill
+    assert books.left(next_bill) == 0
+    with pytest.raises(Conflict, match="has paid another bill"):
+        take_back(books, paid)
+    assert proves(books)
+
+
 def test_two_runs_at_once_set_each_payment_once(books: Books) -> None:
     paid = []
     for number in range(6):
