@@ -12,6 +12,9 @@ from revenue_engine.db import Base
 
 MAPPED = (
     "reconciliation.breaks",
+    "reconciliation.links",
+    "reconciliation.policies",
+    "reconciliation.runs",
     "revenue_engine.asking",
     "revenue_engine.audit",
     "revenue_engine.inbox",

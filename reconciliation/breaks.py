@@ -174,6 +174,14 @@ def close_many(session: Session, keys: Sequence[str], *, resolution: str) -> int
     )
 
 
+def reopen(session: Session, key: str, *, amount_minor: int) -> None:
+    """Open a break again, or go on with an open one: the money that it stood for came back, so much of it in all."""
+    raw(session).execute(
+        "UPDATE break_case SET closed_at = NULL, resolution = NULL, amount_minor = %s WHERE key = %s",
+        (amount_minor, key),
+    )
+
+
 def open_keys(session: Session, reason: BreakReason, *, channel_account_id: int) -> set[str]:
     """The keys of the open breaks of one reason and channel account."""
     rows = raw(session).execute(

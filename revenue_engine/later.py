@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from sqlalchemy.orm import Session
 
-from reconciliation import breaks
+from reconciliation import breaks, runs
 from reconciliation.breaks import BreakReason
 from revenue_engine import ledger, open_bills, payments, periods, receipts
 from revenue_engine.ledger import chart, postings
@@ -12,47 +15,107 @@ from revenue_engine.ledger.postings import Placed
 from revenue_engine.payments import NewApplication
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Money of one payment about to leave suspense, and what locked bills took of it, by component in cents."""
+
+    held: payments.Held
+    taken: Sequence[tuple[open_bills.Open, Sequence[tuple[str, int]]]]
+    rung: str
+
+    @classmethod
+    def plan(cls, held: payments.Held, wanted: Sequence[tuple[open_bills.Open, int]], *, rung: str) -> Move:
+        """Take up to so many cents off each bill. The bills and the payment are locked."""
+        return cls(held, [(bill, bill.pay(minor)) for bill, minor in wanted], rung)
+
+    @property
+    def rest_minor(self) -> int:
+        """What no bill took, in cents."""
+        return self.held.amount_minor - sum(part for _, parts in self.taken for _, part in parts)
+
+
 def identify(session: Session, one: payments.Held, bill: open_bills.Open, *, rung: str) -> None:
     """Move money out of suspense to its bill; what is above the bill stays held, for its payer where one is known."""
-    taken = bill.pay(one.amount_minor)
-    amount = sum(part for _, part in taken)
-    payment = payments.by_id(session, one.payment_id)
-    places = [Placed(amount, bill.bill)] if amount else []
-    rest = one.amount_minor - amount
-    if rest and bill.bill.payer_id is not None:
-        named = bill.bill
-        places.append(
-            Placed(rest, None, named.payer_id, named.stream_code, named.station_code, named_invoice_id=named.invoice_id)
-        )
-        if not amount:
-            _open_credit_break(session, payment, bill, rest)
-        rest = 0
-    if not places:
-        return
-    journal = ledger.post(
-        session,
-        postings.suspense_identified(
-            places,
-            payment_id=payment.id,
-            stream_code=one.stream_code,
-            station_code=one.station_code,
-            at=periods.now(),
-        ),
-        key=f"payment:{payment.id}:identified:{bill.bill.invoice_id}:{periods.unix_milliseconds()}",
-    )
+    identify_many(session, [Move.plan(one, [(bill, one.amount_minor)], rung=rung)])
+
+
+def identify_many(session: Session, moves: Sequence[Move]) -> list[ledger.Posted | None]:
+    """Move money of several payments out of suspense to their bills; answers each one's journal, None where no bill
+    took any and no payer is known. What is above its last bill is its payer's credit, or stays in suspense."""
+    recorded = payments.by_ids(session, (move.held.payment_id for move in moves))
+    journals, rests = {}, {}
+    for place, move in enumerate(moves):
+        homes, rest = _homes(session, move, recorded[move.held.payment_id])
+        if homes:
+            journals[place] = _journal(move, homes)
+            rests[place] = rest
+    posted = dict(zip(journals, ledger.post_many(session, list(journals.values())), strict=True))
     payments.apply(
         session,
-        [NewApplication(payment.id, bill.bill.invoice_id, part[0], part[1], journal.id, rung) for part in taken],
+        [
+            NewApplication(
+                moves[place].held.payment_id, bill.bill.invoice_id, part[0], part[1], journal.id, moves[place].rung
+            )
+            for place, journal in posted.items()
+            for bill, parts in moves[place].taken
+            for part in parts
+        ],
     )
-    if receipts.cancel(session, [payment.id], reason="replaced by a receipt", kinds=["acknowledgement"]):
-        receipts.issue(
-            session,
-            [receipts.ToIssue(payment.id, "receipt", payment.amount_minor, payment.occurred_at, journal.book_date)],
-        )
-    if rest:
-        breaks.lower(session, [breaks.suspense_key(payment.id)], amount_minor=rest)
-    else:
-        breaks.close_many(session, [breaks.suspense_key(payment.id)], resolution="its bill was found")
+    done = [moves[place].held.payment_id for place in posted]
+    _replace_papers(session, [recorded[payment_id] for payment_id in done], list(posted.values()))
+    for place, rest in rests.items():
+        if rest:
+            breaks.lower(session, [breaks.suspense_key(moves[place].held.payment_id)], amount_minor=rest)
+    found = [breaks.suspense_key(moves[place].held.payment_id) for place, rest in rests.items() if not rest]
+    breaks.close_many(session, found, resolution="its bill was found")
+    return [posted.get(place) for place in range(len(moves))]
+
+
+def _homes(session: Session, move: Move, payment: payments.Recorded) -> tuple[list[Placed], int]:
+    """Where the money goes, and how much of it stays in suspense."""
+    amounts = [(bill, sum(part for _, part in parts)) for bill, parts in move.taken]
+    homes = [Placed(amount, bill.bill) for bill, amount in amounts if amount]
+    rest, last = move.rest_minor, move.taken[-1][0]
+    if not rest or last.bill.payer_id is None:
+        return homes, rest
+    named = last.bill
+    homes.append(
+        Placed(rest, None, named.payer_id, named.stream_code, named.station_code, named_invoice_id=named.invoice_id)
+    )
+    if len(homes) == 1:
+        _open_credit_break(session, payment, last, rest)
+    return homes, 0
+
+
+def _journal(move: Move, homes: Sequence[Placed]) -> tuple[str, ledger.Journal]:
+    one = move.held
+    journal = postings.suspense_identified(
+        homes,
+        payment_id=one.payment_id,
+        stream_code=one.stream_code,
+        station_code=one.station_code,
+        at=periods.now(),
+    )
+    named = move.taken[0][0].bill.invoice_id
+    return f"payment:{one.payment_id}:identified:{named}:{periods.unix_milliseconds()}", journal
+
+
+def _replace_papers(session: Session, identified: Sequence[payments.Recorded], posted: Sequence[ledger.Posted]) -> None:
+    """A receipt for each payment that had an acknowledgement only; its number is taken last."""
+    ids = [payment.id for payment in identified]
+    replaced = receipts.standing(session, ids, kind="acknowledgement")
+    receipts.cancel(session, sorted(replaced), reason="replaced by a receipt", kinds=["acknowledgement"])
+    turns = receipts.turns(session, sorted(replaced), kind="receipt")
+    receipts.issue(
+        session,
+        [
+            receipts.ToIssue(
+                one.id, "receipt", one.amount_minor, one.occurred_at, journal.book_date, turns.get(one.id, 1)
+            )
+            for one, journal in zip(identified, posted, strict=True)
+            if one.id in replaced
+        ],
+    )
 
 
 def _open_credit_break(session: Session, payment: payments.Recorded, bill: open_bills.Open, amount_minor: int) -> None:
@@ -98,7 +161,11 @@ def _pay_from_held(session: Session, invoice_id: int, *, only_named: bool) -> in
         open_bills.lock_payers(session, [payer_id])
     payments.lock(session, (one.payment_id for one in _held(session, bill, only_named=only_named)))
     # Read again under the lock: the provider may have taken some of it back meanwhile.
-    for one in _held(session, bill, only_named=only_named):
+    standing = _held(session, bill, only_named=only_named)
+    judged = runs.refused(session, payment_ids=[one.payment_id for one in standing]) if standing else {}
+    for one in standing:
+        if invoice_id in judged.get(one.payment_id, ()):
+            continue  # a person took it back from this very bill
         if not bill.outstanding_minor:
             break
         if one.account == chart.SUSPENSE and only_named:

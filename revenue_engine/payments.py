@@ -344,20 +344,22 @@ def find(session: Session, identities: Iterable[Identity]) -> dict[Identity, Rec
     return {payment.identity: payment for payment in found if payment.identity in wanted}
 
 
+def by_ids(session: Session, payment_ids: Iterable[int]) -> dict[int, Recorded]:
+    """The payments of these ids, by id."""
+    rows = raw(session).execute(
+        "SELECT id, channel_account_id, kind, reference, amount_minor, occurred_at, reverses_id FROM payment"
+        " WHERE id = ANY(%s)",
+        (sorted(set(payment_ids)),),
+    )
+    return {row[0]: Recorded(row[0], Identity(*row[1:4]), *row[4:]) for row in rows}
+
+
 def by_id(session: Session, payment_id: int) -> Recorded:
     """One payment. Raises NotFound."""
-    row = (
-        raw(session)
-        .execute(
-            "SELECT id, channel_account_id, kind, reference, amount_minor, occurred_at, reverses_id FROM payment"
-            " WHERE id = %s",
-            (payment_id,),
-        )
-        .fetchone()
-    )
-    if row is None:
+    found = by_ids(session, [payment_id]).get(payment_id)
+    if found is None:
         raise NotFound(f"no payment {payment_id}", payment_id=payment_id)
-    return Recorded(row[0], Identity(*row[1:4]), *row[4:])
+    return found
 
 
 def reversed_already(session: Session, payment_ids: Sequence[int]) -> set[int]:

@@ -20,7 +20,7 @@ class Receipt(Base):
     __tablename__ = "receipt"
     __table_args__ = (
         UniqueConstraint("kind", "financial_year", "number"),
-        Index("uq_receipt_payment_id", "payment_id", "kind", unique=True),
+        Index("uq_receipt_payment_id", "payment_id", "kind", "turn", unique=True),
         CheckConstraint("kind IN ('receipt', 'acknowledgement')", name="kind"),
         CheckConstraint("amount_minor > 0", name="amount"),
     )
@@ -34,6 +34,8 @@ class Receipt(Base):
     paid_at: Mapped[datetime]
     book_date: Mapped[date]
     issued_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    turn: Mapped[int] = mapped_column(server_default=text("1"))
+    """Which paper of its kind this is for the payment: a match that is taken back and made again gives another."""
 
 
 class ReceiptSeries(Base):
@@ -63,6 +65,8 @@ class ToIssue:
     amount_minor: int
     paid_at: datetime
     book_date: date
+    turn: int = 1
+    """1 for the first of its kind; see :func:`turns`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,7 @@ def issue(session: Session, wanted: Sequence[ToIssue]) -> list[Issued]:
                 item.amount_minor,
                 item.paid_at,
                 item.book_date,
+                item.turn,
             )
         )
         issued.append(Issued(receipt_id, item.payment_id, printed_number(item.kind, year, number)))
@@ -138,11 +143,31 @@ def issue(session: Session, wanted: Sequence[ToIssue]) -> list[Issued]:
             "amount_minor",
             "paid_at",
             "book_date",
+            "turn",
         ),
-        ("int8", "text", "text", "text", "int8", "int8", "int8", "timestamptz", "date"),
+        ("int8", "text", "text", "text", "int8", "int8", "int8", "timestamptz", "date", "int8"),
         rows,
     )
     return issued
+
+
+def standing(session: Session, payment_ids: Sequence[int], *, kind: str) -> set[int]:
+    """Which of these payments have a paper of this kind that is not cancelled."""
+    rows = raw(session).execute(
+        "SELECT r.payment_id FROM receipt r WHERE r.payment_id = ANY(%s) AND r.kind = %s"
+        " AND NOT EXISTS (SELECT FROM receipt_cancellation c WHERE c.receipt_id = r.id)",
+        (list(payment_ids), kind),
+    )
+    return {row[0] for row in rows}
+
+
+def turns(session: Session, payment_ids: Sequence[int], *, kind: str) -> dict[int, int]:
+    """The turn of the next paper of this kind of each payment that had one; asked under the payments' locks."""
+    rows = raw(session).execute(
+        "SELECT payment_id, max(turn) + 1 FROM receipt WHERE payment_id = ANY(%s) AND kind = %s GROUP BY payment_id",
+        (list(payment_ids), kind),
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def cancel(session: Session, payment_ids: Sequence[int], *, reason: str, kinds: Sequence[str] = tuple(PRINTED)) -> int:

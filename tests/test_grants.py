@@ -34,6 +34,16 @@ MONEY = frozenset(
         "statement_line",
         "asked",
         "push_end",
+        "matching_policy",
+        "policy_trial",
+        "policy_activation",
+        "matching_run",
+        "matching_run_end",
+        "match_request",
+        "payment_match",
+        "match_reversal",
+        "payer_link",
+        "payer_link_answer",
     }
 )
 """Tables on which nobody, not even the owner or a superuser, may UPDATE, DELETE or TRUNCATE."""
@@ -93,9 +103,19 @@ INSERTS: dict[str, Table] = {
             "statement_line",
             "asked",
             "push_end",
+            "matching_run",
+            "matching_run_end",
+            "payment_match",
+            "match_reversal",
+            "match_left",
+            "match_suggestion",
+            "payer_link",
         }
     ),
-    "api": SET_UP | BILLING | {"journal", "posting", "job", "audit_event", "closed_day", "delivery"},
+    "api": SET_UP
+    | BILLING
+    | {"journal", "posting", "job", "audit_event", "closed_day", "delivery"}
+    | {"match_request", "matching_policy", "policy_trial", "policy_activation", "payer_link_answer"},
     "report": NONE,
     "seal": NONE,
 }
@@ -117,7 +137,13 @@ UPDATES: dict[str, Table] = {
     "report": NONE,
     "seal": NONE,
 }
-DELETES: dict[str, Table] = {"intake": NONE, "worker": frozenset({"job"}), "api": NONE, "report": NONE, "seal": NONE}
+DELETES: dict[str, Table] = {
+    "intake": NONE,
+    "worker": frozenset({"job", "match_left", "match_suggestion"}),
+    "api": NONE,
+    "report": NONE,
+    "seal": NONE,
+}
 READS_NOT: dict[str, Table] = {  # what a role may not read whole (some columns of it may be open)
     "worker": NONE,
     "api": frozenset({"delivery", "channel_endpoint"}),

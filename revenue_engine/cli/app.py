@@ -13,6 +13,7 @@ from revenue_engine.cli import (
     invoices,
     ledgers,
     matching,
+    reconciling,
     reports,
     running,
     statement_import,
@@ -35,6 +36,7 @@ app.add_typer(channels.app, name="channel")
 statement_import.register(statements.app)
 app.add_typer(statements.app, name="statement")
 app.add_typer(ledgers.app, name="ledger")
+app.add_typer(reconciling.app, name="reconcile")
 app.add_typer(reports.app, name="report")
 app.add_typer(bench.app, name="bench")
 

@@ -35,6 +35,16 @@ APPEND_ONLY = (
     "statement_line",
     "asked",
     "push_end",
+    "matching_policy",
+    "policy_trial",
+    "policy_activation",
+    "matching_run",
+    "matching_run_end",
+    "match_request",
+    "payment_match",
+    "match_reversal",
+    "payer_link",
+    "payer_link_answer",
 )
 """Tables that refuse UPDATE, DELETE and TRUNCATE, whoever asks."""
 
@@ -47,6 +57,9 @@ GUARDS = (
     ("invoice_line", "bill_opens"),
     ("application", "bill_is_paid"),
     ("invoice_cancellation", "bill_is_cancelled"),
+    ("payment_match", "match_guard"),
+    ("policy_activation", "policy_guard"),
+    ("payer_link_answer", "link_guard"),
 )
 """Triggers that refuse or derive on INSERT; each runs the function of its own name."""
 

@@ -1,0 +1,288 @@
+"""``reconcile run|reverse|ask|agree|left|policy|link``: money in suspense and its bills."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from revenue_engine.cli.output import ATTENTION, JsonFlag, answering, out, print_json
+
+app = typer.Typer(help="Money in suspense: find its bills, and take a match back.", no_args_is_help=True)
+policy_app = typer.Typer(help="What runs may do: proposed, tried on history, activated.", no_args_is_help=True)
+link_app = typer.Typer(help="Words that mean a payer.", no_args_is_help=True)
+app.add_typer(policy_app, name="policy")
+app.add_typer(link_app, name="link")
+
+
+def _by() -> str:
+    return f"cli:{getpass.getuser()}"
+
+
+@app.command("run")
+def run(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be applied, and write nothing.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Set money in suspense against its bills where that is certain. Exit 3 when some changed under the run."""
+    from revenue_engine import bootstrap, matching
+
+    with answering(as_json=as_json):
+        done = matching.run(bootstrap.engine("worker"), by=_by(), dry_run=dry_run)
+        matched = [
+            {"payment": one.reference, "bill": part.number, "amount": _wire(part.amount_minor), "rung": part.rung}
+            | {"why": part.why}
+            for one in done.matched
+            for part in one.parts
+        ]
+        manifest = {"policy": done.policy, "input": done.input_digest, "output": done.output_digest}
+        head = {"ok": True, "run": done.run, "dry_run": dry_run, "bills": done.bills, "payments": done.payments}
+        answer = head | done.figures() | {"matches": matched, "manifest": manifest}
+        if as_json:
+            print_json(answer)
+        else:
+            table = Table("payment", "bill", "KES", "by", "why", box=None)
+            for one in matched:
+                table.add_row(one["payment"], one["bill"], one["amount"], one["rung"], one["why"])
+            if matched:
+                out.print(table)
+            for name in ("payments", "matched", "matched_amount", "left", "left_amount", "suggestions"):
+                out.print(f"{name.replace('_', ' '):16} {answer[name]}", highlight=False)
+        if done.skipped:
+            raise typer.Exit(ATTENTION)
+
+
+def _wire(minor: int) -> str:
+    from revenue_engine.money import wire
+
+    return wire(minor)
+
+
+@app.command("left")
+def left(as_json: JsonFlag = False) -> None:
+    """What the last run left and why, with the bills to choose from."""
+    from revenue_engine import bootstrap
+    from revenue_engine.db import raw, transaction
+
+    with answering(as_json=as_json):
+        with transaction(bootstrap.engine("api")) as session:
+            rows = (
+                raw(session)
+                .execute(
+                    "SELECT p.reference, l.amount_minor, l.reason, l.why, coalesce(json_agg(json_build_object("
+                    "'bill', i.pay_account_number, 'amount_minor', s.amount_minor, 'why', s.why) ORDER BY s.rank)"
+                    " FILTER (WHERE s.rank IS NOT NULL), '[]') FROM match_left l"
+                    " JOIN payment p ON p.id = l.payment_id LEFT JOIN match_suggestion s ON s.payment_id = l.payment_id"
+                    " LEFT JOIN invoice i ON i.id = s.invoice_id"
+                    " GROUP BY p.id, l.payment_id ORDER BY p.occurred_at, p.id"
+                )
+                .fetchall()
+            )
+        listed = [
+            {
+                "payment": row[0],
+                "amount": _wire(row[1]),
+                "reason": row[2],
+                "why": row[3],
+                "suggestions": [
+                    {"bill": one["bill"], "amount": _wire(one["amount_minor"]), "why": one["why"]} for one in row[4]
+                ],
+            }
+            for row in rows
+        ]
+        if as_json:
+            print_json(listed)
+            return
+        table = Table("payment", "KES", "why it was left", "best candidate", "for", box=None)
+        for one in listed:
+            best = one["suggestions"][0] if one["suggestions"] else {"bill": "", "why": ""}
+            table.add_row(one["payment"], one["amount"], one["why"], best["bill"], best["why"])
+        out.print(table)
+
+
+@app.command("reverse")
+def reverse(
+    reference: Annotated[str, typer.Argument(help="The payment, by its provider's reference or its public id.")],
+    reason: Annotated[str, typer.Option(help="Why the match is taken back.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Take a payment's match back: its money returns to suspense, and no run sets it against that bill again."""
+    from revenue_engine import bootstrap, matching
+    from revenue_engine.db import transaction
+
+    with answering(as_json=as_json):
+        with transaction(bootstrap.engine("worker")) as session:
+            minor = matching.reverse(session, reference, reason=reason, by=_by())
+        _said({"ok": True, "payment": reference, "in_suspense": _wire(minor)}, as_json=as_json)
+
+
+@app.command("ask")
+def ask(
+    reference: Annotated[str, typer.Argument(help="The payment, by its provider's reference or its public id.")],
+    bill: Annotated[str, typer.Argument(help="The bill's pay account number.")],
+    reason: Annotated[str, typer.Option(help="Why the money belongs to this bill.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Ask that money in suspense be set against a bill; another person agrees."""
+    from revenue_engine import bootstrap, matching
+    from revenue_engine.db import transaction
+
+    with answering(as_json=as_json):
+        with transaction(bootstrap.engine("api")) as session:
+            public = matching.ask(session, reference, bill, reason=reason, by=_by())
+        _said({"ok": True, "request": public}, as_json=as_json)
+
+
+@app.command("agree")
+def agree(request: Annotated[str, typer.Argument(help="The request's id.")], as_json: JsonFlag = False) -> None:
+    """Agree to what another person asked for: the money leaves suspense for the bill."""
+    from revenue_engine import bootstrap, matching
+    from revenue_engine.db import transaction
+
+    with answering(as_json=as_json):
+        with transaction(bootstrap.engine("worker")) as session:
+            minor = matching.agree(session, request, by=_by())
+        _said({"ok": True, "request": request, "applied": _wire(minor)}, as_json=as_json)
+
+
+def _said(answer: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+        return
+    for name, value in answer.items():
+        if name != "ok":
+            out.print(f"{name.replace('_', ' '):16} {value}", highlight=False)
+
+
+@policy_app.command("show")
+def show(
+    digest: Annotated[str | None, typer.Argument(help="A proposed policy; the one in force if none is named.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """The policy in force, or a proposed one, with its digest."""
+    from reconciliation import policies
+    from revenue_engine import bootstrap
+    from revenue_engine.db import transaction
+
+    with answering(as_json=as_json):
+        with transaction(bootstrap.engine("api")) as session:
+            policy = policies.proposed(session, digest)[1] if digest else policies.active(session)
+        _said({"ok": True, "policy": policy.digest(), **policies.settings_of(policy)}, as_json=as_json)
+
+
+@policy_app.command("propose")
+def propose(
+    file: Annotated[Path, typer.Argument(help="JSON: the settings that change.", exists=True, dir_okay=False)],
+    as_json: JsonFlag = False,
+) -> None:
+    """Propose a policy. Settings that the file does not name keep their standard value."""
+    from reconciliation import policies
+    from revenue_engine import audit, bootstrap
+    from revenue_engine.db import transaction
+    from revenue_engine.errors import InvalidValue
+
+    with answering(as_json=as_json):
+        try:
+            settings = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InvalidValue(f"{file.name} is not JSON: {error}", file=file.name) from None
+        if not isinstance(settings, dict):
+            raise InvalidValue(f'{file.name} holds no settings: write it like {{"trust_payer": false}}', file=file.name)
+        with transaction(bootstrap.engine("api")) as session:
+            digest = policies.propose(session, settings, by=_by())
+            audit.record(session, actor=_by(), action="policy.proposed", subject=digest)
+        _said({"ok": True, "policy": digest}, as_json=as_json)
+
+
+@policy_app.command("backtest")
+def backtest(
+    digest: Annotated[str, typer.Argument(help="The policy's digest, or its beginning.")], as_json: JsonFlag = False
+) -> None:
+    """Try a policy on confirmed history, beside the policy in force."""
+    from reconciliation import policies
+    from revenue_engine import audit, bootstrap
+    from revenue_engine.db import transaction
+
+    with answering(as_json=as_json):
+        with transaction(bootstrap.engine("api")) as session:
+            figures = policies.backtest(session, digest, by=_by())
+            audit.record(
+                session,
+                actor=_by(),
+                action="policy.tried",
+                subject=figures["policy"],
+                facts={"history": figures["history"]},
+            )
+        shown = {name: _ratio(value) if name.endswith(("precision", "recall")) else value
+                 for name, value in figures.items()}  # fmt: skip
+        if as_json:
+            print_json({"ok": True, **shown})
+        else:
+            _said({name: value for name, value in shown.items() if name != "examples"}, as_json=False)
+
+
+def _ratio(of_10000: int | None) -> str | None:
+    return None if of_10000 is None else f"{of_10000 // 10_000}.{of_10000 % 10_000:04d}"
+
+
+@policy_app.command("activate")
+def activate(
+    digest: Annotated[str, typer.Argument(help="The policy's digest, or its beginning.")], as_json: JsonFlag = False
+) -> None:
+    """Let runs use a policy that was tried on history. Refused to who proposed it."""
+    from reconciliation import policies
+    from revenue_engine import audit, bootstrap
+    from revenue_engine.db import transaction
+
+    with answering(as_json=as_json):
+        with transaction(bootstrap.engine("api")) as session:
+            whole = policies.activate(session, digest, by=_by())
+            audit.record(session, actor=_by(), action="policy.activated", subject=whole)
+        _said({"ok": True, "policy": whole}, as_json=as_json)
+
+
+@link_app.command("list")
+def listing(as_json: JsonFlag = False) -> None:
+    """Words and the payers they mean: proposals first."""
+    from reconciliation import links
+    from revenue_engine import bootstrap
+    from revenue_engine.db import transaction
+
+    with answering(as_json=as_json):
+        with transaction(bootstrap.engine("api")) as session:
+            found = links.listed(session)
+        if as_json:
+            print_json([one._asdict() for one in found])
+            return
+        table = Table("link", "state", "payer", "learnt from", "words", box=None)
+        for one in found:
+            table.add_row(*one)
+        out.print(table)
+
+
+@link_app.command("confirm")
+def confirm(link: Annotated[str, typer.Argument(help="The link's id.")], as_json: JsonFlag = False) -> None:
+    """Agree that these words mean this payer."""
+    _answer(link, agreed=True, as_json=as_json)
+
+
+@link_app.command("refuse")
+def refuse_link(link: Annotated[str, typer.Argument(help="The link's id.")], as_json: JsonFlag = False) -> None:
+    """Say that these words do not mean this payer; it is never proposed again."""
+    _answer(link, agreed=False, as_json=as_json)
+
+
+def _answer(link: str, *, agreed: bool, as_json: bool) -> None:
+    from reconciliation import links
+    from revenue_engine import audit, bootstrap
+    from revenue_engine.db import transaction
+
+    with answering(as_json=as_json):
+        with transaction(bootstrap.engine("api")) as session:
+            links.answer(session, link, agreed=agreed, by=_by())
+            audit.record(session, actor=_by(), action="link.agreed" if agreed else "link.refused", subject=link)
+        _said({"ok": True, "link": link, "state": "in use" if agreed else "refused"}, as_json=as_json)

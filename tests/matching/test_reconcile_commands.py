@@ -1,0 +1,92 @@
+"""``reconcile`` as its users have it: JSON with money as text, tables that hold the amounts, exit codes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from reconciliation.policy import Policy
+from revenue_engine import bootstrap
+from revenue_engine.cli.app import app
+from tests.books import Books
+from tests.conftest import Database
+from tests.matching.test_runs import payer, slip
+
+
+@pytest.fixture
+def books(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Books]:
+    kept = Books(database.url)
+    monkeypatch.setattr(bootstrap, "engine", lambda role, pool_size=5: kept.as_role(role))
+    yield kept
+    kept.close()
+
+
+def said(*words: str, status: int = 0) -> str:
+    done = CliRunner().invoke(app, ["reconcile", *words])
+    assert done.exit_code == status, done.output
+    return done.stdout
+
+
+def told(*words: str, status: int = 0) -> Any:
+    return json.loads(said(*words, "--json", status=status))
+
+
+def test_from_suspense_to_the_bill_and_back(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    bill = books.bill(1_250, payer=payer(books))
+    paid = books.pay(1_250, slip(bill), names=("ACHIENG", "", ""))
+    books.pay(75, "something odd")
+    assert told("run", "--dry-run")["matched"] == 1
+    assert books.left(bill) == 1_250
+    answer = told("run")
+    assert (answer["matched"], answer["matched_amount"], answer["left"], answer["left_amount"]) == (
+        1,
+        "1250.00",
+        1,
+        "75.00",
+    )
+    (match,) = answer["matches"]
+    assert (match["payment"], match["bill"], match["rung"]) == (paid, bill.pay_account_number, "slip")
+    assert answer["manifest"]["policy"] == Policy().digest()
+    (left,) = told("left")
+    assert (left["amount"], left["suggestions"]) == ("75.00", [])
+    assert "75.00" in said("left")
+    assert told("reverse", paid, "--reason", "not hers")["in_suspense"] == "1250.00"
+    assert told("reverse", paid, "--reason", "not hers", status=1)["code"] == "conflict"
+    assert told("reverse", "NOSUCH", "--reason", "not hers", status=1)["code"] == "not_found"
+    assert "0" in said("run")
+    request = told("ask", paid, bill.pay_account_number, "--reason", "she came with the message")["request"]
+    assert told("agree", request, status=1)["code"] == "conflict"  # by the one who asked
+    monkeypatch.setattr("getpass.getuser", lambda: "nekesa")
+    assert told("agree", request)["applied"] == "1250.00"
+    assert books.left(bill) == 0
+
+
+def test_a_policy_goes_its_whole_way(books: Books, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "policy.json"
+    file.write_text('{"trust_payer": false}', encoding="utf-8")
+    monkeypatch.setattr("getpass.getuser", lambda: "wanjala")
+    digest = told("policy", "propose", str(file))["policy"]
+    assert told("policy", "show", digest)["trust_payer"] is False
+    assert told("policy", "activate", digest, status=1)["code"] == "conflict"
+    bill = books.bill(500, payer=payer(books))
+    books.pay(500, bill.pay_account_number)
+    figures = told("policy", "backtest", digest)
+    assert (figures["confirmed"], figures["right"], figures["precision"], figures["recall"]) == (
+        2,
+        1,
+        "1.0000",
+        "0.5000",
+    )
+    assert told("policy", "activate", digest, status=1)["message"].startswith("a policy is activated by another person")
+    monkeypatch.setattr("getpass.getuser", lambda: "nekesa")
+    assert told("policy", "activate", digest)["policy"] == digest
+    assert told("policy", "show")["policy"] == digest
+    file.write_text("[]", encoding="utf-8")
+    assert told("policy", "propose", str(file), status=1)["code"] == "invalid_value"
+    assert told("link", "list") == []
+    assert told("link", "confirm", "lnk_none", status=1)["code"] == "not_found"
