@@ -106,12 +106,12 @@ def _confirmed(
 
 
 def _confirms(one: Stored, asked: Mapping[str, Push], limit: int) -> bool:
-    if one.strength is Strength.PROVES:
-        return True
+    if one.strength is not Strength.CONFIRMS:
+        return one.strength is Strength.PROVES
     if one.request_id:
         push = _push_of(one, asked)
         return push is not None and (_amount(one) == push.amount_minor or _amount(one) < limit)
-    return one.strength is Strength.CONFIRMS and _amount(one) < limit
+    return _amount(one) < limit
 
 
 def _facts_behind(
