@@ -68,27 +68,34 @@ def _signed_by(pem: str, signature: bytes, body: bytes) -> bool:
 Encoding = Literal["hex", "base64"]
 
 
-def hmac_sha256(headers: Mapping[str, str], body: bytes, *, header: str, secret: str, encoding: Encoding) -> Verdict:
-    """Judge a header that holds HMAC-SHA256 of the raw body."""
+def hmac_sha256(
+    headers: Mapping[str, str], body: bytes, *, header: str, secret: str, encoding: Encoding, previous: str = ""
+) -> Verdict:
+    """Judge a header that holds HMAC-SHA256 of the raw body, under the secret or the one it replaces."""
     given = headers.get(header.lower())
     if not given:
         return _refused(f"the header {header} is missing")
-    digest = hmac.digest(secret.encode(), body, "sha256")
-    wanted = digest.hex() if encoding == "hex" else base64.b64encode(digest).decode()
     sent = given.strip().removeprefix("sha256=")
-    if same(sent.lower() if encoding == "hex" else sent, wanted):
-        return ACCEPTED
+    for key in (secret, previous) if previous else (secret,):
+        digest = hmac.digest(key.encode(), body, "sha256")
+        wanted = digest.hex() if encoding == "hex" else base64.b64encode(digest).decode()
+        if same(sent.lower() if encoding == "hex" else sent, wanted):
+            return ACCEPTED
     return _refused(f"the header {header} does not fit the body")
 
 
 def salted_sha256(
-    given: object, parts: Sequence[str], *, field: str, secret: str, inside: Literal["hex", "raw"]
+    given: object, parts: Sequence[str], *, field: str, secret: str, inside: Literal["hex", "raw"], previous: str = ""
 ) -> Verdict:
-    """Judge a field that holds base64 of SHA-256(secret + parts): of its hexadecimal form, or of the raw digest."""
+    """Judge a field that holds base64 of SHA-256(secret + parts): of its hexadecimal form, or of the raw digest.
+
+    ``previous`` is the secret that ``secret`` replaces, empty where there is none.
+    """
     if type(given) is not str or not given:
         return _refused(f"the field {field} is missing")
-    if same(given.strip(), salted(parts, secret=secret, inside=inside)):
-        return ACCEPTED
+    for key in (secret, previous) if previous else (secret,):
+        if same(given.strip(), salted(parts, secret=key, inside=inside)):
+            return ACCEPTED
     return _refused(f"the field {field} does not fit the body")
 
 

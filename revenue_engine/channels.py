@@ -289,6 +289,40 @@ class Signed:
     peer: str = "127.0.0.1"
 
 
+Pairs: TypeAlias = Sequence[tuple[str, str]]
+"""The fields of a body as names and texts, in its order; a name may stand twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class BodyFormat:
+    """How a provider that posts no JSON spells its fields, so that a rehearsal can send other values in them.
+
+    It plays the provider and is no reader of the adapter: it writes what it is told, a name twice included.
+    """
+
+    fields: Callable[[bytes], Pairs]
+    """The fields of a body this format wrote. Nested ones may be named by a path; the names need only be stable."""
+    encode: Callable[[Pairs], bytes]
+    """The body with these fields, escaped as the provider escapes them."""
+    layouts: Callable[[Pairs], Sequence[bytes]] | None = None
+    """Other spellings of the same fields (other escapes, blanks, line ends); None where there is only one."""
+    free_order: bool = True
+    """Whether the fields may stand in any order: not where their place gives them their meaning."""
+    free_fields: bool = True
+    """Whether the provider may add fields of its own one day."""
+    content_type: str = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How old a proof may be that carries its own time. An adapter has no clock: it compares with the body's time."""
+
+    sign: Callable[[bytes, int], Signed] = field(repr=False)
+    """The proof the provider would make so many seconds after the time the body tells; negative is before it."""
+    seconds: int | None
+    """The longest time apart, either way, that is accepted; None where the provider sets no limit."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
     """Everything needed to play the provider against a test channel account. Never for a live one."""
@@ -303,6 +337,17 @@ class Rehearsal:
     """Give a body the proof the provider would give it."""
     covers_body: bool = True
     """Whether the proof fails when what the body says of the money is changed; an address or a password does not."""
+    body: BodyFormat | None = None
+    """How bodies are spelled; None where they are JSON."""
+    write_amount: Callable[[int], str] = wire
+    """Whole cents as the provider writes them in the one field of the amount: ``1500.00`` unless it says otherwise."""
+    direction: str = ""
+    """The field that says whether money came or went (a dotted path in JSON), empty where no field does."""
+    freshness: Freshness | None = None
+    """How old a proof may be; None where it carries no time."""
+    both_valid: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = field(default=None, repr=False)
+    """Settings of this account in which the key of those other settings, the one it replaces, is valid as well; None
+    where an account holds one key at a time."""
 
     def __repr__(self) -> str:
         return f"Rehearsal(settings={sorted(self.settings)})"

@@ -9,15 +9,27 @@ import hashlib
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 
 from sqlalchemy.orm import Session
 
 from reconciliation import breaks
 from reconciliation.breaks import BreakReason, NewBreak
-from revenue_engine import audit, inbox, payments, periods, pipeline, reading, settling, statement_books, tariffs
+from revenue_engine import (
+    audit,
+    inbox,
+    jobs,
+    naming,
+    payments,
+    periods,
+    pipeline,
+    reading,
+    settling,
+    statement_books,
+    tariffs,
+)
 from revenue_engine.batches import Batch
-from revenue_engine.channels import CallbackAdapter, Paid, Reversed, Unknown
+from revenue_engine.channels import CallbackAdapter, Paid, Purpose, Reversed, Unknown
 from revenue_engine.errors import NotFound
 from revenue_engine.inbox import Arrived, Channel
 from revenue_engine.payments import Identity
@@ -35,6 +47,8 @@ from revenue_engine.statements import (
 
 AT_ONCE = 2_000
 """Lines that are weighed together."""
+LOOK_AGAIN_SECONDS = 3.0
+"""When what a statement could not decide is looked at again."""
 
 
 @dataclass(slots=True)
@@ -67,8 +81,13 @@ class _Run:
     gap_accepted: str | None
     batch: Batch = field(default_factory=Batch)
     done: Imported = field(default_factory=Imported)
+    names: naming.Names = field(default_factory=naming.Names)
     missed: set[str] = field(default_factory=set)
     """Open breaks of this account that wait for a statement to show what they are about."""
+    fresh_days: dict[date, bool] = field(default_factory=dict)
+    """Days of the statement being read with lines of a bank that nothing told of; whether one bears no reference."""
+    recognised: set[date] = field(default_factory=set)
+    """Days of it with lines that were told of before."""
     first_at: datetime | None = None
     last_at: datetime | None = None
     """The times of the first and last line of the statement being read, where its lines have times."""
@@ -83,12 +102,16 @@ def import_statement(
 ) -> Imported:
     """Read a kept statement file and book what it proves. A file that is refused leaves its reason and nothing else.
 
-    Must be the only work of its transaction. Raises NotFound for a delivery that is none.
+    Must be the only work of its transaction. Raises NotFound for a delivery that is none, and Retryable while another
+    transaction reads a statement.
     """
+    statement_books.alone(session)
     arrivals = inbox.arrived(session, [delivery_id])
     if not arrivals:
         raise NotFound(f"no delivery {delivery_id}", delivery=delivery_id)
     (arrived,) = arrivals
+    if arrived.purpose != Purpose.STATEMENT:
+        return Imported(refused="not brought as a statement: whatever came to an address proves nothing as one")
     channels = inbox.channels(session)
     channel = channels[arrived.channel_account_id]
     county = tariffs.county(session)
@@ -116,7 +139,9 @@ def import_statement(
     if not run.batch.outcome.evidence:
         known = f"a statement of {run.done.lines} lines, all of them known already"
         run.batch.ended.append((arrived.id, "ignored", known))
-    pipeline.close(session, run.batch)
+    outcome = pipeline.close(session, run.batch)
+    if arrived.id in outcome.look_again:  # a payment it takes back may be committing in another worker right now
+        jobs.add_absent(session, kind="interpret", refs=[arrived.id], after_seconds=LOOK_AGAIN_SECONDS)
     return run.done
 
 
@@ -133,6 +158,7 @@ def _read(run: _Run) -> None:
             _is_of(run.channel, opened)
             statement_id, fresh = statement_books.new_id(run.session), 0
             run.first_at = run.last_at = None
+            run.fresh_days, run.recognised = {}, set()
         elif isinstance(event, StatementLine) and opened is not None:
             _note_time(run, event)
             waiting.append(event)
@@ -181,19 +207,25 @@ def _weigh(run: _Run, statement_id: int, opened: StatementOpened, lines: list[St
     """Keep lines and book what those among them mean that were not known; how many that count were new."""
     if not lines:
         return 0
+    # Nothing proves the sums of a report without balances: its lines are shown, and count in the statement to come.
+    proves = opened.opening_minor is not None
+    told = lines if proves else [line._replace(counts=False) for line in lines]
+    names = naming.name_lines(run.session, run.names, run.channel.id, told)
     fresh = statement_books.write_lines(
         run.session,
         statement_id=statement_id,
         channel_account_id=run.channel.id,
-        lines=[(line, reading.line_reference(line)) for line in lines],
+        lines=[(line, names[line.number].name) for line in told],
     )
+    _note_days(run, told, names)
     run.batch.facts = []
-    new = [(line, reading.line_reference(line)) for line in lines if line.number in fresh]
-    settled = settling.bank_credits(run.session, run.batch, run.channel, run.channels, new)
-    for line, _ in new:
+    new = [(line, names[line.number].name) for line in lines if line.number in fresh]
+    run.batch.opened += [_repeated(run, line, name) for line, name in new if names[line.number].repeated and line.kind]
+    settled = settling.bank_credits(run.session, run.batch, run.channel, run.channels, new) if proves else set()
+    for line, name in new:
         if line.number in settled:
             continue
-        meaning = reading.of_line(line, opened)
+        meaning = reading.of_line(line, opened, name) if proves else reading.of_report(line, opened)
         if isinstance(meaning, Paid | Reversed):
             pipeline.keep(run.batch, run.arrived, run.channel, line.number, meaning)
         elif isinstance(meaning, Unknown):
@@ -205,14 +237,43 @@ def _weigh(run: _Run, statement_id: int, opened: StatementOpened, lines: list[St
     return sum(line.counts for line, _ in new)
 
 
+def _note_days(run: _Run, lines: list[StatementLine], names: Mapping[int, naming.Named]) -> None:
+    """Note on which days a bank's statement has lines that nothing told of, and which of its days were recognised."""
+    for line in lines:
+        if line.counts and line.kind is None:
+            if names[line.number].again:
+                run.recognised.add(line.booked_on)
+            else:
+                run.fresh_days[line.booked_on] = run.fresh_days.get(line.booked_on, False) or not line.reference
+
+
+def _repeated(run: _Run, line: StatementLine, name: str) -> NewBreak:
+    """A provider that promises unique references gave one to two movements: each is booked, and somebody asks why."""
+    return NewBreak(
+        f"repeated:{run.channel.id}:{statement_books.kind_of(line)}:{name}",
+        BreakReason.DUPLICATE_CODE,
+        f"two lines bear {line.reference}, and the statement adds up with both: this one is booked as {name}",
+        reading.instant_of(line),
+        amount_minor=abs(line.amount_minor),
+        delivery_id=run.arrived.id,
+        channel_account_id=run.channel.id,
+    )
+
+
 def _standing(run: _Run) -> set[Identity]:
     return set(payments.find(run.session, [fact.identity for fact in run.batch.facts]))
 
 
 def _name_found(run: _Run, before: set[Identity]) -> None:
     """Name every payment that no message told of before the statement did."""
+    standing = _standing(run)
     for fact in run.batch.facts:
-        if fact.identity in before or fact.identity in run.batch.told_before or fact.identity.kind != "payment":
+        if (
+            fact.identity not in standing
+            or fact.identity in before
+            or fact.identity in run.batch.told_before
+            or fact.identity.kind != "payment"
+        ):
             continue
         amount = fact.amount_minor or 0
         run.done.found += 1
@@ -241,6 +302,8 @@ def _end(run: _Run, statement_id: int, opened: StatementOpened, closed: Statemen
     run.done.new_lines += fresh
     if not fresh and statement_books.known_already(run.session, run.channel.id, opened, closed):
         return
+    days = {day: nameless or day not in run.recognised for day, nameless in run.fresh_days.items()}
+    statement_books.unlike(run.session, run.channel.id, run.arrived.id, opened, closed, fresh=days)
     if run.gap_accepted is None:
         statement_books.follows(run.session, run.channel.id, opened, closed)
     kept = statement_books.write_statement(

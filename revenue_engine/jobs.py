@@ -212,12 +212,14 @@ def add(session: Session, *, kind: str, refs: list[int]) -> None:
         )
 
 
-def add_absent(session: Session, *, kind: str, refs: list[int]) -> None:
-    """Write work rows where there are none, and leave those that are as they are: for work that repeats by itself."""
+def add_absent(session: Session, *, kind: str, refs: list[int], after_seconds: float = 0) -> None:
+    """Write work rows where there are none, and leave those that are as they are: for work that repeats by itself, or
+    is due some seconds from now."""
     if refs:
         raw(session).execute(
-            "INSERT INTO job (kind, ref_id) SELECT %s, unnest(%s::bigint[]) ON CONFLICT (kind, ref_id) DO NOTHING",
-            (kind, sorted(set(refs))),
+            "INSERT INTO job (kind, ref_id, run_after)"
+            " SELECT %s, unnest(%s::bigint[]), now() + make_interval(secs => %s) ON CONFLICT (kind, ref_id) DO NOTHING",
+            (kind, sorted(set(refs)), after_seconds),
         )
 
 

@@ -303,6 +303,19 @@ def evidence_of(session: Session, identities: Iterable[Identity], *, written: Se
     return sorted(fresh + earlier, key=lambda one: one.id) if earlier else fresh
 
 
+def told_amounts(session: Session, channel_account_id: int, references: Iterable[str]) -> dict[str, set[int]]:
+    """Amounts in cents of the payments of an account that anything told of, by those of these references that are."""
+    rows = raw(session).execute(
+        "SELECT reference, amount_minor FROM evidence WHERE reference = ANY(%s) AND kind = 'payment'"
+        " AND channel_account_id = %s",
+        (sorted(set(references)), channel_account_id),
+    )
+    found: dict[str, set[int]] = {}
+    for reference, amount in rows:
+        found.setdefault(reference, set()).add(amount)
+    return found
+
+
 def reversals_waiting_for(session: Session, recorded: Sequence[Recorded]) -> list[Stored]:
     """Evidence of reversals that came before the payments they take back, and has not been acted on."""
     if not recorded:
@@ -312,6 +325,18 @@ def reversals_waiting_for(session: Session, recorded: Sequence[Recorded]) -> lis
         " WHERE p.channel_account_id = e.channel_account_id AND p.kind = 'reversal' AND p.reference = e.reference)"
         " ORDER BY e.id",
         ([payment.identity.reference for payment in recorded],),
+        binary=True,
+    )
+    return [_stored(row) for row in rows]
+
+
+def reversals_undecided(session: Session, delivery_id: int) -> list[Stored]:
+    """The reversals that a delivery told of and that took nothing back yet."""
+    rows = raw(session).execute(
+        _STORED + " WHERE e.delivery_id = %s AND e.kind = 'reversal' AND NOT EXISTS (SELECT FROM payment p"
+        " WHERE p.channel_account_id = e.channel_account_id AND p.kind = 'reversal' AND p.reference = e.reference)"
+        " ORDER BY e.id",
+        (delivery_id,),
         binary=True,
     )
     return [_stored(row) for row in rows]

@@ -60,6 +60,9 @@ def process(
     for arrived in arrivals:
         channel = channels[arrived.channel_account_id]
         adapter = adapters.get(channel.adapter)
+        if arrived.purpose == Purpose.STATEMENT:  # a file is no message: it is read by itself, and proved
+            batch.facts += reading.undecided(session, arrived)
+            continue
         if not arrived.accepted and not _proved_since(arrived, proofs[arrived.id], channel, adapter, secrets_dir):
             batch.end(arrived, "waiting", f"its proof failed: {arrived.verdict_reason}", BreakReason.PROOF_FAILED)
             continue

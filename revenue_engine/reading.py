@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, time
 
 from sqlalchemy.orm import Session
 
-from revenue_engine import inbox, periods
+from revenue_engine import inbox, payments, periods
 from revenue_engine.channels import (
     CallbackAdapter,
     Ignored,
@@ -29,6 +30,9 @@ from revenue_engine.statements import StatementLine, StatementOpened, StatementR
 
 STATEMENT_MESSAGE = "Statement"
 """What evidence from a statement is called; two statements that tell of one movement are one kind of message."""
+
+REPORT_MESSAGE = "Report without balances"
+"""What evidence from a report is called whose sums nothing proves (an intraday report, a credit advice)."""
 
 
 def meanings(arrived: Arrived, adapter: CallbackAdapter) -> Sequence[Interpretation]:
@@ -62,31 +66,57 @@ def fact(arrived: Arrived, channel: Channel, item: int, meaning: Paid | Reversed
     )
 
 
+def undecided(session: Session, arrived: Arrived) -> list[Fact]:
+    """What a kept statement told of and could not decide: reversals, whose payments another worker may have recorded at
+    that very moment."""
+    return [
+        Fact(
+            delivery_id=one.delivery_id,
+            item=one.item,
+            identity=one.identity,
+            message=one.message,
+            amount_minor=one.amount_minor,
+            currency=one.currency,
+            occurred_at=one.occurred_at,
+            received_at=arrived.received_at,
+            strength=one.strength,
+            reverses=one.reverses,
+        )
+        for one in payments.reversals_undecided(session, arrived.id)
+    ]
+
+
 def line_reference(line: StatementLine) -> str:
     """The reference that makes a statement's movement itself: the provider's, or one made of what the bank does give.
 
     A bank that gives no reference, or gives one twice, does not promise that it is unique: the day and which of equal
-    lines it is make it so.
+    lines it is make it so. ``naming`` says what it is known by where another line bears that name.
     """
     if line.reference:
         return line.reference if line.occurrence == 1 else f"{line.reference}#{line.occurrence}"
     return f"{line.booked_on:%Y%m%d}-{line.key().hex()[:20].upper()}"
 
 
-def of_line(line: StatementLine, opened: StatementOpened) -> Interpretation:
-    """What one line of a proved statement means for the account it is of."""
+def instant_of(line: StatementLine) -> datetime:
+    """When a line's money moved; of a bank that gives days only, the first instant of its day in Nairobi."""
+    return line.occurred_at or datetime.combine(line.booked_on, time(), tzinfo=periods.NAIROBI)
+
+
+def of_line(line: StatementLine, opened: StatementOpened, name: str = "") -> Interpretation:
+    """What one line of a proved statement means for the account it is of; ``name`` is what its movement is known by."""
+    name = name or line_reference(line)
     if not line.counts:
         return Ignored(f"line {line.number} moved no money")
     if not line.amount_minor:
         return Ignored(f"line {line.number} is of nothing")
     credit = line.amount_minor > 0
     kind = line.kind or (Kind.PAYMENT if credit else Kind.PAYOUT)
-    at = line.occurred_at or datetime.combine(line.booked_on, time(), tzinfo=periods.NAIROBI)
+    at = instant_of(line)
     if kind is Kind.PAYOUT and credit:
         return Ignored(f"line {line.number} moved money between accounts of ours")
     if kind is Kind.REVERSAL and not credit:
         return Reversed(
-            reference=line_reference(line),
+            reference=name,
             reverses=line.reverses,
             amount_minor=-line.amount_minor,
             occurred_at=at,
@@ -98,7 +128,7 @@ def of_line(line: StatementLine, opened: StatementOpened) -> Interpretation:
         way = "in" if credit else "out"
         return Unknown(f"line {line.number} is a {kind} that brought money {way}: {wire(abs(line.amount_minor))}")
     return Paid(
-        reference=line_reference(line),
+        reference=name,
         amount_minor=abs(line.amount_minor),
         occurred_at=at,
         currency=opened.currency,
@@ -108,6 +138,15 @@ def of_line(line: StatementLine, opened: StatementOpened) -> Interpretation:
         message=STATEMENT_MESSAGE,
         party=line.party,
     )
+
+
+def of_report(line: StatementLine, opened: StatementOpened) -> Interpretation:
+    """What one line of a report without balances means: a payment with a reference supports, all else waits for the
+    statement that adds up."""
+    told = of_line(line, opened)
+    if isinstance(told, Paid) and told.kind is Kind.PAYMENT and line.reference:
+        return replace(told, strength=Strength.SUPPORTS, message=REPORT_MESSAGE)
+    return Ignored(f"line {line.number} waits for a statement that adds up")
 
 
 def reread(

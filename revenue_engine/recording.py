@@ -243,6 +243,7 @@ def _compare(batch: Batch, weighed: Sequence[Stored], standing: Mapping[Identity
                     else BreakReason.AMOUNT_DIFFERS_FROM_STATEMENT,
                     f"two messages about {one.identity.reference} disagree on {differs}; what was posted first stands",
                     one.occurred_at,
+                    amount_minor=abs(_amount(one) - payment.amount_minor) if payment is not None else 0,
                     payment_id=payment.id if payment else None,
                     delivery_id=one.delivery_id,
                     channel_account_id=one.identity.channel_account_id,

@@ -9,18 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
 from reconciliation import breaks
 from reconciliation.breaks import BreakReason, NewBreak
-from revenue_engine import ledger, periods
+from revenue_engine import ledger, payments
 from revenue_engine.batches import Batch
 from revenue_engine.charging import settlement_key
 from revenue_engine.inbox import Channel
 from revenue_engine.ledger import postings
 from revenue_engine.payments import Stored
+from revenue_engine.reading import instant_of
 from revenue_engine.statements import StatementLine
 
 _WORD = re.compile(r"[A-Z0-9]{5,}")
@@ -60,16 +61,16 @@ def bank_credits(
     }
     handled: set[int] = set()
     for line, name in shown:
-        words = _words(line)
-        payer = next((ours[word] for word in sorted(words & ours.keys())), None)
+        said = words(line)
+        payer = next((ours[word] for word in sorted(said & ours.keys())), None)
         fits = [one for one in waiting if one.amount_minor == line.amount_minor and one.channel_account_id != bank.id]
-        chosen = [one for one in fits if one.reference in words]
+        chosen = [one for one in fits if one.reference in said]
         if not chosen and payer is not None:
             chosen = [one for one in fits if one.channel_account_id == payer.id]
         if len(chosen) == 1:
             (found,) = chosen
             waiting.remove(found)
-            _settle(session, bank, channels[found.channel_account_id], name, line.amount_minor, _at(line))
+            _settle(session, bank, channels[found.channel_account_id], name, line.amount_minor, instant_of(line))
             breaks.close_many(session, [found.key], resolution=f"the bank shows it as {name}")
         elif payer is not None or chosen:
             channel = payer or channels[chosen[0].channel_account_id]
@@ -83,6 +84,10 @@ def bank_credits(
 def channel_payouts(session: Session, batch: Batch, channels: Mapping[int, Channel], payouts: Iterable[Stored]) -> None:
     """Settle payouts just told whose credit a bank showed before; the others wait for a bank."""
     told = {one.identity: one for one in payouts}
+    just_written = {one.id for one in batch.written}
+    for one in payments.evidence_of(session, told, written=batch.written):
+        if one.id not in just_written:  # told before, in other words: it waits or was settled then
+            told.pop(one.identity, None)
     banked = _waiting(session, BreakReason.BANKED_NOT_SETTLED) if told else []
     for identity, one in sorted(told.items()):
         amount = one.amount_minor or 0
@@ -134,16 +139,13 @@ def _not_told(bank: Channel, channel: Channel, name: str, line: StatementLine, *
         f"banked:{bank.id}:{name}",
         BreakReason.BANKED_NOT_SETTLED,
         f"{bank.identifier} shows a credit from {channel.identifier}, and {why}",
-        _at(line),
+        instant_of(line),
         amount_minor=line.amount_minor,
         channel_account_id=channel.id,
     )
 
 
-def _at(line: StatementLine) -> datetime:
-    return line.occurred_at or datetime.combine(line.booked_on, time(), tzinfo=periods.NAIROBI)
-
-
-def _words(line: StatementLine) -> set[str]:
+def words(line: StatementLine) -> set[str]:
+    """What of a line may be a reference or a number of ours: words of letters and digits, in any place of it."""
     texts = [line.reference, line.text, line.account_reference, *(value for _, value in line.references)]
     return {word for text in texts for word in _WORD.findall(text.upper())}

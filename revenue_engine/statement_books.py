@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine.channels import Kind
 from revenue_engine.db import Base, copy_rows, raw
+from revenue_engine.errors import Retryable
 from revenue_engine.identifiers import public_id
 from revenue_engine.money import wire
 from revenue_engine.statements import (
@@ -66,6 +77,7 @@ class StatementRow(Base):
         CheckConstraint("length(key) = 32", name="key"),
         CheckConstraint("kind IN ('payment', 'reversal', 'charge', 'payout')", name="kind"),
         Index("ix_statement_line_statement_id", "statement_id"),
+        Index("ix_statement_line_reference", "channel_account_id", "reference"),
     )
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     statement_id: Mapped[int] = mapped_column(ForeignKey("statement.id", deferrable=True, initially="DEFERRED"))
@@ -77,7 +89,8 @@ class StatementRow(Base):
     amount_minor: Mapped[int]
     """Signed: above zero a credit to us."""
     kind: Mapped[str]
-    reference: Mapped[str]
+    reference: Mapped[str] = mapped_column(Text(collation="C"))
+    """The name its movement is known by (see ``naming``); in byte order, so that names of one beginning are found."""
     counts: Mapped[bool]
 
 
@@ -142,6 +155,50 @@ def write_lines(
         " ON CONFLICT (channel_account_id, key) DO NOTHING RETURNING number"
     )
     return {row[0] for row in fresh}
+
+
+def alone(session: Session) -> None:
+    """Read statements one at a time, to the end of the transaction: what one brings decides what the next means.
+
+    Raises Retryable while another transaction reads one.
+    """
+    row = raw(session).execute("SELECT pg_try_advisory_xact_lock(7204, 0)").fetchone()
+    if not row or not row[0]:
+        raise Retryable("another statement is being read: this one waits for it")
+
+
+def known_names(session: Session, channel_account_id: int, keys: Sequence[bytes]) -> dict[bytes, str]:
+    """The names of the lines that are known already, by their keys."""
+    rows = raw(session).execute(
+        "SELECT key, reference FROM statement_line WHERE channel_account_id = %s AND key = ANY(%s)",
+        (channel_account_id, list(keys)),
+    )
+    return {bytes(row[0]): row[1] for row in rows}
+
+
+_BEARING = "SELECT l.kind, l.amount_minor > 0, l.reference, l.amount_minor, l.booked_on FROM statement_line l"
+
+
+def bearing(session: Session, channel_account_id: int, names: Iterable[str]) -> list[tuple[str, bool, str, int, date]]:
+    """The lines that bear one of these names and count: kind, whether a credit, name, amount in cents, day."""
+    rows = raw(session).execute(
+        _BEARING + " WHERE l.channel_account_id = %s AND l.reference = ANY(%s) AND l.counts",
+        (channel_account_id, sorted(set(names))),
+    )
+    return [tuple(row) for row in rows.fetchall()]
+
+
+def bearing_like(
+    session: Session, channel_account_id: int, beginnings: Iterable[str]
+) -> list[tuple[str, bool, str, int, date]]:
+    """As ``bearing``, the lines whose names are one of these or go on with a dash."""
+    rows = raw(session).execute(
+        _BEARING + " JOIN unnest(%s::text[]) AS w (beginning) ON l.channel_account_id = %s"
+        " AND l.reference >= w.beginning"
+        " AND l.reference < w.beginning || '.' WHERE l.counts",
+        (sorted(set(beginnings)), channel_account_id),
+    )
+    return [tuple(row) for row in rows.fetchall()]
 
 
 def known_already(session: Session, channel_account_id: int, opened: StatementOpened, closed: StatementClosed) -> bool:
@@ -211,6 +268,51 @@ def follows(session: Session, channel_account_id: int, opened: StatementOpened, 
             f"it closes with {wire(closed.closing_minor)}, and the next statement in the books (from {day}) opened"
             f" with {wire(opening)}: bring the statement between them first, or say why there is none",
         )
+
+
+def unlike(
+    session: Session,
+    channel_account_id: int,
+    delivery_id: int,
+    opened: StatementOpened,
+    closed: StatementClosed,
+    *,
+    fresh: Mapping[date, bool],
+) -> None:
+    """Refuse a bank's statement with lines of days that another file proved without them: told twice, or not true.
+
+    ``fresh``: the days of its lines that nothing told of, and whether such a day has lines that could be told again
+    in other words, since they bear no reference or none of the day was recognised. Two formats, or two exports of one
+    stretch that opens and closes alike, cannot be told apart line by line then; and a day inside a longer statement
+    that adds up has no further line. Raises StatementRefused.
+    """
+    if not fresh or opened.opening_minor is None or closed.closing_minor is None:
+        return
+    rows = raw(session).execute(
+        "SELECT format, first_day, last_day, (first_day, last_day, opening_minor, closing_minor, lines) = (%s, %s, %s,"
+        " %s, %s) FROM statement WHERE channel_account_id = %s AND delivery_id <> %s AND first_day <= %s"
+        " AND last_day >= %s AND opening_minor IS NOT NULL AND closing_minor IS NOT NULL ORDER BY id",
+        (
+            closed.first_day,
+            closed.last_day,
+            opened.opening_minor,
+            closed.closing_minor,
+            closed.lines,
+            channel_account_id,
+            delivery_id,
+            closed.last_day,
+            closed.first_day,
+        ),
+    )
+    for form, first, last, alike in rows.fetchall():
+        for day, unsure in sorted(fresh.items()):
+            if first < day < last or (first <= day <= last and unsure and (alike or form != opened.format)):
+                raise StatementRefused(
+                    StatementFault.REPEATED,
+                    f"{day} stands in the books from a {form} statement of {first} to {last} that adds up without"
+                    " these lines: they are the same movements in other words, or were added. Bring that day as"
+                    f" {form}, or ask for the file anew",
+                )
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,8 @@ class StatementLine(NamedTuple):
     reference: str = ""
     """The provider's or bank's own reference, upper case; empty where it gives none."""
     occurrence: int = 1
-    """The n-th line of this statement with equal reference, kind, amount, day and text: a real repeat is kept."""
+    """The n-th line of this statement with equal reference, kind, amount, day, text and ``counts``: a real repeat is
+    kept, and a line that is only shown is no repeat of the same line that counts."""
     kind: Kind | None = None
     """What the format itself says the movement is; None for a bank line that only says credit or debit."""
     counts: bool = True
@@ -131,7 +132,10 @@ class StatementLine(NamedTuple):
     details: tuple[StatementDetail, ...] = ()
 
     def key(self) -> bytes:
-        """What makes this line itself and no other of its account: a SHA-256, the same in a later export."""
+        """What makes this line itself and no other of its account: a SHA-256, the same in a later export.
+
+        A line that is only shown is another one than the same line when it counts: that one moves the money.
+        """
         facts = (
             self.reference,
             self.kind or "",
@@ -140,6 +144,7 @@ class StatementLine(NamedTuple):
             self.text,
             self.account_reference,
             str(self.occurrence),
+            *(() if self.counts else ("shown",)),
         )
         return hashlib.sha256("\x1f".join(facts).encode("utf-8", "surrogatepass")).digest()
 

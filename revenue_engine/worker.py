@@ -175,12 +175,15 @@ class Worker:
         waiting = [claimed for claimed in claims if claimed.ref_id in outcome.look_again]
         if not waiting:
             return []
-        missed = jobs.others_at_it(
-            session,
-            kind="interpret",
-            worker=self.name,
-            lease_seconds=self.lease_seconds,
-            since_seconds=LOOK_AGAIN_SECONDS - 1,
+        missed = any(
+            jobs.others_at_it(
+                session,
+                kind=kind,
+                worker=self.name,
+                lease_seconds=max(lease_seconds, self.lease_seconds),
+                since_seconds=LOOK_AGAIN_SECONDS - 1,
+            )
+            for kind, lease_seconds in (("interpret", 0), ("statement", STATEMENT_LEASE_SECONDS))
         )
         return [claimed for claimed in waiting if missed or claimed.ref_id in outcome.first_told]
 

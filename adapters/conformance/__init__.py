@@ -1,9 +1,12 @@
 """The conformance kit: what every adapter must hold before a county lets it near public money.
 
 ``run(adapter, fixtures)`` tries every check and answers a table; ``suite`` makes a test class of them for pytest. The
-fixtures are a folder: ``NAME.json`` (a body as posted), ``NAME.expected.json`` (what ``callback parse`` must print,
-and the endpoint's ``purpose`` where it matters), ``acks.expected.json`` (``kept`` and ``refused`` as documented, and
-under ``bodies`` those that repeat ids of a fixture).
+fixtures are a folder: ``NAME.json`` or ``NAME.body`` or any other ending (a body as posted), ``NAME.expected.json``
+(what ``callback parse`` must print, and the endpoint's ``purpose`` where it matters), ``acks.expected.json`` (``kept``
+and ``refused`` as documented, and ``kept:NAME``, ``refused:NAME`` for answers that repeat ids of a fixture; or the same
+under ``bodies``).
+
+A check that can say nothing before another one passes is waiting: the one it waits for has failed and says why.
 """
 
 from __future__ import annotations
@@ -14,18 +17,22 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from adapters.conformance import hostile_checks, proof_checks, reading_checks
-from adapters.conformance.subject import Check, NotApplicableError, Subject
+from adapters.conformance.subject import Check, NotApplicableError, Subject, WaitingError
 from revenue_engine.channels import CallbackAdapter
 from revenue_engine.errors import ConfigurationError, RevenueError
 
 CHECKS: Final[Sequence[Check]] = (
     reading_checks.port_is_kept,
+    reading_checks.example_is_a_payment,
+    proof_checks.rehearsal_is_proved,
+    reading_checks.bodies_can_be_written,
     reading_checks.fixtures_are_there,
     reading_checks.golden,
     reading_checks.amounts_are_exact,
     reading_checks.every_cent_counts,
     reading_checks.bad_amounts_never_pay,
     reading_checks.fractions_of_a_cent_are_refused,
+    reading_checks.only_known_words_pay,
     reading_checks.times_are_aware,
     reading_checks.references_are_stable,
     reading_checks.same_body_same_identity,
@@ -42,13 +49,15 @@ CHECKS: Final[Sequence[Check]] = (
     proof_checks.settings_refuse_unknown_keys,
     proof_checks.settings_name_what_is_missing,
     proof_checks.settings_hide_secrets,
-    proof_checks.rehearsal_is_proved,
     proof_checks.rehearsal_can_be_repeated,
     proof_checks.fixtures_can_be_signed,
     proof_checks.missing_proof_is_refused,
     proof_checks.foreign_proof_is_refused,
     proof_checks.old_proof_is_refused,
+    proof_checks.stale_proof_is_refused,
     proof_checks.replaced_key_is_refused,
+    proof_checks.rotation_keeps_both_keys,
+    proof_checks.unreadable_bodies_are_kept,
     proof_checks.garbled_headers_are_refused,
     proof_checks.foreign_settings_are_refused,
     proof_checks.proof_headers_are_kept,
@@ -73,12 +82,16 @@ CHECKS: Final[Sequence[Check]] = (
 """Every check, the cheap ones first."""
 
 
+Outcome = Literal["passed", "failed", "waiting", "not applicable"]
+OUTCOMES: Final[Sequence[Outcome]] = ("passed", "failed", "waiting", "not applicable")
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """How one check ended."""
 
     check: str
-    outcome: Literal["passed", "failed", "not applicable"]
+    outcome: Outcome
     meaning: str
     """What the check holds an adapter to."""
     detail: str = ""
@@ -93,15 +106,12 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing failed."""
-        return all(result.outcome != "failed" for result in self.results)
+        """Whether nothing failed and nothing waits."""
+        return all(result.outcome not in ("failed", "waiting") for result in self.results)
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain data."""
-        counts = {
-            outcome: sum(result.outcome == outcome for result in self.results)
-            for outcome in ("passed", "failed", "not applicable")
-        }
+        counts = {outcome: sum(result.outcome == outcome for result in self.results) for outcome in OUTCOMES}
         return {
             "adapter": self.adapter,
             "ok": self.ok,
@@ -131,6 +141,8 @@ def tried(check: Check, subject: Subject) -> Result:
         check(subject)
     except NotApplicableError as why:
         return Result(name, "not applicable", meaning, str(why))
+    except WaitingError as why:
+        return Result(name, "waiting", meaning, str(why))
     except AssertionError as error:
         return Result(name, "failed", meaning, str(error).splitlines()[0][:400] if str(error) else "")
     except RevenueError as error:
@@ -154,7 +166,7 @@ def suite(adapter: CallbackAdapter, fixtures: Path | str) -> type:
             """One check of the kit."""
             try:
                 check(subject)
-            except NotApplicableError as why:
+            except (NotApplicableError, WaitingError) as why:
                 pytest.skip(str(why))
 
     return Conformance

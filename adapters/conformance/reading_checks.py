@@ -7,21 +7,26 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from typing import TypeGuard
 
-from adapters.conformance.subject import ACCOUNT, Subject, leaves, put, reordered, skip, write
+from adapters.conformance.spelling import Path as Field
+from adapters.conformance.spelling import Spelled
+from adapters.conformance.subject import ACCOUNT, NOT_FILLED, OTHER_AMOUNT, Subject, skip
 from revenue_engine.channels import (
     Answer,
     AskingAdapter,
     CallbackAdapter,
     Ignored,
+    Interpretation,
     Paid,
     Party,
     Purpose,
+    RehearsingAdapter,
     Reversed,
     Unknown,
     as_wire,
 )
-from revenue_engine.strict_json import loads
+from revenue_engine.money import wire
 
 
 def port_is_kept(subject: Subject) -> None:
@@ -30,14 +35,58 @@ def port_is_kept(subject: Subject) -> None:
     assert re.fullmatch(r"[a-z][a-z0-9_]{1,19}", subject.adapter.name), f"{subject.adapter.name!r} is no adapter name"
 
 
+def example_is_a_payment(subject: Subject) -> None:
+    """The adapter can play its provider, and reads the example of its rehearsal as a payment."""
+    adapter = subject.adapter
+    assert isinstance(adapter, RehearsingAdapter), "the adapter has no rehearse(): its proof cannot be tried without"
+    meaning = adapter.interpret(subject.signed.body)
+    if isinstance(meaning, Unknown) and NOT_FILLED in meaning.reason:
+        raise AssertionError(f"not filled in yet: {meaning.reason}; every check that needs a payment waits for it")
+    assert isinstance(meaning, Paid), (
+        f"the example of the rehearsal is read as {type(meaning).__name__}: {said(meaning)}"
+    )
+
+
+def said(meaning: Interpretation) -> str:
+    """Why a meaning is no payment, for a message."""
+    return meaning.reason if isinstance(meaning, Ignored | Unknown) else meaning.reference
+
+
+def bodies_can_be_written(subject: Subject) -> None:
+    """The kit can write bodies of this provider: the example spelled anew is the same payment."""
+    paid, form = subject.read_example(), subject.rehearsal.body
+    example = subject.spelled(subject.signed.body)
+    if example is None:
+        wrong = "the example is no JSON object" if form is None else "body.fields() cannot read the example"
+        raise AssertionError(
+            f"{wrong}: give the Rehearsal a body= (adapters.bodies.FORM for forms, a BodyFormat of your own for any"
+            " other format; docs/adapters/how-to.md), or no check can send other values"
+        )
+    again = subject.adapter.interpret(example.layouts()[0])
+    assert again == paid, f"the example's own fields, encoded again, are read as {said(again)}"
+    plain = len(example.layouts()[0])
+    for name, body in example.twice():
+        assert len(body) > plain, f"body.encode() does not write {name} twice when it is told to"
+    text = subject.rehearsal.write_amount(OTHER_AMOUNT)
+    assert subject.sets_amount(example), (
+        f"no field of the example sets the amount to {OTHER_AMOUNT} cents when it holds {text!r}: where the provider"
+        " writes amounts otherwise, give the Rehearsal a write_amount="
+    )
+
+
 def fixtures_are_there(subject: Subject) -> None:
-    """There are fixtures, and one of them is a payment."""
-    assert subject.cases, f"no NAME.json in {subject.fixtures}"
-    assert any(True for _ in subject.paid), "no fixture is read as a payment"
+    """There are fixtures, each with its golden file, and one of them is a payment."""
+    where = f"no NAME.json, NAME.body or the like in {subject.fixtures}"
+    assert subject.found, f"{where}: save bodies as they were posted, with NAME.expected.json beside each"
+    subject.filled_in()
+    meanings = [subject.adapter.interpret(case.body, purpose=case.purpose) for case in subject.found]
+    assert any(isinstance(meaning, Paid) for meaning in meanings), "no fixture is read as a payment"
 
 
 def golden(subject: Subject) -> None:
     """Each fixture is read as its golden file says; a reason may go on where the golden one ends."""
+    assert subject.found, f"there is nothing to compare in {subject.fixtures}"
+    subject.filled_in()
     for case in subject.cases:
         found = dict(as_wire(subject.adapter.interpret(case.body, purpose=case.purpose)))
         expected = dict(case.expected)
@@ -59,7 +108,7 @@ def every_cent_counts(subject: Subject) -> None:
     """Amounts of one cent, of many digits and with every ending are read to the cent."""
     for minor in (1, 10, 99, 100, 101, 150_050, 99_999_999, 123_456_789_01):
         for path in subject.amount_paths:
-            found = subject.replaced(path, f"{minor // 100}.{minor % 100:02d}")
+            found = subject.replaced(path, subject.rehearsal.write_amount(minor))
             assert isinstance(found, Paid), f"{minor} cents are read as {found}"
             assert found.amount_minor == minor, f"{minor} cents are read as {found.amount_minor}"
 
@@ -83,24 +132,76 @@ def bad_amounts_never_pay(subject: Subject) -> None:
         "١٠",
         "10.",
         ".5",
-        None,
-        True,
-        [],
-        {},
+        " ",
+        *subject.example.odd,
         -5,
         0,
     )
-    for path in subject.amount_paths:
-        for value in values:
+    amounts = _ways_to_write(subject)
+    for path, own in _amounts(subject):
+        signs = (f"-{own}", f"{own}-", f"({own})", f"+{own}", f"\u2212{own}", f"{own} DR", f"{own},00", f"{own}\r\n7")
+        for value in (*values, *signs):
+            if value in (7, "7") or (isinstance(value, str) and value in amounts):
+                continue  # an amount like another here
             found = subject.replaced(path, value)
-            assert not isinstance(found, Paid), f"the amount {value!r} is read as a payment"
+            assert not isinstance(found, Paid), (
+                f"the amount {value!r} is read as a payment of {found.amount_minor} cents"
+            )
+
+
+def _amounts(subject: Subject) -> list[tuple[Field, str]]:
+    """Where the amount stands, and the text that stands there."""
+    texts = dict(subject.example.leaves())
+    return [(path, str(texts[path])) for path in subject.amount_paths]
+
+
+def _ways_to_write(subject: Subject) -> set[str]:
+    """What this provider may write for the amounts a check holds to be wrong elsewhere: 1.500,00 may be its style."""
+    write = subject.rehearsal.write_amount
+    return set() if write is wire else {write(minor) for minor in (1, 5, 10, 100, 500, 1_000, 100_000, 150_000)}
 
 
 def fractions_of_a_cent_are_refused(subject: Subject) -> None:
-    """A third decimal that is not zero is never rounded away."""
-    for path in subject.amount_paths:
-        for value in ("1.005", "10.001", "0.009"):
-            assert not isinstance(subject.replaced(path, value), Paid), f"{value} was rounded"
+    """A third decimal that is not zero is never rounded away or cut off."""
+    for path, own in _amounts(subject):
+        longer = (f"{own}5", f"{own}4", f"{own}001") if re.search(r"\.\d\d$", own) else ()
+        for value in ("1.005", "10.001", "0.009", "1.0000001", *longer):
+            found = subject.replaced(path, value)
+            assert not isinstance(found, Paid), f"{value} was read as {found.amount_minor} cents"
+
+
+_AGAINST = ("D", "DR", "DB", "DEBIT", "Debit", "debit", "OUT", "REVERSAL", "Reversal", "FAILED", "Failed", "failed")
+"""Words by which providers say that no money came."""
+
+
+def only_known_words_pay(subject: Subject) -> None:
+    """Where a word says that no money came, a word nobody knows is no payment: money is never what is left over."""
+    subject.read_example()
+    against: set[str] = set(_AGAINST)
+    for case in subject.cases:
+        if not isinstance(subject.adapter.interpret(case.body, purpose=case.purpose), Paid):
+            other = subject.spelled(case.body)
+            against |= {value for _, value in other.leaves() if _is_word(value)} if other is not None else set()
+    declared = subject.rehearsal.direction
+    named = {".".join(path): path for path, _ in subject.example.leaves()}
+    assert not declared or declared in named, f"the Rehearsal's direction {declared!r} is no field of its example"
+    for path, value in subject.example.leaves():
+        where = ".".join(path)
+        stops = [word for word in sorted(against) if not isinstance(subject.replaced(path, word), Paid)]
+        for word in stops if _is_word(value) else ():
+            nonsense = re.sub("[a-z]", "z", re.sub("[A-Z]", "Z", word))
+            found = subject.replaced(path, nonsense)
+            assert not isinstance(found, Paid), f"{where} {word!r} is no payment, and the unknown {nonsense!r} is one"
+        if where == declared:
+            for wrong in ("", " ", "?", "ZZ", f"{value}Z", f"Z{value}", *subject.example.odd):
+                found = subject.replaced(path, wrong)
+                assert not isinstance(found, Paid), f"the direction {where} is {wrong!r}, and it is read as a payment"
+            gone = subject.adapter.interpret(subject.example.without(path))
+            assert not isinstance(gone, Paid), f"without its direction {where} it is read as a payment"
+
+
+def _is_word(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and value.isascii() and value.isalpha() and len(value) <= 20
 
 
 def times_are_aware(subject: Subject) -> None:
@@ -131,13 +232,15 @@ def same_body_same_identity(subject: Subject) -> None:
 _Wanted = tuple[Paid, Purpose | None]
 
 
-def _documents(subject: Subject) -> list[tuple[str, dict[str, object], _Wanted]]:
-    found: list[tuple[str, dict[str, object], _Wanted]] = []
+def _documents(subject: Subject) -> list[tuple[str, Spelled, _Wanted]]:
+    subject.filled_in()
+    found = []
     for case, paid in subject.paid:
-        doc = loads(case.body) if case.body.lstrip(b" \r\n\t\xef\xbb\xbf").startswith(b"{") else None
-        if isinstance(doc, dict):
-            found.append((case.name, doc, (paid, case.purpose)))
-    return found or skip("the bodies of this provider are no JSON objects")
+        spelled = subject.spelled(case.body)
+        if spelled is not None:
+            found.append((case.name, spelled, (paid, case.purpose)))
+    assert found or not subject.example.leaves(), "no payment of the fixtures has the format of the rehearsal's example"
+    return found
 
 
 def _same(subject: Subject, body: bytes, name: str, wanted: _Wanted, what: str) -> None:
@@ -147,37 +250,43 @@ def _same(subject: Subject, body: bytes, name: str, wanted: _Wanted, what: str) 
 
 
 def key_order_is_free(subject: Subject) -> None:
-    """Keys in another order mean the same."""
+    """Fields in another order mean the same."""
     for name, doc, wanted in _documents(subject):
-        _same(subject, write(reordered(doc)), name, wanted, "with its keys reordered")
+        body = doc.reordered()
+        if body is None:
+            skip("the place of a field is its meaning in this format (BodyFormat.free_order)")
+        _same(subject, body, name, wanted, "with its fields reordered")
 
 
 def extra_fields_are_free(subject: Subject) -> None:
     """Fields nobody knows change nothing."""
     for name, doc, wanted in _documents(subject):
-        _same(subject, write({"zz_new": {"a": [1]}, **doc, "zz_last": None}), name, wanted, "with extra fields")
+        body = doc.extended()
+        if body is None:
+            skip("this format has room for no other fields (BodyFormat.free_fields)")
+        _same(subject, body, name, wanted, "with extra fields")
 
 
 def layout_is_free(subject: Subject) -> None:
-    """Blanks and line ends between the fields, or none, mean the same."""
+    """Other spellings of the same fields (blanks, line ends, escapes) mean the same."""
     for name, doc, wanted in _documents(subject):
-        _same(subject, write(doc), name, wanted, "without layout")
-        _same(subject, write(doc, indent=4).replace(b"\n", b"\r\n"), name, wanted, "with line ends")
+        for number, body in enumerate(doc.layouts()):
+            _same(subject, body, name, wanted, f"in spelling {number + 1} ({body[:60]!r}...)")
 
 
 def party_may_be_masked_or_absent(subject: Subject) -> None:
     """Masked, hashed or missing names and phones never stop a payment."""
     paid = subject.read_example()
     theirs = {paid.party.name, paid.party.msisdn} - {""}
-    paths = [path for path, value in leaves(subject.example) if isinstance(value, str) and value in theirs]
+    paths = [path for path, value in subject.example.leaves() if isinstance(value, str) and value in theirs]
     if not paths:
         skip("the example names nobody")
-    for value in ("", None, "2547*****126", "2547 ***** 126", "a" * 64, "254700000101", "Ngũgĩ 'O' \u0000 \ud83d"):
-        doc = subject.example
-        for path in paths:
-            doc = put(doc, path, value)
-        found = subject.adapter.interpret(write(doc))
-        assert isinstance(found, Paid), f"a party of {value!r} stops the payment: {found}"
+    names = ["", None, "2547*****126", "2547 ***** 126", "a" * 64, "254700000101", "Ngũgĩ 'O' & Wa = 100% + 1; <b>"]
+    if subject.rehearsal.body is None:
+        names.append("Ngũgĩ 'O' \u0000 \ud83d")
+    for value in names:
+        found = subject.adapter.interpret(subject.example.put(paths, value))
+        assert isinstance(found, Paid), f"a party of {value!r} stops the payment: {said(found)}"
         assert replace(found, party=Party()) == replace(paid, party=Party()), f"a party of {value!r} changes the money"
 
 

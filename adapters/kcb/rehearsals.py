@@ -31,11 +31,13 @@ def rehearse(identifier: str, secrets: Mapping[str, str] | None = None) -> Rehea
     def sign(body: bytes) -> Signed:
         return Signed(body, {"signature": signature(key, body)})
 
+    settings = {"account": identifier, "public_keys": [public.decode()]}
     return Rehearsal(
-        settings={"account": identifier, "public_keys": [public.decode()]},
+        settings=settings,
         secrets={KEY: private},
         example=account_notice(identifier),
         sign=sign,
+        both_valid=lambda old: {**settings, "public_keys": [*old["public_keys"], *settings["public_keys"]]},
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,10 @@ from revenue_engine.channels import (
     Asked,
     Ignored,
     Interpretation,
+    Paid,
     Purpose,
     Rehearsal,
+    Strength,
     Unknown,
     Verdict,
 )
@@ -43,6 +46,8 @@ from revenue_engine.errors import ConfigurationError, InvalidValue
 from revenue_engine.strict_json import loads, storable
 
 _LONGEST_ECHO = 100
+_NO_YEAR = 2100
+"""A time of such a year was read from characters that moved."""
 
 
 class SignedJsonAdapter:
@@ -119,9 +124,12 @@ class SignedJsonAdapter:
         if form.meaning != "payment":
             return Ignored(form.reason) if form.meaning == "nothing" else Unknown(form.reason)
         try:
-            return payment(form, doc)
+            found = payment(form, doc)
         except InvalidValue as error:
             return Unknown(f"{form.name}: {error.message}")
+        if isinstance(found, Paid) and not _as_proved(form.proof or self.bank.proof, doc, found):
+            return replace(found, strength=Strength.SUPPORTS)
+        return found
 
     def ack(self, outcome: AckOutcome) -> bytes:
         """The acknowledgement of the first form, with empty ids: for bodies that cannot be read."""
@@ -197,15 +205,17 @@ def _judge(
     if proof.kind == "rsa_sha256" and isinstance(settings, RsaSettings):
         return proofs.rsa_sha256(headers, body, header=proof.header, keys=settings.public_keys)
     if proof.kind == "hmac_sha256" and isinstance(settings, SecretSettings):
-        secret = settings.secret.get_secret_value()
-        return proofs.hmac_sha256(headers, body, header=proof.header, secret=secret, encoding=proof.encoding)
+        secret, previous = settings.secret.get_secret_value(), settings.previous_secret.get_secret_value()
+        return proofs.hmac_sha256(
+            headers, body, header=proof.header, secret=secret, encoding=proof.encoding, previous=previous
+        )
     if proof.kind == "salted_sha256" and isinstance(settings, SaltedSettings):
         parts = hashed_parts(proof, doc)
         if parts is None:
             return Verdict(accepted=False, reason=f"a field that {proof.field} covers is no text")
-        secret = settings.secret.get_secret_value()
-        given = readings.at(doc, proof.field)
-        return proofs.salted_sha256(given, parts, field=proof.field, secret=secret, inside=settings.hash_inside)
+        secret, previous = settings.secret.get_secret_value(), settings.previous_secret.get_secret_value()
+        given, inside = readings.at(doc, proof.field), settings.hash_inside
+        return proofs.salted_sha256(given, parts, field=proof.field, secret=secret, inside=inside, previous=previous)
     if isinstance(settings, CredentialSettings):
         username, password = settings.username, settings.password.get_secret_value()
         if proof.kind == "basic":
@@ -216,6 +226,15 @@ def _judge(
     if proof.kind == "peers" and settings.peers:
         return ACCEPTED
     return Verdict(accepted=False, reason=f"the settings do not fit the proof {proof.kind}")
+
+
+def _as_proved(proof: mapping.Proof, doc: Mapping[str, object], found: Paid) -> bool:
+    """Whether the proof covers the parts as they stand: characters may have moved between parts of no fixed width."""
+    if proof.kind != "salted_sha256" or not proof.widths:
+        return True
+    if found.occurred_at is None or found.occurred_at.year >= _NO_YEAR:
+        return False
+    return all(len(str(readings.at(doc, path))) == width for path, width in proof.widths.items())
 
 
 # --- answering -------------------------------------------------------------------------------------------------------

@@ -100,6 +100,9 @@ class SaltedProof(_Strict):
     field: PathText
     parts: Annotated[tuple[PathText, ...], Field(min_length=1)]
     suffix: str = ""
+    widths: dict[PathText, int] = {}
+    """How many characters a part has. Nothing divides the parts, so one proof fits every body whose characters moved
+    from a part to the next: another reference, another amount. Of other widths, a notice only supports."""
 
 
 class BasicProof(_Strict):

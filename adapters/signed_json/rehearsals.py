@@ -58,8 +58,20 @@ def rehearse(bank: Bank, identifier: str, secrets: Mapping[str, str] | None = No
         def sign(body: bytes) -> Signed:
             return _in_place(bank, given, body)
 
-    covers = bank.proof.kind in ("rsa_sha256", "hmac_sha256", "salted_sha256")
-    return Rehearsal(settings, given, bank.example.replace("ACCOUNT", identifier).encode(), sign, covers)
+    def both_valid(old: Mapping[str, Any]) -> Mapping[str, Any]:
+        if "public_keys" in settings:
+            return {**settings, "public_keys": [*old["public_keys"], *settings["public_keys"]]}
+        return {**settings, "previous_secret": old["secret"]}
+
+    keyed = bank.proof.kind in ("rsa_sha256", "hmac_sha256", "salted_sha256")
+    return Rehearsal(
+        settings,
+        given,
+        bank.example.replace("ACCOUNT", identifier).encode(),
+        sign,
+        covers_body=keyed,
+        both_valid=both_valid if keyed else None,
+    )
 
 
 def _fresh(proof: Proof) -> dict[str, str]:

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from adapters import proofs
 from adapters.peers import check as check_peers
 
+SHORTEST_SECRET: Final = 8
+
 
 class BankSettings(BaseModel):
     """What every account has. A value ``file:NAME`` is read from ``REVENUE_SECRETS_DIR``."""
@@ -53,7 +55,16 @@ class RsaSettings(BankSettings):
 class SecretSettings(BankSettings):
     """A bank that signs with a shared secret."""
 
-    secret: Annotated[SecretStr, Field(min_length=8)]
+    secret: Annotated[SecretStr, Field(min_length=SHORTEST_SECRET)]
+    previous_secret: SecretStr = SecretStr("")
+    """The secret it replaces, while the bank may still sign with it; empty at all other times."""
+
+    @field_validator("previous_secret")
+    @classmethod
+    def _long(cls, previous: SecretStr) -> SecretStr:
+        if 0 < len(previous.get_secret_value()) < SHORTEST_SECRET:
+            raise ValueError(f"has fewer than {SHORTEST_SECRET} characters")
+        return previous
 
 
 class SaltedSettings(SecretSettings):

@@ -164,7 +164,7 @@ def movement(values: Fields, details: list[Fields], here: Here, number: int, mon
         amount_minor=size * sign,
         booked_on=booked_on,
         reference=reference,
-        occurrence=tally.occurrence(reference, kind, size * sign, booked_on, text),
+        occurrence=tally.occurrence(reference, kind, size * sign, booked_on, text, counts),
         kind=kind,
         counts=counts,
         occurred_at=occurred_at,

@@ -159,7 +159,7 @@ def movements(text: str, at: int, number: int, tally: Tally, out: list[Statement
                 told = first.strip()
             else:
                 told = narratives.joined(info)
-            seen = occurrence(reference, None, amount, booked_on, told)
+            seen = occurrence(reference, None, amount, booked_on, told, True)
             facts = (here, amount, booked_on, reference, seen, None, True, None, value_on, told, remittance, "")
             append(made((*facts, code.rstrip(), *rest)))
             continue
@@ -233,7 +233,7 @@ def _line(
         amount,
         booked_on,
         reference,
-        tally.occurrence(reference, kind, amount, booked_on, text),
+        tally.occurrence(reference, kind, amount, booked_on, text, counts),
         kind,
         counts,
         None,

@@ -23,7 +23,7 @@ class Tally:
         self._repeats: dict[int, int] = {}
 
     def occurrence(self, *key: Hashable) -> int:
-        """Which line with this key it is, counted from 1. ``key``: reference, kind, amount, day, text."""
+        """Which line with this key it is, counted from 1. ``key``: reference, kind, amount, day, text, counts."""
         digest, seen = hash(key), self._seen
         before = len(seen)
         seen.add(digest)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from revenue_engine.cli.output import FAILED, JsonFlag, answering, out, print_json
 
 if TYPE_CHECKING:
     from revenue_engine.channels import CallbackAdapter
+
 
 app = typer.Typer(help="Adapters of providers.", no_args_is_help=True)
 
@@ -40,13 +42,14 @@ def listing(as_json: JsonFlag = False) -> None:
 def new(
     name: Annotated[str, typer.Argument(help="Small letters and digits, such as family.")],
     directory: Annotated[Path | None, typer.Option(file_okay=False, help="Where; ./revenue-adapter-NAME else.")] = None,
+    body: Annotated[Literal["json", "form", "text"], typer.Option(help="What the provider posts.")] = "json",
     as_json: JsonFlag = False,
 ) -> None:
-    """Write a package for a new adapter: it passes the kit once its functions read and prove are filled in."""
+    """Write a package for a new adapter: it passes the kit once what is marked in it is filled in."""
     from adapters.conformance.skeleton import write_skeleton
 
     with answering(as_json=as_json):
-        written = write_skeleton(name, directory or Path(f"revenue-adapter-{name.replace('_', '-')}"))
+        written = write_skeleton(name, directory or Path(f"revenue-adapter-{name.replace('_', '-')}"), body)
         if as_json:
             print_json({"ok": True, "files": [str(path) for path in written]})
         else:
@@ -77,14 +80,14 @@ def judge(
             print_json(report.as_dict())
         else:
             table = Table("", "check", "what it holds the adapter to", box=None)
-            marks = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "not applicable": "–"}
+            marks = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "waiting": "…", "not applicable": "–"}
             for one in report.results:
                 said = one.meaning if one.outcome == "passed" else f"{one.meaning} — {one.detail}"
-                table.add_row(marks[one.outcome], one.check, said)
+                table.add_row(marks[one.outcome], one.check, escape(said))
             out.print(table)
             counts = report.as_dict()
             out.print(
-                f"{name}: {counts['passed']} passed, {counts['failed']} failed,"
+                f"{name}: {counts['passed']} passed, {counts['failed']} failed, {counts['waiting']} waiting for those,"
                 f" {counts['not_applicable']} not applicable",
                 highlight=False,
             )

@@ -84,9 +84,10 @@ def replay(
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("api")) as session:
-            if raw(session).execute("SELECT 1 FROM delivery WHERE id = %s", (delivery,)).fetchone() is None:
+            row = raw(session).execute("SELECT purpose FROM delivery WHERE id = %s", (delivery,)).fetchone()
+            if row is None:
                 raise NotFound(f"no delivery {delivery}", delivery=delivery)
-            jobs.replay(session, kind="interpret", ref_id=delivery)
+            jobs.replay(session, kind="statement" if row[0] == "statement" else "interpret", ref_id=delivery)
         if as_json:
             print_json({"ok": True, "delivery": delivery})
         else:

@@ -77,7 +77,8 @@ def curl(settings: Settings, token: str, rehearsal: Rehearsal) -> str:
     """A signed example for the intake on this machine, ready to paste."""
     sent = rehearsal.sign(rehearsal.example)
     words = ["curl", "--fail-with-body", "-sS", f"http://{settings.intake_host}:{settings.intake_port}/cb/v1/{token}"]
-    for name, value in {"content-type": "application/json", **sent.headers}.items():
+    kind = "application/json" if rehearsal.body is None else rehearsal.body.content_type
+    for name, value in {"content-type": kind, **sent.headers}.items():
         words += ["-H", f"{name}: {value}"]
     return shlex.join([*words, "--data-raw", sent.body.decode()])
 
@@ -102,12 +103,13 @@ def sheet(
         for outcome in AckOutcome
     }
     peers = given.get("peers") or ()
+    spelled = "JSON in UTF-8" if rehearsal is None or rehearsal.body is None else rehearsal.body.content_type
     found = {
         **facts,
         "addresses": {purpose: address(settings, token) for purpose, token in tokens.items()},
         "proof": getattr(adapter, "proof_in_words", "see the adapter's own page"),
         "allowed_from": list(peers) or ["any address: the proof alone decides"],
-        "format": "HTTP POST, JSON in UTF-8, one notice a call; amounts exact to the cent, times of Nairobi",
+        "format": f"HTTP POST, {spelled}, one notice a call; amounts exact to the cent, times of Nairobi",
         "acknowledgement": acks["kept"],
         "refusal": acks["refused"],
         "retries": "send again until the acknowledgement comes; the same notice twice is one payment",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from adapters import conformance, proofs
+from adapters import bodies, conformance, proofs, readings
 from adapters.kcb import KcbSettings
 from adapters.kcb import adapter as kcb
 from adapters.mpesa import adapter as mpesa
@@ -50,5 +52,22 @@ def test_the_coop_answer_is_the_pages_form() -> None:
 
 
 def test_the_number_of_checks_is_the_one_told() -> None:
-    assert len(conformance.CHECKS) == 50
-    assert "Fifty checks" in (PAGES / "how-to.md").read_text("utf-8")
+    assert len(conformance.CHECKS) == 56
+    assert "Fifty-six checks" in (PAGES / "how-to.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("module", [proofs, readings, bodies])
+def test_every_function_an_adapter_may_use_is_told_with_its_parameters(module: ModuleType) -> None:
+    page = (PAGES / "how-to.md").read_text("utf-8")
+    told = dict(re.findall(r"^\| `(\w+)\((.*?)\)` \|", page, re.MULTILINE))
+    public = {
+        name: inspect.signature(function)
+        for name, found in inspect.getmembers(module)
+        if inspect.isfunction(function := inspect.unwrap(found)) and function.__module__ == module.__name__
+        if not name.startswith("_")
+    }
+    assert len(public) >= 2
+    for name, signature in public.items():
+        bare = [one.replace(annotation=one.empty) for one in signature.parameters.values()]
+        shown = str(inspect.Signature(bare)).replace("'", '"')
+        assert f"({told.get(name)})" == shown, name

@@ -224,3 +224,26 @@ def test_an_unlisted_word_is_never_a_credit() -> None:
         assert not isinstance(coop.interpret(json.dumps({**doc, "EventType": word}).encode()), Paid), word
     for word in ("CREDIT", "credit", " Credit "):
         assert isinstance(coop.interpret(json.dumps({**doc, "EventType": word}).encode()), Paid), word
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        {"TransType": "Pay BillU", "TransID": "IF0000003"},
+        {"TransType": "Pay BillUI", "TransID": "F000000320", "TransTime": "2609151200", "TransAmount": "591500.00"},
+        {"TransID": "UIF00000032", "TransTime": "0260915120059"},
+        {"TransTime": "202609151200", "TransAmount": "591500.00"},
+    ],
+)
+def test_characters_that_moved_between_the_hashed_fields_confirm_no_money(moved: dict[str, str]) -> None:
+    played = ncba.rehearse("880100")
+    settings = ncba.settings_model.model_validate(dict(played.settings))
+    body = json.loads(played.example) | {"TransTime": "20260915120059"}
+    signed = played.sign(json.dumps(body).encode())
+    told = ncba.interpret(signed.body)
+    assert isinstance(told, Paid)
+    assert told.strength is Strength.CONFIRMS
+    other = json.dumps(json.loads(signed.body) | moved).encode()
+    assert ncba.verify({}, other, "", settings).accepted, "the hash of this bank does not tell them apart"
+    found = ncba.interpret(other)
+    assert not isinstance(found, Paid) or found.strength is Strength.SUPPORTS
