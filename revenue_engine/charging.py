@@ -6,12 +6,13 @@ from collections.abc import Mapping
 
 from sqlalchemy.orm import Session
 
-from revenue_engine import ledger, payments
+from revenue_engine import ledger, payments, periods
 from revenue_engine.batches import Batch
 from revenue_engine.channels import Kind
 from revenue_engine.inbox import Channel
 from revenue_engine.ledger import postings
 from revenue_engine.payments import NewPayment
+from revenue_engine.placing import CLOCK_TOLERANCE
 
 
 def settlement_key(channel_account_id: int, reference: str) -> str:
@@ -40,5 +41,8 @@ def record_charges(session: Session, batch: Batch, channels: Mapping[int, Channe
         )
         for identity, payment in sorted(recorded.items())
     ]
+    # As for payments: no day that has not come yet is booked, whatever a statement says.
+    ahead = periods.now() + CLOCK_TOLERANCE
+    book_on = {key: periods.today() for key, journal in journals if journal.occurred_at > ahead}
     if journals:
-        ledger.post_many(session, journals)
+        ledger.post_many(session, journals, book_on=book_on)

@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from revenue_engine import payments, reading, settling, statement_books
+from revenue_engine import reading, settling, statement_books
+from revenue_engine.db import raw
 from revenue_engine.statements import StatementLine
 
 
@@ -130,7 +131,7 @@ def _told_by_message(session: Session, channel_account_id: int, lines: Sequence[
         if line.counts and line.kind is None and line.amount_minor > 0
     }
     every = {word for found in words.values() for word in found}
-    amounts = payments.told_amounts(session, channel_account_id, every) if every else {}
+    amounts = _told_amounts(session, channel_account_id, every) if every else {}
     if not amounts:
         return {}
     found: dict[int, str] = {}
@@ -138,4 +139,17 @@ def _told_by_message(session: Session, channel_account_id: int, lines: Sequence[
         fits = {word for word in words.get(line.number, ()) if line.amount_minor in amounts.get(word, ())}
         if len(fits) == 1 and reading.line_reference(line) not in amounts:
             found[line.number] = fits.pop()
+    return found
+
+
+def _told_amounts(session: Session, channel_account_id: int, references: Iterable[str]) -> dict[str, set[int]]:
+    """Amounts in cents of the payments of an account that anything told of, by those of these references that are."""
+    rows = raw(session).execute(
+        "SELECT reference, amount_minor FROM evidence WHERE reference = ANY(%s) AND kind = 'payment'"
+        " AND channel_account_id = %s",
+        (sorted(set(references)), channel_account_id),
+    )
+    found: dict[str, set[int]] = {}
+    for reference, amount in rows:
+        found.setdefault(reference, set()).add(amount)
     return found

@@ -303,19 +303,6 @@ def evidence_of(session: Session, identities: Iterable[Identity], *, written: Se
     return sorted(fresh + earlier, key=lambda one: one.id) if earlier else fresh
 
 
-def told_amounts(session: Session, channel_account_id: int, references: Iterable[str]) -> dict[str, set[int]]:
-    """Amounts in cents of the payments of an account that anything told of, by those of these references that are."""
-    rows = raw(session).execute(
-        "SELECT reference, amount_minor FROM evidence WHERE reference = ANY(%s) AND kind = 'payment'"
-        " AND channel_account_id = %s",
-        (sorted(set(references)), channel_account_id),
-    )
-    found: dict[str, set[int]] = {}
-    for reference, amount in rows:
-        found.setdefault(reference, set()).add(amount)
-    return found
-
-
 def reversals_waiting_for(session: Session, recorded: Sequence[Recorded]) -> list[Stored]:
     """Evidence of reversals that came before the payments they take back, and has not been acted on."""
     if not recorded:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from reconciliation import breaks
 from reconciliation.breaks import BreakReason, NewBreak
-from revenue_engine import ledger, payments
+from revenue_engine import ledger, payments, periods
 from revenue_engine.batches import Batch
 from revenue_engine.charging import settlement_key
 from revenue_engine.inbox import Channel
@@ -127,7 +127,7 @@ def _settle(session: Session, bank: Channel, channel: Channel, reference: str, a
             bank=bank.clearing_account,
             clearing=channel.clearing_account,
             channel_account_id=channel.id,
-            at=at,
+            at=min(at, periods.now()),  # whatever a statement dates ahead has happened by now
         ),
         key=f"settled:{bank.id}:{reference}",
     )

@@ -19,6 +19,7 @@ from adapters import bodies, conformance
 from adapters.conformance.subject import Subject
 from revenue_engine.channels import AckOutcome, BodyFormat, Freshness, Paid, Pairs, Rehearsal, Signed, Unknown, Verdict
 from revenue_engine.errors import InvalidValue
+from revenue_engine.strict_json import loads
 from tests.form_bank import HEADER, SECONDS, FormBank
 
 FIXTURES = Path(__file__).parent / "adapters" / "form_bank"
@@ -122,6 +123,34 @@ MISTAKES = [
 @pytest.mark.parametrize(("mistake", "check", "said"), MISTAKES, ids=lambda one: getattr(one, "__name__", None))
 def test_the_kit_finds_the_mistake(mistake: type[FormBank], check: str, said: str) -> None:
     found = result(mistake(), check)
+    assert (found.outcome, said in found.detail) == ("failed", True), found
+
+
+class PostsJson(FormBank):
+    """The same bank, had it posted JSON: the kit finds the same mistakes without a format."""
+
+    def decode(self, body: bytes) -> dict[str, str]:
+        found = loads(body)
+        if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
+            raise InvalidValue("the body is no JSON object of texts")
+        return found
+
+    def rehearse(self, identifier: str, secrets: Mapping[str, str] | None = None) -> Rehearsal:
+        made = super().rehearse(identifier, secrets)
+        return replace(made, example=json.dumps(dict(bodies.FORM.fields(made.example))).encode(), body=None)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "check", "said"),
+    [one for one in MISTAKES if "Field" not in one[0].__name__],
+    ids=lambda one: getattr(one, "__name__", None),
+)
+def test_the_kit_finds_the_mistake_in_json_too(folder: Path, mistake: type[FormBank], check: str, said: str) -> None:
+    for file in (*folder.glob("*.body"), *folder.glob("*.txt")):
+        file.write_bytes(json.dumps(dict(parse_qsl(file.read_text(), keep_blank_values=True))).encode())
+    wrong: type[FormBank] = type("Wrong", (mistake, PostsJson), {})
+    assert result(PostsJson(), check, folder).outcome == "passed"
+    found = result(wrong(), check, folder)
     assert (found.outcome, said in found.detail) == ("failed", True), found
 
 

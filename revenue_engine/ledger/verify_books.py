@@ -262,7 +262,7 @@ DATES_AND_BALANCES = (
                           JOIN evidence e ON e.channel_account_id = y.channel_account_id AND e.kind = y.kind
                                          AND e.reference = y.reference
                           JOIN break_case b ON b.delivery_id = e.delivery_id AND b.reason = 'clock_differs'
-                         WHERE y.id = CASE WHEN j.key ~ '^payment:[0-9]+:(received|reversed)$'
+                         WHERE y.id = CASE WHEN j.key ~ '^payment:[0-9]+:(received|reversed|charged)$'
                                            THEN split_part(j.key, ':', 2)::bigint END))
                 """,
             ),

@@ -351,3 +351,19 @@ def test_a_file_posted_to_a_callback_address_proves_nothing(bank: Books) -> None
         jobs.replay(session, kind="statement", ref_id=delivery)
     bank.work()
     assert bank.rows("SELECT count(*) FROM payment") == [(0,)]
+
+
+# --- days that have not come ---
+
+
+def test_what_a_statement_dates_ahead_is_booked_today(bank: Books) -> None:
+    body = of(
+        SHORTCODE,
+        Move("UI0000P001", 1000, 20, "payment"),
+        Move("UI0000P001", -5, 20, "charge"),
+        Move("UI0000P002", -900, 20, "payout"),
+    )
+    bring(bank, body.replace(b"2026-09-20", b"2199-09-20"))
+    bring(bank, of(BANK, Move("FT1", 900, 20, said="MPS 600100")).replace(b"2026-09-20", b"2199-09-20"), channel=2)
+    assert (held(bank), held(bank, "5900")) == (900, 5)
+    assert bank.rows("SELECT count(*) FROM journal WHERE book_date > current_date + 1") == [(0,)]
