@@ -80,7 +80,7 @@ _WAITING = """
            p.amount_minor, p.occurred_at, p.public_id, count(*) OVER (PARTITION BY p.reference) > 1
       FROM break_case b JOIN payment p ON p.id = b.payment_id LEFT JOIN payment_party y ON y.payment_id = p.id
      WHERE b.closed_at IS NULL AND b.key = 'suspense:' || b.payment_id AND b.amount_minor = p.amount_minor
-     ORDER BY p.occurred_at, p.reference, p.id
+     ORDER BY p.occurred_at, p.reference COLLATE "C", p.id
 """
 
 # Every open bill; of payers and objects without one their last bill, so that a name or a plate that belongs to two is
