@@ -21,6 +21,8 @@ from reconciliation.evidence import Sender
 from revenue_engine.identifiers import PAY_ACCOUNT_DIGITS
 
 _WORD_AND_NUMBER = r"^(?P<word>[A-Z]{3,})[^A-Z0-9].*?0*(?P<number>[1-9][0-9]*)$"
+TELLING = 201
+"""A key with this many bills or more says nothing: no more of them are ever fetched, however many a payer has."""
 _AMOUNT_BITS = 41
 """Room for the largest amount in cents beside another key in one int64."""
 
@@ -43,11 +45,11 @@ class IntIndex:
         self.order = order[start:]
         self.keys = keys[self.order]
 
-    def rows(self, wanted: Sequence[int] | Ints) -> list[list[int]]:
-        """For each wanted key the rows that have it."""
+    def rows(self, wanted: Sequence[int] | Ints, *, most: int = TELLING) -> list[list[int]]:
+        """For each wanted key the rows that have it; of a key with more than ``most`` rows the first ``most``."""
         keys = np.asarray(wanted, dtype=np.int64)
         low = np.searchsorted(self.keys, keys, "left")
-        high = np.searchsorted(self.keys, keys, "right")
+        high = np.minimum(np.searchsorted(self.keys, keys, "right"), low + most)
         return [self.order[a:b].tolist() if b > a else [] for a, b in zip(low.tolist(), high.tolist(), strict=True)]
 
     def between(self, low: int, high: int, *, most: int) -> list[int]:
@@ -176,9 +178,9 @@ class Bills:
         keys = pc.if_else(columns.flags(self.number_int < 0), self.number, columns.one(""))
         return TextIndex(_folded_column(keys))
 
-    def rows_of_payers(self, codes: Sequence[int]) -> list[list[int]]:
-        """All bills of each payer, by the payer's code."""
-        return self._by_payer.rows(codes)
+    def rows_of_payers(self, codes: Sequence[int], *, most: int = TELLING) -> list[list[int]]:
+        """The bills of each payer, by the payer's code: no more than ``most`` of one."""
+        return self._by_payer.rows(codes, most=most)
 
     def _coded(self, keys: list[str]) -> tuple[Ints, dict[str, int]]:
         """Every bill's code of a key that is a function of its payer's name; an empty key is -1."""

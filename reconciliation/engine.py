@@ -226,19 +226,45 @@ def _suggest(run: _Run, cases: list[Case]) -> list[list[Suggestion]]:
         return []
     waiting = [case for case in cases if case.payment in run.why_not and case.payment not in run.rest_of]
     reading.find_senders(run.bills, waiting)
-    rest = sorted(run.rest_of)
-    codes = [int(run.bills.payer[run.rest_of[payment][0]]) for payment in rest] if rest else []
-    of_payers = run.bills.rows_of_payers(codes) if rest else []
-    wide = {row for case in waiting for row in case.rows()}
-    wide.update(row for rows in of_payers for row in rows if run.open_now[row])
-    wide.update(row for rows in run.rest_of.values() for row in rows)
-    world = _world(run, wide)
+    world = _world(run, {row for case in waiting for row in case.rows()})
     found = [explain.suggest(case, world, most=most) for case in waiting]
-    for payment, rows in zip(rest, of_payers, strict=True):
-        typed = run.rest_of[payment]
-        more = [row for row in typed if run.open_now[row]] + [row for row in rows if row in world.facts]
-        found.append(explain.suggest_rest(payment, int(run.left[payment]), more, world, most=most))
+    return found + _suggest_rests(run, most)
+
+
+def _suggest_rests(run: _Run, most: int) -> list[list[Suggestion]]:
+    """Candidates for what payments leave after the bills they named: the first bill's payer has others."""
+    rest = sorted(run.rest_of)
+    if not rest:
+        return []
+    bills, opened = run.bills, run.open_now
+    payers = bills.payer[[run.rest_of[payment][0] for payment in rest]]
+    rows = np.flatnonzero(np.isin(bills.payer, payers) & (opened > 0))
+    order = np.lexsort([bill_order(bills, rows), _places(bills.table["due_on"].take(columns.ints(rows)))])
+    rows = rows[order]
+    by_payer = rows[np.argsort(bills.payer[rows], kind="stable")]
+    codes, starts = np.unique(bills.payer[by_payer], return_index=True)
+    owed: dict[int, explain.Owed] = {}
+    ends = [*starts.tolist(), len(by_payer)]
+    for code, start, end in zip(codes.tolist(), ends[:-1], ends[1:], strict=True):
+        group = by_payer[start:end]
+        owed[code] = explain.Owed.of(group.tolist(), opened[group].tolist())
+    found = []
+    for payment, code in zip(rest, payers.tolist(), strict=True):
+        own = owed.get(code) or explain.Owed([], [], {})
+        others = [row for row in run.rest_of[payment] if opened[row] and int(bills.payer[row]) != code]
+        if others:
+            every = np.array(sorted({*own.rows, *others}), dtype=np.int64)
+            keys = [bill_order(bills, every), _places(bills.table["due_on"].take(columns.ints(every)))]
+            every = every[np.lexsort(keys)]
+            own = explain.Owed.of(every.tolist(), opened[every].tolist())
+        found.append(explain.suggest_rest(payment, int(run.left[payment]), own, most=most))
     return found
+
+
+def _places(texts: Any) -> Ints:
+    """A key that sorts texts: the place of each among all that stand there."""
+    known = sorted(pc.unique(texts).to_pylist())
+    return columns.rows_in(texts, columns.texts(known))
 
 
 _EXACTLY = "the pay account number was given exactly"

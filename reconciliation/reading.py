@@ -15,13 +15,13 @@ import numpy as np
 import pyarrow.compute as pc
 
 from reconciliation import columns, evidence, rules, slips
-from reconciliation.candidates import Bills, Payments, name_key
+from reconciliation.candidates import TELLING, Bills, Payments, name_key
 from reconciliation.columns import Ints
 from reconciliation.evidence import Sender
 from reconciliation.policy import Policy
 from reconciliation.rules import Clues
 
-MOST_OF_A_KIND = 200
+MOST_OF_A_KIND = TELLING - 1
 """A key that finds more bills than this says nothing: its bills are not looked at."""
 
 MOST_OF_A_NAME = 25
