@@ -8,6 +8,7 @@ of the rungs: the revenue engine's design, section 7.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -187,12 +188,11 @@ def _settle_cases(run: _Run, cases: list[Case]) -> None:
     references = dict(zip((case.payment for case in cases), ids, strict=True))
     decided = decide.Decided(waiting=sorted(cases, key=lambda case: case.rank))
     reading.find_slips(run.bills, decided.waiting)
-    world = _world(run, {row for case in cases for row in case.rows()})
+    world = _world(run, _looked_at(cases))
     world.paid_by = {row: run.id_of(payment) for row, payment in run.last.items() if row in world.open_now}
     decide.climb(decided, decide.CASE_RUNGS[:-1], world, run.policy, references)
     reading.find_payers(run.bills, decided.waiting)
-    more = {row for case in decided.waiting for row in case.rows()} - world.facts.keys()
-    added = _world(run, more)
+    added = _world(run, [row for row in _looked_at(decided.waiting) if row not in world.facts])
     world.facts.update(added.facts)
     world.open_now.update(added.open_now)
     decide.climb(decided, decide.CASE_RUNGS[-1:], world, run.policy, references)
@@ -214,6 +214,10 @@ def _record(run: _Run, decided: decide.Decided) -> None:
     run.why_not.update(decided.why_not)
 
 
+def _looked_at(cases: list[Case]) -> Iterable[int]:
+    return itertools.chain.from_iterable(case.rows() for case in cases)
+
+
 def _world(run: _Run, rows: Iterable[int]) -> World:
     facts = run.bills.facts(rows)
     return World(facts, dict(zip(facts, run.open_now[list(facts)].tolist(), strict=True)))
@@ -226,7 +230,7 @@ def _suggest(run: _Run, cases: list[Case]) -> list[list[Suggestion]]:
         return []
     waiting = [case for case in cases if case.payment in run.why_not and case.payment not in run.rest_of]
     reading.find_senders(run.bills, waiting)
-    world = _world(run, {row for case in waiting for row in case.rows()})
+    world = _world(run, _looked_at(waiting))
     found = [explain.suggest(case, world, most=most) for case in waiting]
     return found + _suggest_rests(run, most)
 
@@ -319,8 +323,8 @@ def bill_order(bills: Bills, rows: Ints) -> Ints:
 
 def amounts(minor: Ints) -> Any:
     """Cents as decimal text with two places."""
-    values, places = np.unique(minor, return_inverse=True)
-    return columns.texts([wire(int(value)) for value in values]).take(columns.ints(places.reshape(-1)))
+    encoded = pc.dictionary_encode(columns.ints(minor))
+    return columns.texts(map(wire, encoded.dictionary.to_pylist())).take(encoded.indices)
 
 
 def _suggestion_table(run: _Run, found: list[list[Suggestion]]) -> pa.Table:
