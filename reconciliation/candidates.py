@@ -214,6 +214,10 @@ class Bills:
         """The bills of each payer, by the payer's code: no more than ``most`` of one."""
         return self._by_payer.rows(codes, most=most)
 
+    def prepare(self) -> None:
+        """Make the columns that the look-ups will ask for; done beside the reading of texts, which is not columns."""
+        _ = (self.by_object, self.by_pair, self.phone_int, self.payer, self._full_names, self._tails)
+
     def _coded(self, keys: list[str]) -> tuple[Ints, dict[str, int]]:
         """Every bill's code of a key that is a function of its payer's name; an empty key is -1."""
         codes: dict[str, int] = {}

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -29,6 +31,9 @@ from revenue_engine.money import wire
 
 PRECEDENCE = (Rung.EXACT, Rung.NORMALISED, Rung.SUM_OF_NUMBERS, *decide.CASE_RUNGS)
 """Inside a run a stronger rung is served first; within a rung, the earlier payment."""
+
+WORTH_A_THREAD = 50_000
+"""With fewer payments nothing is worth doing beside the rest."""
 
 Progress = Callable[[str, int], None]
 """Told the name of each step as it begins, and how many rows it has."""
@@ -108,7 +113,8 @@ def match(
     bills, paid = Bills(invoices), Payments(payments)
     run = _Run(bills, paid, policy, bills.open_minor.copy(), paid.amount.copy())
     tell("reading references", len(paid))
-    read = reading.read_all(bills, paid, policy, spread=spread.map if spread else None)
+    with _beside(bills.prepare, worth=len(paid) >= WORTH_A_THREAD):
+        read = reading.read_all(bills, paid, policy, spread=spread.map if spread else None)
     tell("numbers", len(read.payment))
     _settle_numbers(run, read)
     _settle_sums(run, read.sums)
@@ -118,6 +124,18 @@ def match(
     suggestions = _suggest(run, read.cases)
     tell("answer", len(paid))
     return _outcome(run, suggestions)
+
+
+@contextmanager
+def _beside(work: Callable[[], None], *, worth: bool) -> Iterator[None]:
+    """Do ``work`` in a thread while the block runs; what it raises is raised at its end."""
+    if not worth:
+        yield
+        return
+    with ThreadPoolExecutor(1) as pool:
+        doing = pool.submit(work)
+        yield
+        doing.result()
 
 
 def _settle_numbers(run: _Run, read: Read) -> None:

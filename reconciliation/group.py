@@ -30,12 +30,12 @@ HEARTBEAT_MILLISECONDS = 15_000
 _WAIT_MILLISECONDS = 1_000
 
 
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _heard(answers: list[Any]) -> list[Any]:
-    return [(tuple(numbers), spoke, _clues(values)) for numbers, spoke, values in answers]
-
-
-def _clues(values: list[Any]) -> rules.Clues:
-    return rules.Clues(*(tuple(value) if isinstance(value, list) else value for value in values))
+    return [(tuple(numbers), spoke, rules.Clues._make(map(_frozen, values))) for numbers, spoke, values in answers]
 
 
 WORKS: dict[str, tuple[Callable[..., list[Any]], Callable[[list[Any]], list[Any]]]] = {
@@ -52,22 +52,27 @@ class Group:
         self.broker = RedisBroker(  # type: ignore[no-untyped-call]
             url=redis_url, namespace="matching", heartbeat_timeout=heartbeat_milliseconds, maintenance_chance=1_000_000
         )
-        self.broker.add_middleware(Results(backend=self.results, store_results=True, result_ttl=LIVES_MILLISECONDS))
+        keeping = Results(  # type: ignore[no-untyped-call]
+            backend=self.results, store_results=True, result_ttl=LIVES_MILLISECONDS
+        )
+        self.broker.add_middleware(keeping)
         self.actor = dramatiq.actor(
             actor_name="read_slice", queue_name=QUEUE, broker=self.broker, max_retries=2, max_age=LIVES_MILLISECONDS
         )(_read_slice)
 
     def ask(self, work: str, parts: list[list[Any]], extra: list[Any]) -> list[list[Any]]:
         """The answers to slices, in their order. Raises Retryable when no worker answers in time."""
-        group = dramatiq.group([self.actor.message(work, part, extra) for part in parts], broker=self.broker).run()
+        messages = [self.actor.message(work, part, extra) for part in parts]
+        group = dramatiq.group(messages, broker=self.broker)  # type: ignore[no-untyped-call]
+        group.run()  # type: ignore[no-untyped-call]
         until = time.monotonic() + LIVES_MILLISECONDS / 1000
         try:
-            answers = [self._answer(message, until) for message in group.children]
+            answers = [self._answer(message, until) for message in messages]
         except ResultError as error:
             reason = f"no worker of the queue {QUEUE!r} answered: {type(error).__name__}"
             raise Retryable(f"{reason}; start one with python -m reconciliation.group") from None
         finally:
-            self.results.client.delete(*(self.results.build_message_key(message) for message in group.children))
+            self.results.client.delete(*(self.results.build_message_key(message) for message in messages))
         return [WORKS[work][1](answer) for answer in answers]
 
     def _answer(self, message: Any, until: float) -> Any:
@@ -85,8 +90,7 @@ class Group:
 
 
 def _read_slice(work: str, part: list[list[str]], extra: list[Any]) -> list[Any]:
-    values = [tuple(value) if isinstance(value, list) else value for value in extra]
-    return WORKS[work][0]([tuple(one) for one in part], *values)
+    return WORKS[work][0]([tuple(one) for one in part], *map(_frozen, extra))
 
 
 def main() -> None:

@@ -96,7 +96,7 @@ from pathlib import Path
 from distributed import Client
 from reconciliation import engine, executors, files
 
-executors.SLICE = 4
+executors.SLICE = 20
 bills, paid, address, victim, pid = sys.argv[1:]
 tables = files.read_invoices(Path(bills)), files.read_payments(Path(paid))
 lost = []
@@ -106,7 +106,9 @@ class Killing(Client):
         if not lost:  # its answers are with it alone: kill it when it has some, and before they are fetched
             workers = self.scheduler_info(n_workers=-1)["workers"]
             at = next(place for place, info in workers.items() if info["name"] == victim)
-            while not lost:
+            until = time.monotonic() + 60
+            while not lost and time.monotonic() < until:
+                time.sleep(0.01)
                 lost.extend(key for key, holders in self.who_has(futures).items() if at in holders)
             os.kill(int(pid), signal.SIGKILL)
         return super().gather(futures, *args, **more)
