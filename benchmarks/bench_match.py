@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,7 +25,7 @@ SLOW_PEER_MOST = 2_000
 
 
 def run(*, payments: tuple[int, ...], rounds: int) -> dict[str, Any]:
-    """Seconds and peak memory at each size; the least of ``rounds``. ``CORPUS`` names folders made before."""
+    """Seconds and peak memory at each size; the median of ``rounds``. ``CORPUS`` names folders made before."""
     result: dict[str, Any] = {"peers": " ".join(PINNED)}
     with tempfile.TemporaryDirectory(prefix="match-") as folder:
         python = os.environ.get("BENCH_MATCH_PYTHON")
@@ -54,25 +53,40 @@ def _measure(folder: Path, size: int, rounds: int, python: str | None) -> dict[s
     outputs = [str(folder / name) for name in ("m.csv", "s.csv", "b.csv")]
     words = ["match", "--invoices", str(bills), "--payments", str(paid), "--matches", outputs[0], "--suggestions"]
     command = [sys.executable, "-m", "revenue_engine.cli", *words, outputs[1], "--breaks", outputs[2], "--json"]
-    best: dict[str, Any] = {}
-    for _ in range(rounds):
-        before = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        answer = json.loads(process.stdout.read() if process.stdout else "")
-        _, status, used = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - before
-        if status:
-            raise RuntimeError("the engine did not end well")
-        if not best or seconds < best["seconds"]:
-            peak = max(used.ru_maxrss, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) // 1024
-            best = {"seconds": round(seconds, 2), "peak_mib": peak, "matched": answer["matched"]}
-    if python:
-        for peer in ("duckdb", "bankstatementparser"):
+    ours: list[dict[str, Any]] = []
+    peers: dict[str, list[dict[str, Any]]] = {"duckdb": [], "bankstatementparser": []} if python else {}
+    for _ in range(rounds):  # in turn, so that a busy moment meets all of them
+        ours.append(_ours(command))
+        for peer, runs in peers.items():
             if peer == "duckdb" or size <= SLOW_PEER_MOST:
-                runs = [_peer(python, peer, bills, paid, folder) for _ in range(rounds)]
-                best[peer] = min(runs, key=lambda one: one["seconds"])
-        best["times_duckdb"] = round(best["seconds"] / best["duckdb"]["seconds"], 1)
-    return best
+                runs.append(_peer(str(python), peer, bills, paid, folder))
+    found = _median(ours)
+    found |= {peer: _median(runs) for peer, runs in peers.items() if runs}
+    if "duckdb" in found:
+        for measure in ("seconds", "cpu_seconds"):
+            found[f"{measure}_times_duckdb"] = round(found[measure] / found["duckdb"][measure], 1)
+    return found
+
+
+def _ours(command: list[str]) -> dict[str, Any]:
+    before = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    answer = json.loads(process.stdout.read() if process.stdout else "")
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError("the engine did not end well")
+    return {
+        "seconds": round(time.perf_counter() - before, 2),
+        "cpu_seconds": round(used.ru_utime + used.ru_stime, 2),
+        "peak_mib": used.ru_maxrss // 1024,
+        "matched": answer["matched"],
+        "result": answer["manifest"]["result"],
+    }
+
+
+def _median(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The run of median seconds, whole: its figures belong together."""
+    return sorted(runs, key=lambda one: one["seconds"])[len(runs) // 2]
 
 
 def _peer(python: str, peer: str, bills: Path, paid: Path, folder: Path) -> dict[str, Any]:

@@ -51,5 +51,7 @@ if __name__ == "__main__":
     began = time.perf_counter()
     answer = {"duckdb": duckdb, "bankstatementparser": bankstatementparser}[sys.argv[1]](*sys.argv[2:5])
     answer["seconds"] = round(time.perf_counter() - began, 2)
-    answer["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    answer["cpu_seconds"] = round(used.ru_utime + used.ru_stime, 2)
+    answer["peak_mib"] = used.ru_maxrss // 1024
     print(json.dumps(answer))

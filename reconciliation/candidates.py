@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +20,8 @@ from reconciliation.evidence import Sender
 from revenue_engine.identifiers import PAY_ACCOUNT_DIGITS
 
 _WORD_AND_NUMBER = r"^(?P<word>[A-Z]{3,})[^A-Z0-9].*?0*(?P<number>[1-9][0-9]*)$"
+TELLING = 201
+"""A key with this many bills or more says nothing: no more of them are ever fetched, however many a payer has."""
 _AMOUNT_BITS = 41
 """Room for the largest amount in cents beside another key in one int64."""
 
@@ -35,25 +36,41 @@ def digits_to_int(texts: Any, *, size: int | None = None) -> Ints:
 
 
 class IntIndex:
-    """Rows by an int64 key; rows whose key is negative are left out."""
+    """Rows by an int64 key; rows whose key is negative are left out.
+
+    Nothing is sorted until a range is asked for: a look-up asks for all its keys at once and reads the column once.
+    """
 
     def __init__(self, keys: Ints) -> None:
-        order = np.argsort(keys, kind="stable")
-        start = int(np.searchsorted(keys[order], 0))
-        self.order = order[start:]
-        self.keys = keys[self.order]
+        self.keys = keys
 
-    def rows(self, wanted: Sequence[int] | Ints) -> list[list[int]]:
-        """For each wanted key the rows that have it."""
+    def rows(self, wanted: Sequence[int] | Ints, *, most: int = TELLING) -> list[list[int]]:
+        """For each wanted key the rows that have it; of a key with more than ``most`` rows the first ``most``."""
         keys = np.asarray(wanted, dtype=np.int64)
-        low = np.searchsorted(self.keys, keys, "left")
-        high = np.searchsorted(self.keys, keys, "right")
-        return [self.order[a:b].tolist() if b > a else [] for a, b in zip(low.tolist(), high.tolist(), strict=True)]
+        known = np.unique(keys[keys >= 0])
+        if not len(known):
+            return [[] for _ in range(len(keys))]
+        code = columns.rows_in(columns.ints(self.keys), columns.ints(known))
+        found = np.flatnonzero(code >= 0)
+        code = code[found]
+        found = found[np.argsort(code, kind="stable")]
+        ends = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(np.bincount(code, minlength=len(known)))])
+        place = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+        low = ends[place]
+        high = np.where(known[place] == keys, np.minimum(ends[place + 1], low + most), low)
+        return [found[a:b].tolist() if b > a else [] for a, b in zip(low.tolist(), high.tolist(), strict=True)]
+
+    @functools.cached_property
+    def _sorted(self) -> tuple[Ints, Ints]:
+        kept = np.flatnonzero(self.keys >= 0)
+        order = kept[np.argsort(self.keys[kept], kind="stable")]
+        return order, self.keys[order]
 
     def between(self, low: int, high: int, *, most: int) -> list[int]:
         """Rows whose key lies in ``[low, high)``, or nothing when they are more than ``most``."""
-        a, b = np.searchsorted(self.keys, [low, high])
-        return self.order[a:b].tolist() if b - a <= most else []
+        order, keys = self._sorted
+        a, b = np.searchsorted(keys, [low, high])
+        return order[a:b].tolist() if b - a <= most else []
 
 
 class TextIndex:
@@ -76,8 +93,7 @@ class TextIndex:
         return [of_key[places[key]] if key else [] for key in wanted]
 
 
-@dataclass(frozen=True, slots=True)
-class BillFacts:
+class BillFacts(NamedTuple):
     """What a decision needs to know of one bill."""
 
     row: int
@@ -111,14 +127,31 @@ class Bills:
 
     def rows_of_numbers(self, wanted: Any) -> Ints:
         """For each text the row of the bill with exactly that number, or -1."""
+        rows = self.rows_of_digits(digits_to_int(wanted, size=PAY_ACCOUNT_DIGITS))
+        if self._others is not None:
+            rest = np.flatnonzero(rows < 0)
+            rows[rest] = columns.rows_in(wanted.take(columns.ints(rest)), self._others)
+        return rows
+
+    @functools.cached_property
+    def _others(self) -> Any:
+        """The numbers of bills where some are not nine digits."""
+        return self.number if bool((self.number_int < 0).any()) else None
+
+    def rows_of_digits(self, wanted: Ints) -> Ints:
+        """For each number of nine digits, given as a whole number, the row of its bill, or -1; -1 has none."""
         if len(wanted) * 2 > len(self):
-            return columns.rows_in(wanted, self.number)
-        few = pc.unique(wanted)  # a table of the few numbers asked for, not of all bills
-        code = columns.rows_in(self.number, few)
+            found = columns.rows_in(columns.ints(wanted), columns.ints(self.number_int))
+            return np.where(wanted >= 0, found, -1)
+        few = np.unique(wanted[wanted >= 0])  # a table of the few numbers asked for, not of all bills
+        if not len(few):
+            return np.full(len(wanted), -1, dtype=np.int64)
+        code = columns.rows_in(columns.ints(self.number_int), columns.ints(few))
         found = np.flatnonzero(code >= 0)
-        place = np.full(len(few) + 1, -1, dtype=np.int64)
-        place[code[found]] = found
-        return place[columns.rows_in(wanted, few)]
+        rows = np.full(len(few), -1, dtype=np.int64)
+        rows[code[found]] = found
+        place = np.minimum(np.searchsorted(few, wanted), len(few) - 1)
+        return np.where(few[place] == wanted, rows[place], -1)
 
     @functools.cached_property
     def by_object(self) -> TextIndex:
@@ -128,10 +161,9 @@ class Bills:
     @functools.cached_property
     def by_pair(self) -> TextIndex:
         """All bills by the loose key of what they bill: its word and its number."""
-        texts = pc.utf8_upper(self.table["object_ref"]).combine_chunks()
-        likely = pc.match_substring_regex(texts, "^[A-Z]{3,}[^A-Z0-9]")
-        rows = np.flatnonzero(np.asarray(columns.out(likely), dtype=bool))
-        parts = pc.extract_regex(texts.take(columns.ints(rows)), _WORD_AND_NUMBER)
+        texts = self.table["object_ref"].combine_chunks()
+        rows = np.flatnonzero(~_plain_codes(texts))  # a pair has something between its word and its number
+        parts = pc.extract_regex(pc.utf8_upper(texts.take(columns.ints(rows))), _WORD_AND_NUMBER)
         blank = columns.one("")
         words, numbers = (pc.fill_null(pc.struct_field(parts, name), blank) for name in ("word", "number"))
         keys = pc.if_else(pc.equal(numbers, blank), blank, pc.binary_join_element_wise(words, numbers, blank))
@@ -140,7 +172,9 @@ class Bills:
     @functools.cached_property
     def phone_int(self) -> Ints:
         """The last nine digits of each payer's phone, or -1."""
-        plain = pc.replace_substring_regex(self.table["msisdn"], r"[^0-9*]+", "")
+        plain = self.table["msisdn"]
+        if not bool(pc.all(pc.ascii_is_decimal(plain)).as_py()):
+            plain = pc.replace_substring_regex(plain, r"[^0-9*]+", "")
         return digits_to_int(pc.utf8_slice_codeunits(plain, -evidence.PHONE_DIGITS), size=evidence.PHONE_DIGITS)
 
     @functools.cached_property
@@ -176,9 +210,13 @@ class Bills:
         keys = pc.if_else(columns.flags(self.number_int < 0), self.number, columns.one(""))
         return TextIndex(_folded_column(keys))
 
-    def rows_of_payers(self, codes: Sequence[int]) -> list[list[int]]:
-        """All bills of each payer, by the payer's code."""
-        return self._by_payer.rows(codes)
+    def rows_of_payers(self, codes: Sequence[int], *, most: int = TELLING) -> list[list[int]]:
+        """The bills of each payer, by the payer's code: no more than ``most`` of one."""
+        return self._by_payer.rows(codes, most=most)
+
+    def prepare(self) -> None:
+        """Make the columns that the look-ups will ask for; done beside the reading of texts, which is not columns."""
+        _ = (self.by_object, self.by_pair, self.phone_int, self.payer, self._full_names, self._tails)
 
     def _coded(self, keys: list[str]) -> tuple[Ints, dict[str, int]]:
         """Every bill's code of a key that is a function of its payer's name; an empty key is -1."""
@@ -190,9 +228,14 @@ class Bills:
     def _full_names(self) -> tuple[IntIndex, dict[str, int], Ints]:
         rows, codes = self._coded([name_key(words) for words in self._names[1]])
         keys = np.where((rows >= 0) & (self.open_minor > 0), (rows << _AMOUNT_BITS) | self.open_minor, -1)
-        named = rows >= 0
-        pairs = np.unique((rows[named] << 32) | self.payer[named])
-        payers = np.bincount(pairs >> 32, minlength=len(codes) + 1)
+        named = np.flatnonzero(rows >= 0)
+        name = rows[named]
+        seen = np.full(int(self.payer.max(initial=0)) + 1, -1, dtype=np.int64)
+        seen[self.payer[named]] = name  # a payer mostly has one name, so these pairs are told without sorting
+        payers = np.bincount(seen[seen >= 0], minlength=len(codes) + 1)
+        again = np.flatnonzero(seen[self.payer[named]] != name)
+        others = np.unique((name[again] << 32) | self.payer[named[again]])
+        payers += np.bincount(others >> 32, minlength=len(codes) + 1)
         return IntIndex(keys), codes, payers
 
     @functools.cached_property
@@ -228,18 +271,25 @@ class Bills:
     def facts(self, rows: Iterable[int]) -> dict[int, BillFacts]:
         """What decisions need of these rows, fetched in one go."""
         wanted = np.unique(np.fromiter(rows, dtype=np.int64))
-        names = ["invoice_number", "msisdn", "payer_name", "due_on", "object_ref"]
-        taken = self.table.select(names).take(columns.ints(wanted))
-        payers = self.payer[wanted].tolist()
-        opens = self.open_minor[wanted].tolist()
-        return {
-            row: BillFacts(
-                row, number, opened, evidence.phone_pattern(phone), evidence.name_words(name), payer, due, ref
+        taken = self.table.select(["invoice_number", "msisdn", "due_on", "object_ref"]).take(columns.ints(wanted))
+        codes, words = self._names
+        return dict(
+            zip(
+                wanted.tolist(),
+                map(
+                    BillFacts,
+                    wanted.tolist(),
+                    taken["invoice_number"].to_pylist(),
+                    self.open_minor[wanted].tolist(),
+                    map(evidence.phone_pattern, taken["msisdn"].to_pylist()),
+                    map(words.__getitem__, codes[wanted].tolist()),
+                    self.payer[wanted].tolist(),
+                    taken["due_on"].to_pylist(),
+                    taken["object_ref"].to_pylist(),
+                ),
+                strict=True,
             )
-            for row, number, phone, name, due, ref, payer, opened in zip(
-                wanted.tolist(), *(taken[name].to_pylist() for name in names), payers, opens, strict=True
-            )
-        }
+        )
 
 
 def _mixed(group: Ints, amount: Ints) -> Ints:
@@ -253,11 +303,31 @@ def name_key(words: Iterable[str]) -> str:
     return " ".join(kept) if len(kept) > 1 else ""
 
 
+_CODE_BYTE = np.array([chr(byte).isalnum() and byte < 128 for byte in range(256)])
+_FOLDED = np.array([ord(rules.folded(chr(byte).upper())) if byte < 128 else 0 for byte in range(256)], dtype=np.uint8)
+"""Each ASCII byte in upper case with look-alikes as digits."""
+
+
+def _plain_codes(texts: Any) -> Any:
+    """Which texts are ASCII letters and digits and nothing else."""
+    data, starts = columns.data_of(texts)
+    odd = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(~_CODE_BYTE[data])])
+    return odd[starts[1:]] == odd[starts[:-1]]
+
+
 def _folded_column(texts: Any) -> Any:
-    keys = pc.replace_substring_regex(pc.utf8_upper(texts), "[^A-Z0-9]+", "")
-    for letter, digit in rules.LOOKALIKE_PAIRS:
-        keys = pc.replace_substring(keys, letter, digit)
-    return keys
+    """Texts as :func:`rules.folded` keys, without what is no letter or digit."""
+    texts = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+    data, starts = columns.data_of(texts)
+    if bool((data >= 128).any()):
+        keys = pc.replace_substring_regex(pc.utf8_upper(texts), "[^A-Z0-9]+", "")
+        for letter, digit in rules.LOOKALIKE_PAIRS:
+            keys = pc.replace_substring(keys, letter, digit)
+        return keys
+    kept = _CODE_BYTE[data]
+    ends = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(kept)])[starts].astype(np.int32)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(_FOLDED[data[kept]])]
+    return pa.Array.from_buffers(pa.string(), len(texts), buffers)
 
 
 class Payments:
@@ -285,9 +355,10 @@ def _packed(texts: Any) -> list[Any]:
     """Sort keys of texts, least significant first: eight bytes at a time as big-endian integers."""
     if not len(texts):
         return []
-    longest = pc.max(pc.binary_length(texts)).as_py() or 1
-    width = -(-longest // 8) * 8
-    fixed = np.array(texts.cast(pa.binary()).to_pylist(), dtype=f"S{width}")
-    return [fixed.view(">u8").reshape(len(fixed), -1)[:, column].astype(np.uint64) for column in range(width // 8)][
-        ::-1
-    ]
+    words = columns.words_of(texts)
+    if words is None:
+        longest = pc.max(pc.binary_length(texts)).as_py() or 1
+        width = -(-longest // 8) * 8
+        fixed = np.array(texts.cast(pa.binary()).to_pylist(), dtype=f"S{width}")
+        words = fixed.view(">u8").reshape(len(fixed), -1).astype(np.uint64)
+    return [words[:, column] for column in range(words.shape[1])][::-1]

@@ -8,7 +8,10 @@ of the rungs: the revenue engine's design, section 7.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -28,6 +31,9 @@ from revenue_engine.money import wire
 
 PRECEDENCE = (Rung.EXACT, Rung.NORMALISED, Rung.SUM_OF_NUMBERS, *decide.CASE_RUNGS)
 """Inside a run a stronger rung is served first; within a rung, the earlier payment."""
+
+WORTH_A_THREAD = 50_000
+"""With fewer payments nothing is worth doing beside the rest."""
 
 Progress = Callable[[str, int], None]
 """Told the name of each step as it begins, and how many rows it has."""
@@ -107,7 +113,8 @@ def match(
     bills, paid = Bills(invoices), Payments(payments)
     run = _Run(bills, paid, policy, bills.open_minor.copy(), paid.amount.copy())
     tell("reading references", len(paid))
-    read = reading.read_all(bills, paid, policy, spread=spread.map if spread else None)
+    with _beside(bills.prepare, worth=len(paid) >= WORTH_A_THREAD):
+        read = reading.read_all(bills, paid, policy, spread=spread.map if spread else None)
     tell("numbers", len(read.payment))
     _settle_numbers(run, read)
     _settle_sums(run, read.sums)
@@ -117,6 +124,18 @@ def match(
     suggestions = _suggest(run, read.cases)
     tell("answer", len(paid))
     return _outcome(run, suggestions)
+
+
+@contextmanager
+def _beside(work: Callable[[], None], *, worth: bool) -> Iterator[None]:
+    """Do ``work`` in a thread while the block runs; what it raises is raised at its end."""
+    if not worth:
+        yield
+        return
+    with ThreadPoolExecutor(1) as pool:
+        doing = pool.submit(work)
+        yield
+        doing.result()
 
 
 def _settle_numbers(run: _Run, read: Read) -> None:
@@ -187,12 +206,11 @@ def _settle_cases(run: _Run, cases: list[Case]) -> None:
     references = dict(zip((case.payment for case in cases), ids, strict=True))
     decided = decide.Decided(waiting=sorted(cases, key=lambda case: case.rank))
     reading.find_slips(run.bills, decided.waiting)
-    world = _world(run, {row for case in cases for row in case.rows()})
+    world = _world(run, _looked_at(cases))
     world.paid_by = {row: run.id_of(payment) for row, payment in run.last.items() if row in world.open_now}
     decide.climb(decided, decide.CASE_RUNGS[:-1], world, run.policy, references)
     reading.find_payers(run.bills, decided.waiting)
-    more = {row for case in decided.waiting for row in case.rows()} - world.facts.keys()
-    added = _world(run, more)
+    added = _world(run, [row for row in _looked_at(decided.waiting) if row not in world.facts])
     world.facts.update(added.facts)
     world.open_now.update(added.open_now)
     decide.climb(decided, decide.CASE_RUNGS[-1:], world, run.policy, references)
@@ -214,6 +232,10 @@ def _record(run: _Run, decided: decide.Decided) -> None:
     run.why_not.update(decided.why_not)
 
 
+def _looked_at(cases: list[Case]) -> Iterable[int]:
+    return itertools.chain.from_iterable(case.rows() for case in cases)
+
+
 def _world(run: _Run, rows: Iterable[int]) -> World:
     facts = run.bills.facts(rows)
     return World(facts, dict(zip(facts, run.open_now[list(facts)].tolist(), strict=True)))
@@ -226,19 +248,45 @@ def _suggest(run: _Run, cases: list[Case]) -> list[list[Suggestion]]:
         return []
     waiting = [case for case in cases if case.payment in run.why_not and case.payment not in run.rest_of]
     reading.find_senders(run.bills, waiting)
-    rest = sorted(run.rest_of)
-    codes = [int(run.bills.payer[run.rest_of[payment][0]]) for payment in rest] if rest else []
-    of_payers = run.bills.rows_of_payers(codes) if rest else []
-    wide = {row for case in waiting for row in case.rows()}
-    wide.update(row for rows in of_payers for row in rows if run.open_now[row])
-    wide.update(row for rows in run.rest_of.values() for row in rows)
-    world = _world(run, wide)
+    world = _world(run, _looked_at(waiting))
     found = [explain.suggest(case, world, most=most) for case in waiting]
-    for payment, rows in zip(rest, of_payers, strict=True):
-        typed = run.rest_of[payment]
-        more = [row for row in typed if run.open_now[row]] + [row for row in rows if row in world.facts]
-        found.append(explain.suggest_rest(payment, int(run.left[payment]), more, world, most=most))
+    return found + _suggest_rests(run, most)
+
+
+def _suggest_rests(run: _Run, most: int) -> list[list[Suggestion]]:
+    """Candidates for what payments leave after the bills they named: the first bill's payer has others."""
+    rest = sorted(run.rest_of)
+    if not rest:
+        return []
+    bills, opened = run.bills, run.open_now
+    payers = bills.payer[[run.rest_of[payment][0] for payment in rest]]
+    rows = np.flatnonzero(np.isin(bills.payer, payers) & (opened > 0))
+    order = np.lexsort([bill_order(bills, rows), _places(bills.table["due_on"].take(columns.ints(rows)))])
+    rows = rows[order]
+    by_payer = rows[np.argsort(bills.payer[rows], kind="stable")]
+    codes, starts = np.unique(bills.payer[by_payer], return_index=True)
+    owed: dict[int, explain.Owed] = {}
+    ends = [*starts.tolist(), len(by_payer)]
+    for code, start, end in zip(codes.tolist(), ends[:-1], ends[1:], strict=True):
+        group = by_payer[start:end]
+        owed[code] = explain.Owed.of(group.tolist(), opened[group].tolist())
+    found = []
+    for payment, code in zip(rest, payers.tolist(), strict=True):
+        own = owed.get(code) or explain.Owed([], [], {})
+        others = [row for row in run.rest_of[payment] if opened[row] and int(bills.payer[row]) != code]
+        if others:
+            every = np.array(sorted({*own.rows, *others}), dtype=np.int64)
+            keys = [bill_order(bills, every), _places(bills.table["due_on"].take(columns.ints(every)))]
+            every = every[np.lexsort(keys)]
+            own = explain.Owed.of(every.tolist(), opened[every].tolist())
+        found.append(explain.suggest_rest(payment, int(run.left[payment]), own, most=most))
     return found
+
+
+def _places(texts: Any) -> Ints:
+    """A key that sorts texts: the place of each among all that stand there."""
+    known = sorted(pc.unique(texts).to_pylist())
+    return columns.rows_in(texts, columns.texts(known))
 
 
 _EXACTLY = "the pay account number was given exactly"
@@ -293,8 +341,8 @@ def bill_order(bills: Bills, rows: Ints) -> Ints:
 
 def amounts(minor: Ints) -> Any:
     """Cents as decimal text with two places."""
-    values, places = np.unique(minor, return_inverse=True)
-    return columns.texts([wire(int(value)) for value in values]).take(columns.ints(places.reshape(-1)))
+    encoded = pc.dictionary_encode(columns.ints(minor))
+    return columns.texts(map(wire, encoded.dictionary.to_pylist())).take(encoded.indices)
 
 
 def _suggestion_table(run: _Run, found: list[list[Suggestion]]) -> pa.Table:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import enum
 import re
 import unicodedata
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 PHONE_DIGITS = 9
 """A Kenyan number without its prefix: 0712 345 678, 254712345678 and 712345678 are the same phone."""
@@ -87,8 +87,7 @@ def names_agree(sender: tuple[str, ...], payer: tuple[str, ...]) -> Agreement:
     return Agreement.PARTLY if whole else Agreement.UNKNOWN
 
 
-@dataclass(frozen=True, slots=True)
-class Sender:
+class Sender(NamedTuple):
     """What a channel shows of who paid."""
 
     phone: str
@@ -96,8 +95,7 @@ class Sender:
     name: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(NamedTuple):
     """How a sender compares with the payer of one bill."""
 
     phone: Agreement

@@ -1,4 +1,4 @@
-"""Where the reading of a run is done: here, in processes of this machine, or on a Dask cluster.
+"""Where the reading of a run is done: here, in processes of this machine, in Dramatiq workers, or on a Dask cluster.
 
 The seam is one method: a pure function over slices of a list, answers in order. What is spread is the reading of texts,
 which looks at one payment alone, so no pair of a bill and a payment is ever parted; bills are given out in one place.
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from multiprocessing import get_context
 from typing import Any, Protocol
 
@@ -70,6 +70,30 @@ class Dask:
         return [answer for part in self.client.gather(waiting) for answer in part]
 
 
+class Dramatiq:
+    """A Dramatiq group: workers that answer the queue, wherever they are."""
+
+    name = "dramatiq"
+
+    def __init__(self, group: Any) -> None:
+        self.group = group
+
+    def map(self, work: Work, items: list[Any], *extra: Any) -> list[Any]:
+        """Slices as messages."""
+        answers = self.group.ask(work.__name__, slices(items), list(extra))
+        return [answer for part in answers for answer in part]
+
+
+def _group() -> Any:
+    from reconciliation.group import Group
+    from revenue_engine import embedded
+    from revenue_engine.config import load_settings
+
+    settings = load_settings()
+    url = settings.redis_url.get_secret_value() if settings.redis_url else embedded.ensure(settings).redis_url
+    return Group(url)
+
+
 def _dask(cores: int) -> Any:
     try:
         from distributed import Client
@@ -98,5 +122,8 @@ def open_executor(name: str, payments: int) -> Iterator[Executor]:
     elif name == "dask":
         with _dask(cores) as client:
             yield Dask(client)
+    elif name == "dramatiq":
+        with closing(_group()) as group:
+            yield Dramatiq(group)
     else:
         raise ConfigurationError(f"there is no executor {name!r}")

@@ -174,7 +174,7 @@ def _text(path: Path, column: Any, name: str) -> Any:
 def _once(path: Path, table: pa.Table, name: str) -> None:
     column = table[name]
     _filled(path, table, name)
-    if pc.count_distinct(column).as_py() < len(column):
+    if not columns.all_distinct(column.combine_chunks()):
         seen: set[str] = set()
         for row, value in enumerate(column.to_pylist()):
             if value in seen:

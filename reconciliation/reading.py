@@ -15,17 +15,21 @@ import numpy as np
 import pyarrow.compute as pc
 
 from reconciliation import columns, evidence, rules, slips
-from reconciliation.candidates import Bills, Payments, name_key
+from reconciliation.candidates import TELLING, Bills, Payments, name_key
 from reconciliation.columns import Ints
 from reconciliation.evidence import Sender
 from reconciliation.policy import Policy
 from reconciliation.rules import Clues
+from revenue_engine.identifiers import PAY_ACCOUNT_DIGITS
 
-MOST_OF_A_KIND = 200
+MOST_OF_A_KIND = TELLING - 1
 """A key that finds more bills than this says nothing: its bills are not looked at."""
 
 MOST_OF_A_NAME = 25
 """A name and an amount that more bills than this share say nothing; their work would grow with the county's square."""
+
+_FAR_AT_ONCE = 4_000
+"""Each mistyped number has some hundreds of numbers two slips away: so many texts are looked at together."""
 
 _PAYING = frozenset(
     word
@@ -97,10 +101,10 @@ class Case:
         """Whether the text names no purpose of its own, so that the sender may speak for it."""
         return all(word in _COMMON or word in self.sender.name for word in self.clues.words) and not self.clues.receipt
 
-    def rows(self) -> set[int]:
-        """Every bill that is looked at for this payment."""
+    def rows(self) -> Iterable[int]:
+        """Every bill that is looked at for this payment; some come more than once."""
         lists = (self.paid, self.named, self.objects, self.slips, self.cut, self.phones, self.own_phone)
-        return set(itertools.chain(*lists, self.of_paid, self.names, self.by_sender, self.far))
+        return itertools.chain(*lists, self.of_paid, self.names, self.by_sender, self.far)
 
 
 @dataclass(slots=True)
@@ -181,14 +185,13 @@ def _look_closer(
     typed = payments.typed.take(chosen).to_pylist()
     narratives = narrative.take(chosen).to_pylist()
     texts = list(zip(typed, narratives, strict=True))
-    looked = (spread or _here)(rules.read_numbers, texts)
-    rows = iter(bills.rows_of_numbers(columns.texts(number for found, _ in looked for number in found)).tolist())
+    looked = (spread or _here)(rules.hear_all, texts, policy.prefixes)
+    rows = iter(bills.rows_of_numbers(columns.texts(number for found, _, _ in looked for number in found)).tolist())
     senders = payments.table.select(["payer_name", "msisdn"]).take(chosen)
     names, phones = senders["payer_name"].to_pylist(), senders["msisdn"].to_pylist()
     ranks, amounts = payments.rank[rest].tolist(), payments.amount[rest].tolist()
     single: list[tuple[int, int, int]] = []
-    places = []
-    for place, (found, spoke) in enumerate(looked):
+    for place, (found, spoke, told) in enumerate(looked):
         known = [row for row in itertools.islice(rows, len(found)) if row >= 0]
         opened = [row for row in known if bills.open_minor[row] > 0]
         payment = int(rest[place])
@@ -202,11 +205,8 @@ def _look_closer(
         case.sender = Sender(evidence.phone_pattern(phones[place]), evidence.name_words(names[place]))
         case.paid = [row for row in known if row not in opened]
         case.named = opened
-        read.cases.append(case)
-        places.append(place)
-    clues = (spread or _here)(rules.read_clues, [texts[place] for place in places], policy.prefixes)
-    for case, told in zip(read.cases, clues, strict=True):
         case.clues = told
+        read.cases.append(case)
         if not case.sender.phone and not case.typed and len(told.phones) == 1:
             case.sender = Sender(told.phones[0], case.sender.name)
     _objects(bills, read.cases)
@@ -293,19 +293,14 @@ def _objects(bills: Bills, cases: list[Case]) -> None:
 
 
 def _slips(bills: Bills, cases: list[Case]) -> None:
-    repaired: list[dict[str, tuple[str, str]]] = []
+    typed = [(case, text) for case in cases for text in case.clues.slips]
+    owner, number, slip = slips.one_slip_each([text for _, text in typed])
+    rows = bills.rows_of_digits(number)
+    hits = np.flatnonzero((rows >= 0) & (np.append(bills.open_minor, 0)[rows] > 0))
+    for at, row, words in zip(owner[hits].tolist(), rows[hits].tolist(), slip[hits].tolist(), strict=True):
+        case, text = typed[at]
+        case.slips[row] = (text, slips.WORDS[words])
     for case in cases:
-        numbers: dict[str, tuple[str, str]] = {}
-        for typed in case.clues.slips:
-            numbers.update({number: (typed, words) for number, words in slips.one_slip(typed).items()})
-        repaired.append(numbers)
-    keys = [list(numbers) for numbers in repaired]
-    flat = iter(bills.rows_of_numbers(columns.texts([key for wanted in keys for key in wanted])).tolist())
-    for case, numbers in zip(cases, repaired, strict=True):
-        for number in numbers:
-            row = next(flat)
-            if row >= 0 and bills.open_minor[row] > 0:
-                case.slips[row] = numbers[number]
         if case.clues.cut and not case.slips:
             missing = 9 - len(case.clues.cut)
             low = int(case.clues.cut) * 10**missing
@@ -338,8 +333,14 @@ def _names(bills: Bills, cases: list[Case], keys: list[str]) -> None:
 
 def _far_slips(bills: Bills, cases: list[Case]) -> None:
     lost = [case for case in cases if case.clues.slips and not case.slips and not case.objects and not case.paid]
-    keys = [[number for typed in case.clues.slips[:1] for number in slips.two_slips(typed)] for case in lost]
-    flat = iter(bills.rows_of_numbers(columns.texts([key for wanted in keys for key in wanted])).tolist())
-    for case, wanted in zip(lost, keys, strict=True):
-        rows = [row for row in itertools.islice(flat, len(wanted)) if row >= 0 and bills.open_minor[row] > 0]
-        case.far = sorted(row for row in rows if bills.open_minor[row] == case.amount_minor)
+    lost = [case for case in lost if len(case.clues.slips[0]) == PAY_ACCOUNT_DIGITS]
+    for start in range(0, len(lost), _FAR_AT_ONCE):
+        part = lost[start : start + _FAR_AT_ONCE]
+        numbers = slips.two_slips_each([case.clues.slips[0] for case in part])
+        rows = bills.rows_of_digits(numbers.reshape(-1)).reshape(numbers.shape)
+        amounts = np.array([case.amount_minor for case in part], dtype=np.int64)
+        equal = (rows >= 0) & (np.append(bills.open_minor, 0)[rows] == amounts[:, None])
+        for at, row in zip(*(found.tolist() for found in (np.nonzero(equal)[0], rows[equal])), strict=True):
+            part[at].far.append(row)
+    for case in lost:
+        case.far.sort()

@@ -11,6 +11,7 @@ import enum
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from revenue_engine.identifiers import PAY_ACCOUNT_DIGITS, is_pay_account_number
 
@@ -77,7 +78,7 @@ def numbers_in(tokens: list[str]) -> tuple[str, ...]:
     for token in [*tokens, ""]:
         if len(token) >= PAY_ACCOUNT_DIGITS:
             found.update(dict.fromkeys(_windows(token)))
-        if token and _DIGIT_LIKE.fullmatch(token) and any(character.isdigit() for character in token):
+        if token and not token.isalpha() and _DIGIT_LIKE.fullmatch(token):
             run.append(token)
             continue
         if run:
@@ -134,6 +135,7 @@ def _names(tokens: list[str], prefixes: Collection[str]) -> tuple[str, ...]:
     return tuple(sorted(found, key=lambda key: (-len(key), key)))
 
 
+_LEAST_RUN = 8
 _DIGIT_RUN = re.compile(r"\d{8,10}")
 _LIKE_RUN = re.compile(r"[0-9OILSBZG]{8,10}")
 _CODE = re.compile(r"[A-Z]+|\d+")
@@ -142,8 +144,7 @@ _LEAST_CUT, _LONGEST_JOIN_OF_NAMES, _LEAST_WORD = 6, 5, 3
 _PHONE_SHAPES = re.compile(r"(?:254|0)?([71]\d{8})")
 
 
-@dataclass(frozen=True, slots=True)
-class Clues:
+class Clues(NamedTuple):
     """What the weaker rungs can use of a text that names no bill by its number."""
 
     slips: tuple[str, ...] = ()
@@ -196,10 +197,10 @@ def _digit_texts(tokens: list[str]) -> list[str]:
     found: dict[str, None] = {}
     run: list[str] = []
     for token in [*tokens, ""]:
-        for piece in (*_DIGIT_RUN.findall(token), *_LIKE_RUN.findall(token)):
+        for piece in (*_DIGIT_RUN.findall(token), *_LIKE_RUN.findall(token)) if len(token) >= _LEAST_RUN else ():
             if sum(map(str.isdigit, piece)) >= _LEAST_REAL_DIGITS and not _inside_longer(token, piece):
                 found[piece.translate(LOOKALIKES)] = None
-        if token and _DIGIT_LIKE.fullmatch(token) and any(map(str.isdigit, token)):
+        if token and not token.isalpha() and _DIGIT_LIKE.fullmatch(token):
             run.append(token.translate(LOOKALIKES))
             continue
         for start in range(len(run)):
@@ -223,10 +224,11 @@ def _object_keys(tokens: list[str], prefixes: Collection[str]) -> tuple[str, ...
         joined = ""
         for token in tokens[start : start + _LONGEST_JOIN_OF_NAMES]:
             joined += token
-            if len(joined) > _SHORTEST_ALIAS and not joined.isdigit() and any(map(str.isdigit, joined)):
+            if len(joined) > _SHORTEST_ALIAS and not joined.isdigit() and not joined.isalpha():
                 found[joined] = None
-    for key in tuple(found):
-        for prefix in prefixes:
+    some = tuple(prefixes)
+    for key in [key for key in found if key.startswith(some)]:
+        for prefix in some:
             if key.startswith(prefix) and len(key) - len(prefix) > _SHORTEST_ALIAS:
                 found[key[len(prefix) :]] = None
     keys = {folded(key): None for key in found}
@@ -253,27 +255,21 @@ NOTHING = frozenset(("", "0", "NA", "N", "A", "NONE", "NIL", "NULL", "X", "TEST"
 """What payers type when they have nothing to say."""
 
 
-def read_numbers(texts: list[tuple[str, str]]) -> list[tuple[tuple[str, ...], bool]]:
-    """Numbers of each (typed, narrative), and whether the payer typed anything: pure, so slices may run anywhere."""
+def hear_all(texts: list[tuple[str, str]], prefixes: tuple[str, ...]) -> list[tuple[tuple[str, ...], bool, Clues]]:
+    """Of each (typed, narrative) the numbers, whether the payer typed anything, and the clues.
+
+    Pure, and each looks at one payment alone: slices may be read anywhere.
+    """
     found = []
     for typed, narrative in texts:
-        tokens, spoke = heard(typed, narrative)
-        found.append((numbers_in(tokens), spoke))
+        tokens = tokens_of(typed)
+        spoke = "".join(tokens) not in NOTHING
+        numbers = numbers_in(tokens) if spoke or not narrative else ()
+        if narrative and not numbers:
+            tokens = (tokens if spoke else []) + tokens_of(narrative)
+            numbers = numbers_in(tokens)
+        found.append((numbers, spoke, clues(tokens, prefixes=prefixes)))
     return found
-
-
-def read_clues(texts: list[tuple[str, str]], prefixes: tuple[str, ...]) -> list[Clues]:
-    """Clues of each (typed, narrative)."""
-    return [clues(heard(typed, narrative)[0], prefixes=prefixes) for typed, narrative in texts]
-
-
-def heard(typed: str, narrative: str) -> tuple[list[str], bool]:
-    """The words that count: what was typed, and the bank's narrative where that holds no number."""
-    tokens = tokens_of(typed)
-    spoke = "".join(tokens) not in NOTHING
-    if narrative and not (spoke and numbers_in(tokens)):
-        tokens = (tokens if spoke else []) + tokens_of(narrative)
-    return tokens, spoke
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ class Engine(StrEnum):
     AUTO = "auto"
     INPROCESS = "inprocess"
     PROCESSES = "processes"
+    DRAMATIQ = "dramatiq"
     DASK = "dask"
 
 

@@ -1,0 +1,71 @@
+"""What is done in columns answers as the plain way does, text by text and key by key."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciliation import candidates, columns, rules
+from tests.matching.worlds import A, B, bill, paid, run, tables
+
+TEXTS = st.lists(st.text(st.sampled_from("KDAo0-/ iéß19Z"), max_size=9), max_size=12)
+KEYS = st.lists(st.integers(-2, 6), max_size=30)
+
+
+@given(TEXTS)
+def test_objects_fold_as_texts_do(texts: list[str]) -> None:
+    ascii_only = [text.encode("ascii", "ignore").decode() for text in texts]
+    plain = [rules.folded(re.sub("[^A-Z0-9]+", "", text.upper())) for text in ascii_only]
+    assert candidates._folded_column(columns.texts(ascii_only)).to_pylist() == plain
+    accented = [*texts, "é"]  # one such text takes the column the other way; the rest must fold alike
+    folded = candidates._folded_column(columns.texts([*ascii_only, "é"])).to_pylist()
+    assert folded[:-1] == plain
+    assert len(candidates._folded_column(columns.texts(accented))) == len(accented)
+
+
+@given(TEXTS)
+def test_texts_that_stand_twice_are_found(texts: list[str]) -> None:
+    assert columns.all_distinct(columns.texts(texts)) == (len(set(texts)) == len(texts))
+    padded = [f"{place % 7:010d}" for place in range(len(texts))]
+    assert columns.all_distinct(columns.texts(padded)) == (len(padded) <= 7)
+
+
+def test_a_slice_of_a_column_is_that_slice() -> None:
+    whole = columns.texts(["KDA123A", "kdb 456b", "KDC-789C"])
+    assert candidates._folded_column(whole.slice(1, 2)).to_pylist() == ["KD84568", "KDC789C"]
+    assert columns.all_distinct(columns.texts(["aa", "aa", "bb"]).slice(1))
+
+
+@given(KEYS, st.lists(st.integers(-3, 8), max_size=12), st.integers(1, 4))
+def test_rows_of_keys(keys: list[int], wanted: list[int], most: int) -> None:
+    found = candidates.IntIndex(np.array(keys, dtype=np.int64)).rows(wanted, most=most)
+    assert found == [[row for row, key in enumerate(keys) if key == one and one >= 0][:most] for one in wanted]
+
+
+def test_numbers_of_every_shape_are_found() -> None:
+    bills, _ = tables([bill(A), bill("INV-7"), bill(B), bill("0123")], [])
+    wanted = columns.texts([B, "INV-7", "123", "0123", "", A, "999999999"])
+    assert candidates.Bills(bills).rows_of_numbers(wanted).tolist() == [2, 1, -1, 3, -1, 0, -1]
+    many = columns.texts([B])
+    assert candidates.Bills(bills).rows_of_numbers(many).tolist() == [2]
+
+
+def test_a_payer_of_many_bills() -> None:
+    """Hundreds of open bills of one payer: the rest of a payment is still offered to those that fit, oldest first."""
+    from revenue_engine.identifiers import draw_pay_account_number
+
+    numbers = sorted({draw_pay_account_number() for _ in range(400)} - {A})
+    many = [
+        bill(number, f"{200 + place}.00", payer_id="P1", due_on=f"2026-04-{place % 28 + 1:02d}")
+        for place, number in enumerate(numbers)
+    ]
+    found = run([bill(A, payer_id="P1"), *many], [paid("T1", "350.00", A), paid("T2", "1100.50", A)])
+    shown: dict[str, list[str]] = {}
+    for row in found.suggestions.to_pylist():
+        shown.setdefault(row["payment_id"], []).append(row["invoice_number"])
+    assert shown["T1"] == [numbers[50]]
+    oldest = [number for place, number in enumerate(numbers) if place % 28 == 0][:5]
+    assert shown["T2"] == oldest
