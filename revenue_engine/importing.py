@@ -103,7 +103,7 @@ def import_statement(
     """Read a kept statement file and book what it proves. A file that is refused leaves its reason and nothing else.
 
     Must be the only work of its transaction. Raises NotFound for a delivery that is none, and Retryable while another
-    transaction reads a statement.
+    transaction reads a statement or a file of the account that was brought earlier still waits.
     """
     statement_books.alone(session)
     arrivals = inbox.arrived(session, [delivery_id])
@@ -112,6 +112,7 @@ def import_statement(
     (arrived,) = arrivals
     if arrived.purpose != Purpose.STATEMENT:
         return Imported(refused="not brought as a statement: whatever came to an address proves nothing as one")
+    statement_books.in_turn(session, delivery_id, arrived.channel_account_id)
     channels = inbox.channels(session)
     channel = channels[arrived.channel_account_id]
     county = tariffs.county(session)

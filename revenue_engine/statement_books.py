@@ -157,6 +157,24 @@ def write_lines(
     return {row[0] for row in fresh}
 
 
+def in_turn(session: Session, delivery_id: int, channel_account_id: int) -> None:
+    """Let files of one account be read in the order they were brought, or a day would seem to be missing between them.
+
+    Raises Retryable while an earlier one waits; one that died waits no more.
+    """
+    row = (
+        raw(session)
+        .execute(
+            "SELECT min(j.ref_id) FROM job j JOIN delivery d ON d.id = j.ref_id"
+            " WHERE j.kind = 'statement' AND j.state = 'ready' AND j.ref_id < %s AND d.channel_account_id = %s",
+            (delivery_id, channel_account_id),
+        )
+        .fetchone()
+    )
+    if row and row[0] is not None:
+        raise Retryable(f"the statement of delivery {row[0]} was brought earlier and is read first")
+
+
 def alone(session: Session) -> None:
     """Read statements one at a time, to the end of the transaction: what one brings decides what the next means.
 

@@ -11,9 +11,10 @@ from typing import BinaryIO
 import pytest
 
 from adapters.statements.tally import Tally
-from revenue_engine import inbox
+from revenue_engine import importing, inbox
 from revenue_engine.channels import Kind, Party, Purpose
 from revenue_engine.db import transaction
+from revenue_engine.errors import Retryable
 from revenue_engine.statements import (
     StatementEvent,
     StatementFault,
@@ -290,6 +291,21 @@ def test_a_reversal_that_names_nothing_waits_for_a_message_that_does(paybill: Bo
     paybill.work()
     assert paybill.left(bill) == 700
     assert paybill.open_breaks() == []
+
+
+def test_files_of_an_account_are_read_in_the_order_they_were_brought(paybill: Books) -> None:
+    first = statement(("payment", "UI00000V01", 100, ""))
+    with transaction(paybill.as_role("api")) as session:
+        kept = [
+            inbox.keep(
+                session, channel_account_id=1, purpose=Purpose.STATEMENT, body=body, headers={"filename": "a.csv"}
+            )
+            for body in (first, statement(("payment", "UI00000V02", 100, ""), opening=100))
+        ]
+    with pytest.raises(Retryable, match=f"delivery {kept[0]}"), transaction(paybill.as_role("worker")) as session:
+        importing.import_statement(session, kept[1], adapters={}, readers=paybill.readers)
+    paybill.work()
+    assert paybill.states(kept) == ["posted", "posted"]
 
 
 def test_a_gap_between_statements_is_refused_unless_somebody_says_why(paybill: Books) -> None:
