@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from reconciliation import columns, evidence, rules
 from reconciliation.columns import Ints
-from reconciliation.evidence import Sender
+from reconciliation.evidence import Sender, phone_pattern
 from revenue_engine.identifiers import PAY_ACCOUNT_DIGITS
 
 _WORD_AND_NUMBER = r"^(?P<word>[A-Z]{3,})[^A-Z0-9].*?0*(?P<number>[1-9][0-9]*)$"
@@ -156,7 +156,7 @@ class Bills:
     @functools.cached_property
     def by_object(self) -> TextIndex:
         """All bills by the folded reference of what they bill."""
-        return TextIndex(_folded_column(self.table["object_ref"]))
+        return TextIndex(folded_column(self.table["object_ref"]))
 
     @functools.cached_property
     def by_pair(self) -> TextIndex:
@@ -208,7 +208,7 @@ class Bills:
     def by_other_number(self) -> TextIndex:
         """Bills whose number is not nine digits, by that number folded like an alias."""
         keys = pc.if_else(columns.flags(self.number_int < 0), self.number, columns.one(""))
-        return TextIndex(_folded_column(keys))
+        return TextIndex(folded_column(keys))
 
     def rows_of_payers(self, codes: Sequence[int], *, most: int = TELLING) -> list[list[int]]:
         """The bills of each payer, by the payer's code: no more than ``most`` of one."""
@@ -281,7 +281,12 @@ class Bills:
                     wanted.tolist(),
                     taken["invoice_number"].to_pylist(),
                     self.open_minor[wanted].tolist(),
-                    map(evidence.phone_pattern, taken["msisdn"].to_pylist()),
+                    [
+                        phone[-evidence.PHONE_DIGITS :]
+                        if len(phone) == 12 and phone.isdigit()
+                        else phone_pattern(phone)
+                        for phone in taken["msisdn"].to_pylist()
+                    ],
                     map(words.__getitem__, codes[wanted].tolist()),
                     self.payer[wanted].tolist(),
                     taken["due_on"].to_pylist(),
@@ -304,6 +309,7 @@ def name_key(words: Iterable[str]) -> str:
 
 
 _CODE_BYTE = np.array([chr(byte).isalnum() and byte < 128 for byte in range(256)])
+_UPPER = np.array([ord(chr(byte).upper()) if byte < 128 else 0 for byte in range(256)], dtype=np.uint8)
 _FOLDED = np.array([ord(rules.folded(chr(byte).upper())) if byte < 128 else 0 for byte in range(256)], dtype=np.uint8)
 """Each ASCII byte in upper case with look-alikes as digits."""
 
@@ -315,19 +321,31 @@ def _plain_codes(texts: Any) -> Any:
     return odd[starts[1:]] == odd[starts[:-1]]
 
 
-def _folded_column(texts: Any) -> Any:
+def squeezed_column(texts: Any) -> Any:
+    """ASCII letters and digits of texts, in upper case."""
+    keys = _mapped(texts, _UPPER)
+    return keys if keys is not None else pc.utf8_upper(pc.replace_substring_regex(texts, "[^0-9A-Za-z]+", ""))
+
+
+def folded_column(texts: Any) -> Any:
     """Texts as :func:`rules.folded` keys, without what is no letter or digit."""
     texts = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
-    data, starts = columns.data_of(texts)
-    if bool((data >= 128).any()):
+    keys = _mapped(texts, _FOLDED)
+    if keys is None:
         keys = pc.replace_substring_regex(pc.utf8_upper(texts), "[^A-Z0-9]+", "")
         for letter, digit in rules.LOOKALIKE_PAIRS:
             keys = pc.replace_substring(keys, letter, digit)
-        return keys
+    return keys
+
+
+def _mapped(texts: Any, table: Any) -> Any:
+    """Letters and digits of ASCII texts, each byte by a table; None where a text is not ASCII."""
+    data, starts = columns.data_of(texts)
+    if bool((data >= 128).any()):
+        return None
     kept = _CODE_BYTE[data]
     ends = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(kept)])[starts].astype(np.int32)
-    buffers = [None, pa.py_buffer(ends), pa.py_buffer(_FOLDED[data[kept]])]
-    return pa.Array.from_buffers(pa.string(), len(texts), buffers)
+    return pa.Array.from_buffers(pa.string(), len(texts), [None, pa.py_buffer(ends), pa.py_buffer(table[data[kept]])])
 
 
 class Payments:

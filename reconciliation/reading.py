@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from reconciliation import columns, evidence, rules, slips
-from reconciliation.candidates import TELLING, Bills, Payments, name_key
+from reconciliation.candidates import TELLING, Bills, Payments, folded_column, name_key, squeezed_column
 from reconciliation.columns import Ints
 from reconciliation.evidence import Sender
 from reconciliation.policy import Policy
@@ -153,15 +153,12 @@ def _plainly_numbered(bills: Bills, text: Any, exact: Ints) -> Ints:
     if not len(rest):
         return found
     left = text.take(columns.ints(rest))
-    nothing = columns.one("")
     parts = pc.extract_regex(left, _ONLY_NUMBER)
     alone, before = pc.struct_field(parts, "number"), pc.struct_field(parts, "before")
     alone = pc.if_else(pc.equal(pc.binary_length(alone), columns.one(9)), alone, before)
-    squeezed = pc.utf8_upper(pc.replace_substring_regex(left, r"[^0-9A-Za-z]+", ""))
+    squeezed = squeezed_column(left)
     nine = pc.and_(pc.equal(pc.binary_length(squeezed), columns.one(9)), pc.match_substring_regex(squeezed, _NINE_LIKE))
-    grouped = pc.if_else(nine, squeezed, nothing)
-    for letter, digit in rules.LOOKALIKE_PAIRS:
-        grouped = pc.replace_substring(grouped, letter, digit)
+    grouped = pc.if_else(nine, folded_column(squeezed), columns.one(""))
     number = pc.coalesce(alone, grouped)
     found[rest] = np.where(digits_only(number), bills.rows_of_numbers(number), -1)
     return found

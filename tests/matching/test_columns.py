@@ -19,11 +19,14 @@ KEYS = st.lists(st.integers(-2, 6), max_size=30)
 def test_objects_fold_as_texts_do(texts: list[str]) -> None:
     ascii_only = [text.encode("ascii", "ignore").decode() for text in texts]
     plain = [rules.folded(re.sub("[^A-Z0-9]+", "", text.upper())) for text in ascii_only]
-    assert candidates._folded_column(columns.texts(ascii_only)).to_pylist() == plain
+    assert candidates.folded_column(columns.texts(ascii_only)).to_pylist() == plain
+    squeezed = [re.sub("[^0-9A-Z]+", "", text.upper()) for text in ascii_only]
+    assert candidates.squeezed_column(columns.texts(ascii_only)).to_pylist() == squeezed
+    assert candidates.squeezed_column(columns.texts([*ascii_only, "é"])).to_pylist() == [*squeezed, ""]
     accented = [*texts, "é"]  # one such text takes the column the other way; the rest must fold alike
-    folded = candidates._folded_column(columns.texts([*ascii_only, "é"])).to_pylist()
+    folded = candidates.folded_column(columns.texts([*ascii_only, "é"])).to_pylist()
     assert folded[:-1] == plain
-    assert len(candidates._folded_column(columns.texts(accented))) == len(accented)
+    assert len(candidates.folded_column(columns.texts(accented))) == len(accented)
 
 
 @given(TEXTS)
@@ -35,7 +38,7 @@ def test_texts_that_stand_twice_are_found(texts: list[str]) -> None:
 
 def test_a_slice_of_a_column_is_that_slice() -> None:
     whole = columns.texts(["KDA123A", "kdb 456b", "KDC-789C"])
-    assert candidates._folded_column(whole.slice(1, 2)).to_pylist() == ["KD84568", "KDC789C"]
+    assert candidates.folded_column(whole.slice(1, 2)).to_pylist() == ["KD84568", "KDC789C"]
     assert columns.all_distinct(columns.texts(["aa", "aa", "bb"]).slice(1))
 
 
