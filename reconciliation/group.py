@@ -65,7 +65,7 @@ class Group:
         messages = [self.actor.message(work, part, extra) for part in parts]
         group = dramatiq.group(messages, broker=self.broker)  # type: ignore[no-untyped-call]
         group.run()  # type: ignore[no-untyped-call]
-        until = time.monotonic() + LIVES_MILLISECONDS / 1000
+        until = time.monotonic_ns() + LIVES_MILLISECONDS * 1_000_000
         try:
             answers = [self._answer(message, until) for message in messages]
         except ResultError as error:
@@ -75,12 +75,12 @@ class Group:
             self.results.client.delete(*(self.results.build_message_key(message) for message in messages))
         return [WORKS[work][1](answer) for answer in answers]
 
-    def _answer(self, message: Any, until: float) -> Any:
+    def _answer(self, message: Any, until: int) -> Any:
         while True:
             try:  # a wait shorter than the client's own patience with the socket
                 return message.get_result(backend=self.results, block=True, timeout=_WAIT_MILLISECONDS)
             except ResultTimeout:
-                if time.monotonic() >= until:
+                if time.monotonic_ns() >= until:
                     raise
 
     def close(self) -> None:
