@@ -96,7 +96,7 @@ from pathlib import Path
 from distributed import Client
 from reconciliation import engine, executors, files
 
-executors.SLICE = 20
+executors.SLICE = 8
 bills, paid, address, victim, pid = sys.argv[1:]
 tables = files.read_invoices(Path(bills)), files.read_payments(Path(paid))
 lost = []
@@ -116,7 +116,9 @@ class Killing(Client):
 with Killing(address) as client:
     client.wait_for_workers(2, timeout=60)
     digest = engine.match(*tables, spread=executors.Dask(client)).digest()
-    left = len(client.scheduler_info(n_workers=-1)["workers"])
+    until = time.monotonic() + 60  # the scheduler may be the last to know
+    while (left := len(client.scheduler_info(n_workers=-1)["workers"])) > 1 and time.monotonic() < until:
+        time.sleep(0.05)
 print(json.dumps({"digest": digest, "answers_lost": len(lost), "workers_left": left}))
 """
 
