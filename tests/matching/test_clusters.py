@@ -96,7 +96,7 @@ from pathlib import Path
 from distributed import Client
 from reconciliation import engine, executors, files
 
-executors.SLICE = 8
+executors.SLICE = 20
 bills, paid, address, victim, pid = sys.argv[1:]
 tables = files.read_invoices(Path(bills)), files.read_payments(Path(paid))
 lost = []
