@@ -470,11 +470,9 @@ def pushes(session: Session, request_ids: Iterable[str]) -> dict[str, Push]:
 
 def write_push_ends(session: Session, ends: Sequence[tuple[str, str, int]]) -> None:
     """Keep how requests of ours ended without money (id, failed | cancelled, delivery id); the first stands."""
-    for request_id, state, delivery_id in sorted(ends):
-        raw(session).execute(
-            "INSERT INTO push_end (request_id, state, delivery_id) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
-            (request_id, state, delivery_id),
-        )
+    insert = "INSERT INTO push_end (request_id, state, delivery_id) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
+    for end in sorted(ends):
+        raw(session).execute(insert, end)
 
 
 def settled_requests(session: Session, request_ids: Sequence[str]) -> set[str]:
