@@ -20,6 +20,7 @@ MAPPED = (
     "revenue_engine.inbox",
     "revenue_engine.jobs",
     "revenue_engine.ledger.tables",
+    "revenue_engine.other_names",
     "revenue_engine.payments",
     "revenue_engine.receipts",
     "revenue_engine.receivables",

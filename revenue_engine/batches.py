@@ -21,6 +21,8 @@ class Outcome:
     waiting: int = 0
     look_again: set[int] = field(default_factory=set)
     """Deliveries whose counterpart may be committing in another worker right now."""
+    put_off: set[int] = field(default_factory=set)
+    """Deliveries left for a few seconds, because a statement that may show the same money is being read."""
     first_told: set[int] = field(default_factory=set)
     """Deliveries whose evidence was written here and now: no other worker can have seen it yet."""
 

@@ -212,7 +212,9 @@ class CallbackAdapter(Protocol):
     """One provider's callbacks. Pure and total: no method may raise on any body.
 
     An adapter whose proof stands in headers names them in ``kept_headers`` (see :class:`HeaderProved`), or a delivery
-    that was refused can never be judged again.
+    that was refused can never be judged again. One whose provider calls a movement by one and the same reference in
+    every message and in its statements says so by ``one_name = True``; of the others, a bank's notice and its statement
+    may tell of one payment under two names, and the engine looks for that.
     """
 
     name: str

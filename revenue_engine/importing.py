@@ -20,6 +20,7 @@ from revenue_engine import (
     inbox,
     jobs,
     naming,
+    other_names,
     payments,
     periods,
     pipeline,
@@ -91,6 +92,12 @@ class _Run:
     first_at: datetime | None = None
     last_at: datetime | None = None
     """The times of the first and last line of the statement being read, where its lines have times."""
+    balance_minor: int | None = None
+    """What the account held after the last line read, where the statement tells balances."""
+    before: dict[int, int] = field(default_factory=dict)
+    """The balance before each line that waits to be weighed, by line number."""
+    held: bool = False
+    """Whether the messages of this account wait until the file is kept: they may tell of its lines by other names."""
 
 
 def import_statement(
@@ -160,8 +167,10 @@ def _read(run: _Run) -> None:
             statement_id, fresh = statement_books.new_id(run.session), 0
             run.first_at = run.last_at = None
             run.fresh_days, run.recognised = {}, set()
+            run.balance_minor, run.names.overlaps = opened.opening_minor, False
         elif isinstance(event, StatementLine) and opened is not None:
             _note_time(run, event)
+            _note_balance(run, event)
             waiting.append(event)
             if len(waiting) == AT_ONCE:
                 fresh += _weigh(run, statement_id, opened, waiting)
@@ -192,6 +201,15 @@ def _note_time(run: _Run, line: StatementLine) -> None:
         run.last_at = max(run.last_at or line.occurred_at, line.occurred_at)
 
 
+def _note_balance(run: _Run, line: StatementLine) -> None:
+    """Note what the account held before a line; a balance that the line itself tells is the better one."""
+    if not line.counts or run.balance_minor is None:
+        return
+    told = line.balance_after_minor
+    run.before[line.number] = run.balance_minor if told is None else told - line.amount_minor
+    run.balance_minor += line.amount_minor
+
+
 def _is_of(channel: Channel, opened: StatementOpened) -> None:
     told = "".join(character for character in opened.account if character.isalnum()).upper()
     ours = "".join(character for character in channel.identifier if character.isalnum()).upper()
@@ -210,6 +228,11 @@ def _weigh(run: _Run, statement_id: int, opened: StatementOpened, lines: list[St
         return 0
     # Nothing proves the sums of a report without balances: its lines are shown, and count in the statement to come.
     proves = opened.opening_minor is not None
+    if not run.held and any(line.kind is None for line in lines):
+        other_names.hold(run.session, run.channel.id)
+        run.held = True
+    if proves:
+        lines = naming.apart(run.session, run.names, run.channel.id, opened, lines, run.before)
     told = lines if proves else [line._replace(counts=False) for line in lines]
     names = naming.name_lines(run.session, run.names, run.channel.id, told)
     fresh = statement_books.write_lines(
@@ -217,12 +240,17 @@ def _weigh(run: _Run, statement_id: int, opened: StatementOpened, lines: list[St
         statement_id=statement_id,
         channel_account_id=run.channel.id,
         lines=[(line, names[line.number].name) for line in told],
+        before=run.before,
     )
+    run.before = {}
     _note_days(run, told, names)
     run.batch.facts = []
     new = [(line, names[line.number].name) for line in lines if line.number in fresh]
     run.batch.opened += [_repeated(run, line, name) for line, name in new if names[line.number].repeated and line.kind]
     settled = settling.bank_credits(run.session, run.batch, run.channel, run.channels, new) if proves else set()
+    if proves:
+        paid = {name: line for line, name in new if line.number not in settled}
+        other_names.keep_lines(run.session, run.channel.id, paid)
     for line, name in new:
         if line.number in settled:
             continue

@@ -3,22 +3,24 @@
 A provider's reference is that name where it names one movement only. Banks give one reference to many credits, and a
 provider may repeat a receipt, yet a statement that adds up proves that every line of it moved money. So a line whose
 name another line bears is another movement when both stand in one file or on two days, and is named by its day as well.
-A line of another file with the same name, day and amount is the same movement told again in other words.
+A line of another file with the same name, day and amount is the same movement told again in other words, unless the
+bank itself calls the two by two references.
+
+A file that begins where another one ended repeats nothing of it: an equal line of the same day is another movement.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from revenue_engine import reading, settling, statement_books
-from revenue_engine.db import raw
-from revenue_engine.statements import StatementLine
+from revenue_engine import other_names, reading, statement_books
+from revenue_engine.statements import StatementLine, StatementOpened
 
 
 class Named(NamedTuple):
@@ -39,8 +41,21 @@ class _Base(NamedTuple):
     name: str
 
 
-_Rows = dict[_Base, list[tuple[int, date]]]
-"""Who bears a name already: the amounts and days of the lines, by the name and what it is looked for under."""
+class _Borne(NamedTuple):
+    """A line that bears a name: its amount in cents, its day and the bank's own reference, None where not known."""
+
+    amount_minor: int
+    day: date
+    told_as: str | None
+
+    def again(self, line: StatementLine) -> bool:
+        """Whether a line may be this one in other words: a bank that names both names them alike."""
+        alike = not self.told_as or not line.reference or self.told_as == line.reference
+        return alike and (self.amount_minor, self.day) == (line.amount_minor, line.booked_on)
+
+
+_Rows = dict[_Base, list[_Borne]]
+"""Who bears a name already, by the name and what it is looked for under."""
 
 
 @dataclass(slots=True)
@@ -51,6 +66,49 @@ class Names:
     """Names of movements that a line of this file tells of."""
     tried: dict[tuple[_Base, date], int] = field(default_factory=dict)
     """How many names of a reference and a day were found taken."""
+    overlaps: bool = False
+    """Whether the statement being read repeats one that was kept: then no line of it is another one for its place."""
+
+
+def apart(
+    session: Session,
+    names: Names,
+    channel_account_id: int,
+    opened: StatementOpened,
+    lines: Sequence[StatementLine],
+    before: Mapping[int, int],
+) -> list[StatementLine]:
+    """Lines of a bank's statement, those told apart that begin a file where another one of the same day ended.
+
+    Both files may hold a line of the same words and amount: the second is one more occurrence of it. Where any line
+    stands at the balance at which it was kept, the file repeats what the other told, and all known lines are repeats.
+    """
+    banks = [line for line in lines if line.kind is None and line.counts and line.number in before]
+    if opened.opening_minor is None or names.overlaps or not banks:
+        return list(lines)
+    known = statement_books.told_before(session, channel_account_id, [line.key() for line in banks])
+    if any(known.get(line.key(), -1) == before[line.number] for line in banks if line.key() in known):
+        names.overlaps = True
+        return list(lines)
+    if not known or not statement_books.ended_with(
+        session, channel_account_id, opened.opening_minor, banks[0].booked_on
+    ):
+        return list(lines)
+    placed = {line.number for line in banks}
+    return [
+        _another(session, channel_account_id, line, before[line.number]) if line.number in placed else line
+        for line in lines
+    ]
+
+
+def _another(session: Session, channel_account_id: int, line: StatementLine, before: int) -> StatementLine:
+    """A line as the first of its occurrences that is not known to stand at another balance."""
+    while True:
+        key = line.key()
+        known = statement_books.told_before(session, channel_account_id, [key])
+        if key not in known or known[key] is None or known[key] == before:
+            return line
+        line = line._replace(occurrence=line.occurrence + 1)
 
 
 def name_lines(
@@ -58,7 +116,7 @@ def name_lines(
 ) -> dict[int, Named]:
     """The names of some lines of a file, by line number; a line known by its key keeps the name it has."""
     known = statement_books.known_names(session, channel_account_id, [line.key() for line in lines])
-    told = _told_by_message(session, channel_account_id, lines)
+    told = other_names.told_by_messages(session, channel_account_id, lines)
     found: dict[int, Named] = {}
     fresh: list[tuple[StatementLine, _Base]] = []
     for line in lines:
@@ -89,20 +147,19 @@ def _held(
     return held | (_by_base(statement_books.bearing_like(session, channel_account_id, days)) if days else {})
 
 
-def _by_base(rows: Iterable[tuple[str, bool, str, int, date]]) -> _Rows:
+def _by_base(rows: Iterable[statement_books.Bearing]) -> _Rows:
     found: _Rows = {}
-    for kind, credit, name, amount, day in rows:
-        found.setdefault(_Base(kind, credit, name), []).append((amount, day))
+    for kind, credit, name, amount, day, told_as in rows:
+        found.setdefault(_Base(kind, credit, name), []).append(_Borne(amount, day, told_as))
     return found
 
 
 def _name(names: Names, held: _Rows, line: StatementLine, base: _Base) -> Named:
-    this = (line.amount_minor, line.booked_on)
     own = held.get(base, ())
     if base not in names.shown:
-        if not own or this in own:
+        if not own or any(one.again(line) for one in own):
             return Named(base.name, again=bool(own))
-        if line.kind is not None and line.booked_on in {day for _, day in own}:
+        if line.kind is not None and line.booked_on in {one.day for one in own}:
             # Where references are unique, another amount on the same day is a difference and not another movement.
             return Named(base.name, again=True)
     number = names.tried.get((base, line.booked_on), 0)
@@ -110,7 +167,7 @@ def _name(names: Names, held: _Rows, line: StatementLine, base: _Base) -> Named:
         number += 1
         name = _of_day(base, line.booked_on) + (f"-{number}" if number > 1 else "")
         candidate = base._replace(name=name)
-        if candidate not in names.shown and (candidate not in held or this in held[candidate]):
+        if candidate not in names.shown and (candidate not in held or any(o.again(line) for o in held[candidate])):
             break
     names.tried[base, line.booked_on] = number
     return Named(name, repeated=candidate not in held, again=candidate in held)
@@ -118,38 +175,3 @@ def _name(names: Names, held: _Rows, line: StatementLine, base: _Base) -> Named:
 
 def _of_day(base: _Base, day: date) -> str:
     return f"{base.name}/{day:%Y%m%d}"
-
-
-def _told_by_message(session: Session, channel_account_id: int, lines: Sequence[StatementLine]) -> dict[int, str]:
-    """References of payments that messages told of and a bank's credits name in their words, by line number.
-
-    A bank's own number may stand where its notice wrote another one. The amount must be the same, and one alone fit.
-    """
-    words = {
-        line.number: settling.words(line)
-        for line in lines
-        if line.counts and line.kind is None and line.amount_minor > 0
-    }
-    every = {word for found in words.values() for word in found}
-    amounts = _told_amounts(session, channel_account_id, every) if every else {}
-    if not amounts:
-        return {}
-    found: dict[int, str] = {}
-    for line in lines:
-        fits = {word for word in words.get(line.number, ()) if line.amount_minor in amounts.get(word, ())}
-        if len(fits) == 1 and reading.line_reference(line) not in amounts:
-            found[line.number] = fits.pop()
-    return found
-
-
-def _told_amounts(session: Session, channel_account_id: int, references: Iterable[str]) -> dict[str, set[int]]:
-    """Amounts in cents of the payments of an account that anything told of, by those of these references that are."""
-    rows = raw(session).execute(
-        "SELECT reference, amount_minor FROM evidence WHERE reference = ANY(%s) AND kind = 'payment'"
-        " AND channel_account_id = %s",
-        (sorted(set(references)), channel_account_id),
-    )
-    found: dict[str, set[int]] = {}
-    for reference, amount in rows:
-        found.setdefault(reference, set()).add(amount)
-    return found

@@ -158,6 +158,8 @@ class Fact:
     party: Party = field(default_factory=Party)
     item: int = 0
     """Which of the movements that its delivery tells of."""
+    also_known_as: tuple[str, ...] = ()
+    """Other names that its message gives the same money."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,18 @@ from sqlalchemy.orm import Session
 
 from reconciliation import breaks
 from reconciliation.breaks import BreakReason, NewBreak
-from revenue_engine import charging, inbox, payments, reading, receipts, recording, reversing, settling, tariffs
+from revenue_engine import (
+    charging,
+    inbox,
+    other_names,
+    payments,
+    reading,
+    receipts,
+    recording,
+    reversing,
+    settling,
+    tariffs,
+)
 from revenue_engine.batches import Batch, Outcome
 from revenue_engine.channel_settings import read_settings
 from revenue_engine.channels import (
@@ -57,9 +68,18 @@ def process(
     arrivals = inbox.arrived(session, delivery_ids)
     refused = [arrived.id for arrived in arrivals if not arrived.accepted]
     proofs = inbox.proofs(session, refused) if refused else {}
+    several_names = {
+        arrived.channel_account_id
+        for arrived in arrivals
+        if not getattr(adapters.get(channels[arrived.channel_account_id].adapter), "one_name", False)
+    }
+    busy = other_names.busy(session, several_names) if several_names else set()
     for arrived in arrivals:
         channel = channels[arrived.channel_account_id]
         adapter = adapters.get(channel.adapter)
+        if arrived.channel_account_id in busy:
+            batch.outcome.put_off.add(arrived.id)
+            continue
         if arrived.purpose == Purpose.STATEMENT:  # a file is no message: it is read by itself, and proved
             batch.facts += reading.undecided(session, arrived)
             continue
@@ -67,6 +87,8 @@ def process(
             batch.end(arrived, "waiting", f"its proof failed: {arrived.verdict_reason}", BreakReason.PROOF_FAILED)
             continue
         _read(batch, arrived, channel, adapter, live=channel.mode == county.mode)
+    if several_names:
+        batch.facts = other_names.recognise(session, batch.facts, several_names)
     book(session, batch, channels, adapters, readers or {}, limit=county.confirm_limit_minor)
     return close(session, batch)
 

@@ -47,8 +47,9 @@ def fact(arrived: Arrived, channel: Channel, item: int, meaning: Paid | Reversed
     """What was understood, as a fact of a channel account: the n-th of its delivery."""
     if isinstance(meaning, Paid):
         kind, reverses, typed, party = meaning.kind.value, "", meaning.account_reference, meaning.party
+        names = meaning.also_known_as
     else:
-        kind, reverses, typed, party = Kind.REVERSAL.value, meaning.reverses, "", Party()
+        kind, reverses, typed, party, names = Kind.REVERSAL.value, meaning.reverses, "", Party(), ()
     return Fact(
         delivery_id=arrived.id,
         item=item,
@@ -63,6 +64,7 @@ def fact(arrived: Arrived, channel: Channel, item: int, meaning: Paid | Reversed
         reverses=reverses,
         typed=typed,
         party=party,
+        also_known_as=names,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from sqlalchemy.orm import Session
 
 from reconciliation.breaks import BreakReason, NewBreak
-from revenue_engine import later, ledger, open_bills, payments, periods, reading, receipts
+from revenue_engine import differences, later, ledger, open_bills, payments, periods, reading, receipts
 from revenue_engine.batches import Batch
 from revenue_engine.channels import CallbackAdapter, Strength
 from revenue_engine.inbox import Channel
@@ -48,7 +48,8 @@ def record_payments(
     standing |= payments.find(session, lost_race) | recorded
     _post(session, batch, channels, recorded, chosen, facts, asked)
     _identify_by_push(session, weighed, standing.keys() - recorded.keys(), standing, asked)
-    _compare(batch, weighed, standing)
+    agree = differences.post_rests(session, batch, channels, weighed, standing)
+    _compare(batch, [one for one in weighed if one.id not in agree], standing)
     _wait(batch, weighed, standing)
     return standing
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
 from reconciliation import breaks
 from reconciliation.breaks import BreakReason, NewBreak
-from revenue_engine import jobs, ledger, open_bills, payments, periods
+from revenue_engine import differences, jobs, ledger, open_bills, payments, periods
 from revenue_engine.batches import Batch
 from revenue_engine.errors import IntegrityFault
 from revenue_engine.inbox import Channel
@@ -37,6 +38,7 @@ def record_reversals(
     originals = payments.find(
         session, (Identity(one.identity.channel_account_id, "payment", one.reverses) for one in todo)
     )
+    rests = differences.standing_of(session, originals)
     taken = payments.reversed_already(session, [payment.id for payment in originals.values()])
     ready = []
     for one in sorted(todo, key=lambda one: one.id):
@@ -48,14 +50,22 @@ def record_reversals(
             _refuse(batch, one, key, BreakReason.REVERSAL_WITHOUT_PAYMENT, detail)
         elif original.id in taken:
             _refuse(batch, one, f"{key}:twice", BreakReason.DUPLICATE_CODE, f"{one.reverses} was reversed before")
-        elif one.amount_minor not in (None, original.amount_minor):
-            detail = f"{one.reverses} was reversed for another amount than it was paid"
-            _refuse(batch, one, f"{key}:amount", BreakReason.REVERSAL_AMOUNT_DIFFERS, detail, original.id)
-        else:
+        elif one.amount_minor in _whole(original, rests.get(original.identity)):
             taken.add(original.id)
             ready.append((one, original))
+            if one.amount_minor != original.amount_minor and original.identity in rests:
+                ready.append((replace(one, identity=differences.name_of(one.identity)), rests[original.identity]))
             batch.closed.append(key)
+        else:
+            detail = f"{one.reverses} was reversed for another amount than it was paid"
+            _refuse(batch, one, f"{key}:amount", BreakReason.REVERSAL_AMOUNT_DIFFERS, detail, original.id)
     _take_back(session, batch, channels, ready)
+
+
+def _whole(original: Recorded, rest: Recorded | None) -> tuple[int | None, ...]:
+    """What a reversal of the whole may say: nothing, what a message told, or what a statement proved in the end."""
+    amounts = (None, original.amount_minor)
+    return amounts if rest is None else (*amounts, original.amount_minor + rest.amount_minor)
 
 
 def _refuse(

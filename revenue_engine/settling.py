@@ -1,7 +1,8 @@
 """What a channel paid out and the bank shows: the same money, so it is moved once and never taken for a new payment.
 
-Either statement may come first. A bank's credit is a settlement when it carries the reference of a payout that waits,
-or names one of our own channel accounts; its amount must be the payout's, and where two would fit nothing is done.
+Either statement may come first. A bank's credit is a settlement when it carries the reference and has the amount of a
+payout that waits, or names one of our own channel accounts and no bill. It is moved when the bank shows it, whether the
+channel has told of it or not: what it has not told of yet is a break until it does.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from reconciliation import breaks
+from reconciliation import breaks, rules
 from reconciliation.breaks import BreakReason, NewBreak
-from revenue_engine import ledger, payments, periods
+from revenue_engine import ledger, open_bills, payments, periods
 from revenue_engine.batches import Batch
 from revenue_engine.charging import settlement_key
 from revenue_engine.inbox import Channel
@@ -48,7 +49,7 @@ def bank_credits(
 ) -> set[int]:
     """Settle the credits among a bank's lines (each with the reference it is known by) that come from our own channels.
 
-    Answers the numbers of the lines that are no payments, settled or waiting for their channel's statement.
+    Answers the numbers of the lines that are no payments.
     """
     shown = [(line, name) for line, name in lines if line.counts and line.kind is None and line.amount_minor > 0]
     if not shown:
@@ -59,26 +60,39 @@ def bank_credits(
         for channel in channels.values()
         if channel.id != bank.id and channel.mode == bank.mode and len(channel.identifier) >= _LEAST_IDENTIFIER
     }
+    for_bills = _naming_bills(session, [line for line, _ in shown if words(line) & ours.keys()])
     handled: set[int] = set()
     for line, name in shown:
         said = words(line)
-        payer = next((ours[word] for word in sorted(said & ours.keys())), None)
         fits = [one for one in waiting if one.amount_minor == line.amount_minor and one.channel_account_id != bank.id]
         chosen = [one for one in fits if one.reference in said]
-        if not chosen and payer is not None:
-            chosen = [one for one in fits if one.channel_account_id == payer.id]
-        if len(chosen) == 1:
-            (found,) = chosen
-            waiting.remove(found)
-            _settle(session, bank, channels[found.channel_account_id], name, line.amount_minor, instant_of(line))
-            breaks.close_many(session, [found.key], resolution=f"the bank shows it as {name}")
-        elif payer is not None or chosen:
-            channel = payer or channels[chosen[0].channel_account_id]
-            batch.opened.append(_not_told(bank, channel, name, line, ambiguous=len(chosen) > 1))
-        else:
+        named = next((ours[word] for word in sorted(said & ours.keys())), None)
+        if not chosen and named is not None and line.number not in for_bills:
+            chosen = [one for one in fits if one.channel_account_id == named.id]
+        sources = {one.channel_account_id for one in chosen}
+        if not chosen and named is not None and line.number not in for_bills:
+            sources = {named.id}
+        if len(sources) != 1:
             continue
+        source = channels[sources.pop()]
+        _settle(session, bank, source, name, line.amount_minor, instant_of(line))
+        if chosen:  # payouts of one amount and channel are alike: the oldest is the first to arrive
+            waiting.remove(chosen[0])
+            breaks.close_many(session, [chosen[0].key], resolution=f"the bank shows it as {name}")
+        else:
+            batch.opened.append(_not_told(bank, source, name, line))
         handled.add(line.number)
     return handled
+
+
+def _naming_bills(session: Session, lines: Sequence[StatementLine]) -> set[int]:
+    """The numbers of the lines whose words hold a pay account number of ours: those are paid by somebody."""
+    if not lines:
+        return set()
+    read = {line.number: rules.read(f"{line.account_reference} {line.text}").numbers for line in lines}
+    found = open_bills.numbers(session, (number for numbers in read.values() for number in numbers))
+    known = found.bills.keys() | found.standing.keys()
+    return {place for place, numbers in read.items() if known & set(numbers)}
 
 
 def channel_payouts(session: Session, batch: Batch, channels: Mapping[int, Channel], payouts: Iterable[Stored]) -> None:
@@ -93,12 +107,10 @@ def channel_payouts(session: Session, batch: Batch, channels: Mapping[int, Chann
         amount = one.amount_minor or 0
         fits = [b for b in banked if b.channel_account_id == identity.channel_account_id and b.amount_minor == amount]
         channel = channels[identity.channel_account_id]
-        if len(fits) == 1:
-            (found,) = fits
-            banked.remove(found)
-            bank_id = int(found.key.split(":")[1])
-            _settle(session, channels[bank_id], channel, found.reference, amount, one.occurred_at)
-            breaks.close_many(session, [found.key], resolution=f"{channel.identifier} told it as {identity.reference}")
+        if fits:  # the bank's credit settled it already
+            banked.remove(fits[0])
+            told_as = f"{channel.identifier} told it as {identity.reference}"
+            breaks.close_many(session, [fits[0].key], resolution=told_as)
             continue
         batch.opened.append(
             NewBreak(
@@ -133,12 +145,11 @@ def _settle(session: Session, bank: Channel, channel: Channel, reference: str, a
     )
 
 
-def _not_told(bank: Channel, channel: Channel, name: str, line: StatementLine, *, ambiguous: bool) -> NewBreak:
-    why = "several payouts of that amount wait" if ambiguous else "no statement of it tells of that payout yet"
+def _not_told(bank: Channel, channel: Channel, name: str, line: StatementLine) -> NewBreak:
     return NewBreak(
         f"banked:{bank.id}:{name}",
         BreakReason.BANKED_NOT_SETTLED,
-        f"{bank.identifier} shows a credit from {channel.identifier}, and {why}",
+        f"{bank.identifier} shows a credit from {channel.identifier}, and no statement of it tells of that payout yet",
         instant_of(line),
         amount_minor=line.amount_minor,
         channel_account_id=channel.id,

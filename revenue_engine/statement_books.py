@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import (
     BigInteger,
@@ -92,6 +92,11 @@ class StatementRow(Base):
     reference: Mapped[str] = mapped_column(Text(collation="C"))
     """The name its movement is known by (see ``naming``); in byte order, so that names of one beginning are found."""
     counts: Mapped[bool]
+    before_minor: Mapped[int | None]
+    """The balance of the account before it, where its statement tells balances: an equal line that stands elsewhere in
+    the day is another one. None too of a line kept before this was."""
+    told_as: Mapped[str | None]
+    """The reference the bank itself gives it, empty where it gives none; None of a line kept before this was."""
 
 
 _LINE = (
@@ -104,8 +109,10 @@ _LINE = (
     "kind",
     "reference",
     "counts",
+    "before_minor",
+    "told_as",
 )
-_LINE_TYPES = ("int8", "int8", "int8", "bytea", "date", "int8", "text", "text", "bool")
+_LINE_TYPES = ("int8", "int8", "int8", "bytea", "date", "int8", "text", "text", "bool", "int8", "text")
 
 
 def kind_of(line: StatementLine) -> Kind:
@@ -120,9 +127,17 @@ def new_id(session: Session) -> int:
 
 
 def write_lines(
-    session: Session, *, statement_id: int, channel_account_id: int, lines: Sequence[tuple[StatementLine, str]]
+    session: Session,
+    *,
+    statement_id: int,
+    channel_account_id: int,
+    lines: Sequence[tuple[StatementLine, str]],
+    before: Mapping[int, int],
 ) -> set[int]:
-    """Keep lines, each with the reference it is known by; answers the numbers of those that were not known before."""
+    """Keep lines, each with the reference it is known by; answers the numbers of those that were not known before.
+
+    ``before``: the balance before each line in cents, by line number, where the statement tells balances.
+    """
     connection = raw(session)
     columns = ", ".join(_LINE)
     connection.execute(
@@ -146,6 +161,8 @@ def write_lines(
                 kind_of(line).value,
                 reference,
                 line.counts,
+                before.get(line.number),
+                line.reference,
             )
             for line, reference in lines
         ],
@@ -194,11 +211,38 @@ def known_names(session: Session, channel_account_id: int, keys: Sequence[bytes]
     return {bytes(row[0]): row[1] for row in rows}
 
 
-_BEARING = "SELECT l.kind, l.amount_minor > 0, l.reference, l.amount_minor, l.booked_on FROM statement_line l"
+def told_before(session: Session, channel_account_id: int, keys: Sequence[bytes]) -> dict[bytes, int | None]:
+    """The balance before each of the lines that are known already, by their keys."""
+    rows = raw(session).execute(
+        "SELECT key, before_minor FROM statement_line WHERE channel_account_id = %s AND key = ANY(%s)",
+        (channel_account_id, list(keys)),
+    )
+    return {bytes(row[0]): row[1] for row in rows}
 
 
-def bearing(session: Session, channel_account_id: int, names: Iterable[str]) -> list[tuple[str, bool, str, int, date]]:
-    """The lines that bear one of these names and count: kind, whether a credit, name, amount in cents, day."""
+def ended_with(session: Session, channel_account_id: int, balance_minor: int, day: date) -> bool:
+    """Whether a kept statement that tells of a day ended with this balance, and did not begin with it too."""
+    row = (
+        raw(session)
+        .execute(
+            "SELECT EXISTS (SELECT FROM statement WHERE channel_account_id = %s AND closing_minor = %s"
+            " AND opening_minor <> closing_minor AND first_day <= %s AND last_day = %s)",
+            (channel_account_id, balance_minor, day, day),
+        )
+        .fetchone()
+    )
+    return bool(row and row[0])
+
+
+_BEARING = (
+    "SELECT l.kind, l.amount_minor > 0, l.reference, l.amount_minor, l.booked_on, l.told_as FROM statement_line l"
+)
+Bearing: TypeAlias = tuple[str, bool, str, int, date, str | None]
+"""A line that bears a name: kind, whether a credit, the name, amount in cents, day, the bank's own reference."""
+
+
+def bearing(session: Session, channel_account_id: int, names: Iterable[str]) -> list[Bearing]:
+    """The lines that bear one of these names and count."""
     rows = raw(session).execute(
         _BEARING + " WHERE l.channel_account_id = %s AND l.reference = ANY(%s) AND l.counts",
         (channel_account_id, sorted(set(names))),
@@ -206,9 +250,7 @@ def bearing(session: Session, channel_account_id: int, names: Iterable[str]) -> 
     return [tuple(row) for row in rows.fetchall()]
 
 
-def bearing_like(
-    session: Session, channel_account_id: int, beginnings: Iterable[str]
-) -> list[tuple[str, bool, str, int, date]]:
+def bearing_like(session: Session, channel_account_id: int, beginnings: Iterable[str]) -> list[Bearing]:
     """As ``bearing``, the lines whose names are one of these or go on with a dash."""
     rows = raw(session).execute(
         _BEARING + " JOIN unnest(%s::text[]) AS w (beginning) ON l.channel_account_id = %s"

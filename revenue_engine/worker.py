@@ -172,9 +172,10 @@ class Worker:
 
     def _again(self, session: Session, claims: Sequence[Claim], outcome: pipeline.Outcome) -> list[Claim]:
         """Those of a batch that another worker, which cannot see what we write, may have missed as we missed it."""
+        put_off = [claimed for claimed in claims if claimed.ref_id in outcome.put_off]
         waiting = [claimed for claimed in claims if claimed.ref_id in outcome.look_again]
         if not waiting:
-            return []
+            return put_off
         missed = any(
             jobs.others_at_it(
                 session,
@@ -185,7 +186,7 @@ class Worker:
             )
             for kind, lease_seconds in (("interpret", 0), ("statement", STATEMENT_LEASE_SECONDS))
         )
-        return [claimed for claimed in waiting if missed or claimed.ref_id in outcome.first_told]
+        return put_off + [claimed for claimed in waiting if missed or claimed.ref_id in outcome.first_told]
 
     def _single(self, claimed: Claim, work: Callable[[Session, int], object]) -> None:
         try:

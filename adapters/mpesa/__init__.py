@@ -84,6 +84,8 @@ class MpesaAdapter:
     name: str = "mpesa"
     settings_model: type[BaseModel] = MpesaSettings
     proof_in_words: str = "nothing is signed: deliveries must come from the provider's addresses"
+    one_name: bool = True
+    """A receipt is the same in the confirmation, the push result, the pull and the organisation's statement."""
 
     def verify(self, headers: Mapping[str, str], body: bytes, peer: str, settings: BaseModel) -> Verdict:  # noqa: ARG002
         """Accept a delivery from an allowed address. Bodies carry no signature, so there is nothing else to check."""

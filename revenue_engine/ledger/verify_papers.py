@@ -33,6 +33,7 @@ APPEND_ONLY = (
     "audit_event",
     "statement",
     "statement_line",
+    "movement_name",
     "asked",
     "push_end",
     "matching_policy",

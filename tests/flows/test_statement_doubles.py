@@ -214,6 +214,50 @@ def test_a_payout_told_again_in_other_words_is_not_settled_by_another_credit(ban
     assert "banked_not_settled" in bank.open_breaks()
 
 
+def test_a_banks_credit_from_our_own_channel_is_moved_before_the_channel_tells_of_it(bank: Books) -> None:
+    bring(bank, of(SHORTCODE, Move("UI0000Q011", 1000, 15, "payment")))
+    bring(bank, of(BANK, Move("FT1", 900, 15, said="MPS 600100")), channel=2)
+    assert (held(bank), held(bank, "1200.1")) == (900, 100)
+    assert "banked_not_settled" in bank.open_breaks()
+    told = [Move("UI0000Q011", 1000, 15, "payment"), Move("UI0000Q012", -900, 15, "payout")]
+    bring(bank, of(SHORTCODE, *told))
+    assert (held(bank), held(bank, "1200.1")) == (900, 100)
+    assert not {"banked_not_settled", "settlement_not_banked"} & set(bank.open_breaks())
+
+
+def test_a_payer_who_names_the_paybill_and_a_bill_has_paid_the_bill(bank: Books) -> None:
+    bill = bank.bill(900)
+    said = f"EFT JOHN PAYBILL 600100 ACC {bill.pay_account_number}"
+    bring(bank, of(BANK, Move("FT1", 900, 15, said=said)), channel=2)
+    assert bank.left(bill) == 0
+    assert (held(bank), held(bank, "1200.1")) == (900, 0)
+
+
+# --- exports of parts of a day ---
+
+
+def test_an_export_that_goes_on_where_another_ended_loses_no_equal_line(bank: Books) -> None:
+    cash = Move("", 300, said="CASH DEPOSIT")
+    bring(bank, of(BANK, cash), channel=2)
+    afternoon = of(BANK, cash, opening=300)
+    bring(bank, afternoon, channel=2)
+    assert held(bank) == 600
+    bring(bank, afternoon, channel=2)
+    bring(bank, of(BANK, cash, cash), channel=2)
+    assert held(bank) == 600
+    bring(bank, of(BANK, cash, cash, opening=600), channel=2)
+    bring(bank, of(BANK, *[cash] * 4), channel=2)
+    assert held(bank) == 1200
+
+
+def test_a_longer_export_that_begins_at_the_same_balance_by_chance_repeats(bank: Books) -> None:
+    """The account is emptied every day: the whole day begins with what its afternoon ended with."""
+    cash, emptied = Move("", 300, said="CASH DEPOSIT"), Move("", -600, said="SWEEP")
+    bring(bank, of(BANK, cash, emptied, opening=300), channel=2)
+    bring(bank, of(BANK, cash, cash, emptied), channel=2)
+    assert bank.rows("SELECT count(*) FROM payment WHERE kind = 'payment'") == [(2,)]
+
+
 # --- one day in two formats ---
 
 
@@ -273,6 +317,38 @@ def test_a_bank_line_that_names_a_payment_told_before_is_that_payment(bank: Book
 
 
 # --- what conflicts ---
+
+
+def test_what_a_statement_proves_above_a_message_is_posted_to_suspense_once(bank: Books) -> None:
+    bill = bank.bill(700)
+    bank.pay(700, bill.pay_account_number, reference="UI0000U002")
+    line = Move("UI0000U002", 950, 15, "payment")
+    bring(bank, of(SHORTCODE, line))
+    bring(bank, of(SHORTCODE, replace(line, said="in other words"), name="other"))
+    assert bank.left(bill) == 0
+    assert held(bank, "1200.1") == 950
+    assert bank.journal("UI0000U002/DIFFERENCE") == ["DR 1200.1 CR 2200 250.00"]
+    assert [paper.split()[0] for paper in bank.papers("UI0000U002/DIFFERENCE")] == ["acknowledgement"]
+    assert bank.rows("SELECT reason, amount_minor FROM break_case WHERE closed_at IS NULL") == [
+        ("amount_differs_from_statement", 250_00)
+    ]
+
+
+@pytest.mark.parametrize("statement_first", [False, True])
+def test_a_reversal_of_the_proved_amount_takes_both_back(bank: Books, statement_first: bool) -> None:
+    bill = bank.bill(700)
+    bank.pay(700, bill.pay_account_number, reference="UI0000U003")
+    taken_back = reversal("UI0000U003", 950, own="UI0000U004")
+    if not statement_first:
+        bank.deliver(taken_back)
+        bank.work()
+    bring(bank, of(SHORTCODE, Move("UI0000U003", 950, 15, "payment")))
+    if statement_first:
+        bank.deliver(taken_back)
+        bank.work()
+    assert bank.left(bill) == 700
+    assert held(bank, "1200.1") == 0
+    assert bank.open_breaks() == []
 
 
 def test_a_conflict_says_how_much_money_is_in_doubt(bank: Books) -> None:

@@ -193,7 +193,7 @@ def test_a_settlement_is_one_movement_whichever_statement_comes_first(bank: Book
     assert "banked_not_settled" not in bank.open_breaks()
 
 
-def test_two_payouts_that_would_fit_are_left_to_a_person(bank: Books) -> None:
+def test_of_two_payouts_that_would_fit_the_older_is_the_one_that_arrived(bank: Books) -> None:
     bring(
         bank,
         statement(
@@ -201,9 +201,9 @@ def test_two_payouts_that_would_fit_are_left_to_a_person(bank: Books) -> None:
         ),
     )
     bring(bank, statement(("", "FT0001", 300, "MPS 600100"), account=BANK), channel=2)
-    assert "1100.BANK" not in bank.balances()
-    assert bank.open_breaks().count("settlement_not_banked") == 2
-    assert "banked_not_settled" in bank.open_breaks()
+    assert (bank.balances()["1100.BANK"], bank.balances()["1200.1"]) == (300_00, 700_00)
+    waiting = bank.rows("SELECT key FROM break_case WHERE reason = 'settlement_not_banked' AND closed_at IS NULL")
+    assert waiting == [("settlement:1:UI00000Y09",)]
 
 
 def test_a_reversal_in_the_statement_takes_the_payment_back(paybill: Books) -> None:
