@@ -8,7 +8,7 @@ nothing is overwritten; the 50 that nobody told of are the county's all the same
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
@@ -61,11 +61,11 @@ def post_rests(
         return set()
     known = standing_of(session, {one.identity for one in differing})
     proofs = [one for one in differing if one.strength is Strength.PROVES and one.identity not in known]
-    taken_back = payments.reversed_already(session, [standing[one.identity].id for one in proofs])
+    gone = payments.reversed_already(session, [standing[one.identity].id for one in proofs])
     rests = {
         one.identity: _Rest(one, (one.amount_minor or 0) - standing[one.identity].amount_minor)
         for one in reversed(proofs)
-        if standing[one.identity].id not in taken_back
+        if standing[one.identity].id not in gone
     }
     posted = _post(session, batch, channels, list(rests.values())) if rests else {}
     amounts = {identity: one.amount_minor for identity, one in (known | posted).items()}
@@ -79,7 +79,7 @@ def post_rests(
 def _post(
     session: Session, batch: Batch, channels: Mapping[int, Channel], rests: Sequence[_Rest]
 ) -> dict[Identity, Recorded]:
-    payments.write_evidence(session, [_fact(rest) for rest in rests])
+    payments.write_evidence(session, [_fact(rest.told, rest.amount_minor) for rest in rests])
     recorded = payments.record(
         session,
         [
@@ -132,14 +132,20 @@ def _is_new(rest: _Rest, recorded: Collection[Identity]) -> bool:
     return name_of(rest.told.identity) in recorded
 
 
-def _fact(rest: _Rest) -> Fact:
+def taken_back(session: Session, told: Stored, rest: Recorded) -> Stored:
+    """The taking back of a rest, by the reversal that takes back its payment too; its evidence is kept."""
+    fact = replace(_fact(told, rest.amount_minor), reverses=rest.identity.reference)
+    (stored,) = payments.write_evidence(session, [fact])
+    return stored
+
+
+def _fact(told: Stored, amount_minor: int) -> Fact:
     """Evidence of the rest beside that of the whole; below zero, since no movement of a delivery is numbered so."""
-    told = rest.told
     return Fact(
         delivery_id=told.delivery_id,
         identity=name_of(told.identity),
         message=told.message,
-        amount_minor=rest.amount_minor,
+        amount_minor=amount_minor,
         currency=told.currency,
         occurred_at=told.occurred_at,
         received_at=told.occurred_at,

@@ -159,7 +159,6 @@ class Fact:
     item: int = 0
     """Which of the movements that its delivery tells of."""
     also_known_as: tuple[str, ...] = ()
-    """Other names that its message gives the same money."""
 
 
 @dataclass(frozen=True, slots=True)

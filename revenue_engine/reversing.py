@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
@@ -54,8 +53,9 @@ def record_reversals(
             taken.add(original.id)
             ready.append((one, original))
             if one.amount_minor != original.amount_minor and original.identity in rests:
-                ready.append((replace(one, identity=differences.name_of(one.identity)), rests[original.identity]))
-            batch.closed.append(key)
+                rest = rests[original.identity]
+                ready.append((differences.taken_back(session, one, rest), rest))
+            batch.closed += [key, f"{key}:amount"]
         else:
             detail = f"{one.reverses} was reversed for another amount than it was paid"
             _refuse(batch, one, f"{key}:amount", BreakReason.REVERSAL_AMOUNT_DIFFERS, detail, original.id)

@@ -148,8 +148,13 @@ SELECT y.id, y.kind, y.reference, y.amount_minor
   FROM payment y
  WHERE NOT EXISTS (SELECT FROM evidence e
                     WHERE e.channel_account_id = y.channel_account_id AND e.kind = y.kind AND e.reference = y.reference
-                      AND (e.amount_minor = y.amount_minor OR (e.amount_minor IS NULL AND y.kind = 'reversal')))
+                      AND (e.amount_minor = y.amount_minor
+                           OR (y.kind = 'reversal' AND (e.amount_minor IS NULL OR e.amount_minor = y.amount_minor + (
+                               SELECT r.amount_minor FROM payment r
+                                WHERE r.channel_account_id = y.channel_account_id AND r.kind = y.kind
+                                  AND r.reference = y.reference || '/DIFFERENCE')))))
 """
+# A reversal may take back a payment and the rest of it that a statement proved: its message says the sum of both.
 
 
 def _leaves(connection: psycopg.Connection[Any]) -> Iterator[Finding | None]:
