@@ -140,6 +140,25 @@ def county(database: Database, here: dict[str, str]) -> dict[str, str]:
     return here
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("channel", "add", "kcb", "1100100", "--name", "KCB", "--test", "--json"),
+        ("invoice", "create", "--item", "SBP.KIOSK", "--name", "Achieng Odera", "--json"),
+        ("report", "daily", "--format", "json"),
+        ("ledger", "verify", "--json"),
+        ("reconcile", "left", "--json"),
+        ("callback", "list", "--json"),
+        ("worker", "--once"),
+    ],
+)
+def test_a_database_that_was_never_made_is_said_with_the_fix(database: Database, words: tuple[str, ...]) -> None:
+    url = database.url.replace(f"/{database.name}?", "/postgres?")
+    here = {"REVENUE_DATABASE_URL": url, "REVENUE_REDIS_URL": database.servers.redis_url}
+    answer = run(*words, env=here, status=4)
+    assert "--json" not in words or "revenue-engine init" in json.loads(answer)["message"]
+
+
 def test_doctor_names_the_variable_and_the_fix() -> None:
     out = json.loads(run("doctor", "--json", env={"REVENUE_INTAKE_PORT": "eighty"}, status=4))
     assert "REVENUE_INTAKE_PORT" in json.dumps(out)

@@ -18,6 +18,9 @@ OK, FAILED, USAGE, ATTENTION, CONFIGURATION, DEPENDENCY = 0, 1, 2, 3, 4, 5
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Answer as JSON on standard output; money as decimal strings.")]
 
+_NOT_MADE = frozenset({"42P01", "42703", "42883", "3F000", "22023"})
+"""What PostgreSQL says where a table, column, function, schema or role is not there: init was not run, or long ago."""
+
 out = Console()
 err = Console(stderr=True)
 
@@ -36,20 +39,24 @@ def exit_code(error: RevenueError) -> int:
 
 @contextmanager
 def answering(*, as_json: bool) -> Iterator[None]:
-    """Turn the engine's own errors, and a database that is away, into a clear refusal and an exit code."""
+    """Turn the engine's own errors, and a database that is away or not made yet, into a refusal and an exit code."""
     import psycopg
-    from sqlalchemy.exc import OperationalError
+    from sqlalchemy.exc import DBAPIError
 
     try:
         yield
     except RevenueError as error:
         refuse(error, as_json=as_json)
-    except (psycopg.OperationalError, OperationalError) as error:
+    except (psycopg.Error, DBAPIError) as error:
         origin = getattr(error, "orig", None) or error
-        refuse(
-            Retryable(f"the database does not answer: {str(origin).splitlines()[0]}. Run 'revenue-engine doctor'."),
-            as_json=as_json,
-        )
+        words = str(origin).splitlines()[0]
+        if getattr(origin, "sqlstate", None) in _NOT_MADE:
+            what = f"the database is not made for this version yet ({words}). Run 'revenue-engine init'."
+            refuse(ConfigurationError(what), as_json=as_json)
+        elif isinstance(origin, psycopg.OperationalError):
+            refuse(Retryable(f"the database does not answer: {words}. Run 'revenue-engine doctor'."), as_json=as_json)
+        else:
+            raise
 
 
 def refuse(error: RevenueError, *, as_json: bool) -> None:
