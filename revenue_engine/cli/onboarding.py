@@ -115,9 +115,12 @@ def sheet(
         "retries": "send again until the acknowledgement comes; the same notice twice is one payment",
     }
     if rehearsal is not None and tokens:
-        found["test_credentials"] = {
-            name: value for name, value in rehearsal.secrets.items() if name in ("username", "password", "secret")
-        }
+        shown = {name: value for name, value in rehearsal.secrets.items() if name in ("username", "password", "secret")}
+        named = f"-c {facts['adapter']} --identifier {facts['identifier']}"
+        signs = (
+            f"a throw-away key that this machine keeps: revenue-engine callback send ADDRESS FILE {named} signs with it"
+        )
+        found["test_credentials"] = shown or (signs if rehearsal.secrets else "none: nothing is signed")
         found["try_it"] = curl(settings, next(iter(tokens.values())), rehearsal)
     return found
 
