@@ -30,7 +30,7 @@ from revenue_engine import (
     tariffs,
 )
 from revenue_engine.batches import Batch
-from revenue_engine.channels import CallbackAdapter, Paid, Purpose, Reversed, Unknown
+from revenue_engine.channels import CallbackAdapter, Interpretation, Kind, Paid, Purpose, Reversed, Unknown
 from revenue_engine.errors import NotFound
 from revenue_engine.inbox import Arrived, Channel
 from revenue_engine.payments import Identity
@@ -167,7 +167,8 @@ def _read(run: _Run) -> None:
             statement_id, fresh = statement_books.new_id(run.session), 0
             run.first_at = run.last_at = None
             run.fresh_days, run.recognised = {}, set()
-            run.balance_minor, run.names.overlaps = opened.opening_minor, False
+            run.balance_minor = opened.opening_minor
+            run.names.begin()
         elif isinstance(event, StatementLine) and opened is not None:
             _note_time(run, event)
             _note_balance(run, event)
@@ -176,7 +177,7 @@ def _read(run: _Run) -> None:
                 fresh += _weigh(run, statement_id, opened, waiting)
                 waiting = []
         elif isinstance(event, StatementClosed) and opened is not None and event.adds_up is not False:
-            fresh += _weigh(run, statement_id, opened, waiting)
+            fresh += _weigh(run, statement_id, opened, waiting, closing_minor=event.closing_minor)
             waiting = []
             _end(run, statement_id, opened, event, fresh)
     if not run.done.lines and not run.done.statements:
@@ -222,8 +223,18 @@ def _is_of(channel: Channel, opened: StatementOpened) -> None:
         raise StatementRefused(StatementFault.BAD_CURRENCY, f"the primary book takes KES, not {opened.currency}")
 
 
-def _weigh(run: _Run, statement_id: int, opened: StatementOpened, lines: list[StatementLine]) -> int:
-    """Keep lines and book what those among them mean that were not known; how many that count were new."""
+def _weigh(
+    run: _Run,
+    statement_id: int,
+    opened: StatementOpened,
+    lines: list[StatementLine],
+    *,
+    closing_minor: int | None = None,
+) -> int:
+    """Keep lines and book what those among them mean that were not known; how many that count were new.
+
+    ``closing_minor``: what the statement closes with, where these are its last lines.
+    """
     if not lines:
         return 0
     # Nothing proves the sums of a report without balances: its lines are shown, and count in the statement to come.
@@ -232,7 +243,7 @@ def _weigh(run: _Run, statement_id: int, opened: StatementOpened, lines: list[St
         other_names.hold(run.session, run.channel.id)
         run.held = True
     if proves:
-        lines = naming.apart(run.session, run.names, run.channel.id, opened, lines, run.before)
+        lines = naming.apart(run.session, run.names, run.channel.id, opened, lines, run.before, closing_minor)
     told = lines if proves else [line._replace(counts=False) for line in lines]
     names = naming.name_lines(run.session, run.names, run.channel.id, told)
     fresh = statement_books.write_lines(
@@ -248,22 +259,51 @@ def _weigh(run: _Run, statement_id: int, opened: StatementOpened, lines: list[St
     new = [(line, names[line.number].name) for line in lines if line.number in fresh]
     run.batch.opened += [_repeated(run, line, name) for line, name in new if names[line.number].repeated and line.kind]
     settled = settling.bank_credits(run.session, run.batch, run.channel, run.channels, new) if proves else set()
-    if proves:
-        paid = {name: line for line, name in new if line.number not in settled}
-        other_names.keep_lines(run.session, run.channel.id, paid)
-    for line, name in new:
-        if line.number in settled:
-            continue
-        meaning = reading.of_line(line, opened, name) if proves else reading.of_report(line, opened)
-        if isinstance(meaning, Paid | Reversed):
-            pipeline.keep(run.batch, run.arrived, run.channel, line.number, meaning)
-        elif isinstance(meaning, Unknown):
-            pipeline.wonder(run.batch, run.arrived, line.number, meaning)
+    _gather(run, opened, new, settled)
     before = _standing(run)
     pipeline.book(run.session, run.batch, run.channels, run.adapters, run.readers, limit=run.limit)
     _name_found(run, before)
     run.batch.closed += [key for fact in run.batch.facts if (key := _missing_key(fact.identity)) in run.missed]
     return sum(line.counts for line, _ in new)
+
+
+def _gather(run: _Run, opened: StatementOpened, new: list[tuple[StatementLine, str]], settled: set[int]) -> None:
+    """Add what new lines mean to the facts of the batch; ``settled``: the numbers of those that are no payments."""
+    if opened.opening_minor is None:
+        names = naming.of_report(run.session, run.channel.id, [line for line, _ in new])
+        meanings = [(line, reading.of_report(line, opened, names.get(line.number, ""))) for line, _ in new]
+    else:
+        other_names.keep_lines(run.session, run.channel.id, {name: line for line, name in new})
+        meanings = [(line, reading.of_line(line, opened, name)) for line, name in new if line.number not in settled]
+        meanings += _settled_payments(run, opened, [(line, name) for line, name in new if line.number in settled])
+        for line, name in new:  # a report told of it by the bank's own name, and waits for nothing any more
+            if line.kind is None and name != (told := reading.line_reference(line)):
+                run.batch.closed.append(f"unconfirmed:{run.channel.id}:{told}")
+    for line, meaning in meanings:
+        if isinstance(meaning, Paid | Reversed):
+            item = line.number if isinstance(meaning, Paid) else _taking_back(line)
+            pipeline.keep(run.batch, run.arrived, run.channel, item, meaning)
+        elif isinstance(meaning, Unknown):
+            pipeline.wonder(run.batch, run.arrived, line.number, meaning)
+
+
+def _settled_payments(
+    run: _Run, opened: StatementOpened, settled: list[tuple[StatementLine, str]]
+) -> list[tuple[StatementLine, Interpretation]]:
+    """Of a settlement that a message told as a payment: the line shows that payment, and that it was none."""
+    identities = {name: Identity(run.channel.id, Kind.PAYMENT.value, name) for _, name in settled}
+    standing = payments.find(run.session, identities.values())
+    found: list[tuple[StatementLine, Interpretation]] = []
+    for line, name in settled:
+        if identities[name] in standing:
+            found.append((line, reading.of_line(line, opened, name)))
+            found.append((line, settling.no_payment(line, opened, name)))
+    return found
+
+
+def _taking_back(line: StatementLine) -> int:
+    """The item of what a line takes back: below zero where the line shows a payment too, namely the one it ends."""
+    return line.number if line.kind is not None else -1 - line.number
 
 
 def _note_days(run: _Run, lines: list[StatementLine], names: Mapping[int, naming.Named]) -> None:

@@ -66,8 +66,15 @@ class Names:
     """Names of movements that a line of this file tells of."""
     tried: dict[tuple[_Base, date], int] = field(default_factory=dict)
     """How many names of a reference and a day were found taken."""
-    overlaps: bool = False
-    """Whether the statement being read repeats one that was kept: then no line of it is another one for its place."""
+    continues: bool | None = None
+    """Whether the statement being read begins where a kept one of its day ended, or ends where one began, and repeats
+    nothing of it; None until its first lines were looked at."""
+    occurrences: dict[bytes, int] = field(default_factory=dict)
+    """Which of equal lines the last one is that was found to be another one, by the key of the first of them."""
+
+    def begin(self) -> None:
+        """Another statement of the file begins."""
+        self.continues = None
 
 
 def apart(
@@ -77,36 +84,44 @@ def apart(
     opened: StatementOpened,
     lines: Sequence[StatementLine],
     before: Mapping[int, int],
+    closing_minor: int | None,
 ) -> list[StatementLine]:
-    """Lines of a bank's statement, those told apart that begin a file where another one of the same day ended.
+    """Lines of a bank's statement, those told apart where it begins as another one of the same day ended, or ends as
+    another one began. ``closing_minor``: what it ends with where that is known when its first lines are looked at.
 
     Both files may hold a line of the same words and amount: the second is one more occurrence of it. Where any line
     stands at the balance at which it was kept, the file repeats what the other told, and all known lines are repeats.
     """
     banks = [line for line in lines if line.kind is None and line.counts and line.number in before]
-    if opened.opening_minor is None or names.overlaps or not banks:
+    if not banks or opened.opening_minor is None or names.continues is False:
         return list(lines)
-    known = statement_books.told_before(session, channel_account_id, [line.key() for line in banks])
-    if any(known.get(line.key(), -1) == before[line.number] for line in banks if line.key() in known):
-        names.overlaps = True
-        return list(lines)
-    if not known or not statement_books.ended_with(
-        session, channel_account_id, opened.opening_minor, banks[0].booked_on
-    ):
-        return list(lines)
+    if names.continues is None:
+        names.continues = not statement_books.stand_there(session, channel_account_id, banks, before) and (
+            statement_books.ended_with(session, channel_account_id, opened.opening_minor, banks[0].booked_on)
+            or statement_books.began_with(
+                session, channel_account_id, opened.opening_minor, closing_minor, banks[-1].booked_on
+            )
+        )
+        if not names.continues:
+            return list(lines)
     placed = {line.number for line in banks}
     return [
-        _another(session, channel_account_id, line, before[line.number]) if line.number in placed else line
+        _another(session, names, channel_account_id, line, before[line.number]) if line.number in placed else line
         for line in lines
     ]
 
 
-def _another(session: Session, channel_account_id: int, line: StatementLine, before: int) -> StatementLine:
-    """A line as the first of its occurrences that is not known to stand at another balance."""
+def _another(
+    session: Session, names: Names, channel_account_id: int, line: StatementLine, before: int
+) -> StatementLine:
+    """A line as the first of its occurrences that is not known to stand at another balance, and no line of the file."""
+    first = line._replace(occurrence=1).key()
+    line = line._replace(occurrence=max(line.occurrence, names.occurrences.get(first, 0) + 1))
     while True:
         key = line.key()
         known = statement_books.told_before(session, channel_account_id, [key])
         if key not in known or known[key] is None or known[key] == before:
+            names.occurrences[first] = line.occurrence
             return line
         line = line._replace(occurrence=line.occurrence + 1)
 
@@ -116,23 +131,54 @@ def name_lines(
 ) -> dict[int, Named]:
     """The names of some lines of a file, by line number; a line known by its key keeps the name it has."""
     known = statement_books.known_names(session, channel_account_id, [line.key() for line in lines])
-    told = other_names.told_by_messages(session, channel_account_id, lines)
     found: dict[int, Named] = {}
-    fresh: list[tuple[StatementLine, _Base]] = []
+    fresh: list[StatementLine] = []
     for line in lines:
-        own = told.get(line.number) or reading.line_reference(line)
-        base = _Base(statement_books.kind_of(line).value, line.amount_minor > 0, own)
         standing = known.get(line.key())
-        found[line.number] = Named(own) if standing is None else Named(standing, again=True)
-        if line.counts and standing is None:
-            fresh.append((line, base))
-        elif line.counts:
-            names.shown.add(base._replace(name=found[line.number].name))
-    held = _held(session, names, channel_account_id, fresh)
-    for line, base in fresh:
+        if standing is None:
+            found[line.number] = Named(reading.line_reference(line))
+            fresh.append(line)
+        else:
+            found[line.number] = Named(standing, again=True)
+            if line.counts:
+                names.shown.add(_base(line, standing))
+    told = _told(session, names, channel_account_id, fresh)
+    based = [(line, _base(line, told.get(line.number, found[line.number].name))) for line in fresh if line.counts]
+    held = _held(session, names, channel_account_id, based)
+    for line, base in based:
         named = found[line.number] = _name(names, held, line, base)
         names.shown.add(base._replace(name=named.name))
     return found
+
+
+def _base(line: StatementLine, name: str) -> _Base:
+    return _Base(statement_books.kind_of(line).value, line.amount_minor > 0, name)
+
+
+def _told(session: Session, names: Names, channel_account_id: int, fresh: Sequence[StatementLine]) -> dict[int, str]:
+    """What another line or a message called the movements of some lines, by line number."""
+    told: dict[int, str] = {}
+    if not names.continues:
+        by_lines = other_names.told_by_lines(session, channel_account_id, fresh)
+        told = _each_once(by_lines, {base.name for base in names.shown})
+    rest = [line for line in fresh if line.number not in told]
+    return told | other_names.told_by_messages(session, channel_account_id, rest)
+
+
+def _each_once(wanted: Mapping[int, Sequence[str]], used: set[str]) -> dict[int, str]:
+    """One of the names of each line that is not used yet."""
+    found: dict[int, str] = {}
+    for number, names in wanted.items():
+        name = next((name for name in names if name not in used), None)
+        if name is not None:
+            found[number] = name
+            used.add(name)
+    return found
+
+
+def of_report(session: Session, channel_account_id: int, lines: Sequence[StatementLine]) -> dict[int, str]:
+    """What the lines of a report without balances are known by, where a statement showed them under another name."""
+    return _each_once(other_names.told_by_lines(session, channel_account_id, lines), set())
 
 
 def _held(
@@ -157,7 +203,7 @@ def _by_base(rows: Iterable[statement_books.Bearing]) -> _Rows:
 def _name(names: Names, held: _Rows, line: StatementLine, base: _Base) -> Named:
     own = held.get(base, ())
     if base not in names.shown:
-        if not own or any(one.again(line) for one in own):
+        if not own or _again(names, own, line):
             return Named(base.name, again=bool(own))
         if line.kind is not None and line.booked_on in {one.day for one in own}:
             # Where references are unique, another amount on the same day is a difference and not another movement.
@@ -167,10 +213,15 @@ def _name(names: Names, held: _Rows, line: StatementLine, base: _Base) -> Named:
         number += 1
         name = _of_day(base, line.booked_on) + (f"-{number}" if number > 1 else "")
         candidate = base._replace(name=name)
-        if candidate not in names.shown and (candidate not in held or any(o.again(line) for o in held[candidate])):
+        if candidate not in names.shown and (candidate not in held or _again(names, held[candidate], line)):
             break
     names.tried[base, line.booked_on] = number
     return Named(name, repeated=candidate not in held, again=candidate in held)
+
+
+def _again(names: Names, borne: Iterable[_Borne], line: StatementLine) -> bool:
+    """Whether one of these lines may be told again by another; a bank's statement that goes on repeats none."""
+    return any(one.again(line) for one in borne) and not (names.continues and line.kind is None)
 
 
 def _of_day(base: _Base, day: date) -> str:

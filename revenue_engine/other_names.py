@@ -72,6 +72,8 @@ class Told:
     """References, squeezed to letters and digits."""
     numbers: frozenset[str]
     """Pay account numbers that were typed."""
+    own: str = ""
+    """What it calls the movement in the first place: the reference as it writes it, empty where it has none."""
 
 
 def squeezed(reference: str) -> str:
@@ -83,16 +85,19 @@ def of_message(fact: Fact) -> Told:
     """What a message tells of a payment."""
     names = frozenset(squeezed(name) for name in (fact.identity.reference, *fact.also_known_as))
     numbers = frozenset(rules.read(fact.typed).numbers)
-    return Told(fact.amount_minor or 0, periods.nairobi_date(fact.occurred_at), names, numbers)
+    own = fact.identity.reference
+    return Told(fact.amount_minor or 0, periods.nairobi_date(fact.occurred_at), names, numbers, own)
 
 
 def of_line(line: StatementLine) -> Told:
     """What a line of a bank's statement tells of a payment: every word that may be a reference, in any place of it."""
     texts = (line.text, line.account_reference, *(value for _, value in line.references))
-    words = {word for text in texts for word in _WORD.findall(text.upper()) if _may_be_reference(word)}
+    words = {word for text in texts for word in _WORD.findall(text.upper())}
+    words |= {squeezed(word) for text in texts for word in text.split()}
+    words = {word for word in words if _WORD.fullmatch(word) and _may_be_reference(word)}
     words |= {squeezed(value) for value in (line.reference, *(value for _, value in line.references))}
     numbers = {number for text in texts if text for number in rules.read(text).numbers}
-    return Told(line.amount_minor, line.booked_on, frozenset(words) - {""}, frozenset(numbers))
+    return Told(line.amount_minor, line.booked_on, frozenset(words) - {""}, frozenset(numbers), line.reference)
 
 
 def _may_be_reference(word: str) -> bool:
@@ -101,6 +106,11 @@ def _may_be_reference(word: str) -> bool:
 
 def _name_digest(name: str) -> bytes:
     return hashlib.sha256(f"name {name}".encode()).digest()
+
+
+def _own_digest(reference: str) -> bytes:
+    """Of what a message calls a movement itself: told again, with whatever amount, it is the same movement."""
+    return hashlib.sha256(f"own {reference}".encode()).digest()
 
 
 def _number_digest(number: str) -> bytes:
@@ -169,12 +179,16 @@ def _told(session: Session, channel_account_id: int, references: Collection[str]
     return {row[0] for row in rows}
 
 
-def _payments_told(session: Session, channel_account_id: int, references: Iterable[str]) -> dict[str, set[int]]:
-    """Amounts in cents that anything told of payments of an account, by those of these references that are."""
+def _payments_told(
+    session: Session, channel_account_id: int, references: Iterable[str], *, by_message: bool = False
+) -> dict[str, set[int]]:
+    """Amounts in cents that anything, or a message, told of payments of an account, by those of these references that
+    are."""
+    statements = [STATEMENT_MESSAGE, REPORT_MESSAGE] if by_message else []
     rows = raw(session).execute(
         "SELECT reference, amount_minor FROM evidence WHERE reference = ANY(%s) AND kind = 'payment'"
-        " AND channel_account_id = %s",
-        (sorted(set(references)), channel_account_id),
+        " AND channel_account_id = %s AND message <> ALL(%s)",
+        (sorted(set(references)), channel_account_id, statements),
     )
     found: dict[str, set[int]] = {}
     for reference, amount in rows:
@@ -189,39 +203,58 @@ class _Known:
     named: dict[bytes, list[Called]]
     numbered: dict[bytes, list[Called]]
     evident: dict[str, set[int]]
-    """Amounts by reference of the payments that have evidence."""
+    """Amounts by reference of the payments that have evidence; where lines are looked at, by a message."""
     taken: set[str] = field(default_factory=set)
     """Movements told of from this side already: a number and an amount do not mean them once more."""
 
-    def meant(self, told: Told, *, line: bool) -> str | None:
-        """The one movement that is meant, by a name; else by number, amount and day, the nearest."""
-        by_name = {
+    def by_name(self, told: Told) -> set[str]:
+        """The movements of its amount that bear a name it tells."""
+        return {
             called.reference
             for name in told.names
             for called in self.named.get(_name_digest(name), ())
             if called.amount_minor == told.amount_minor
-        } | {name for name in told.names if told.amount_minor in self.evident.get(name, ())}
-        if by_name:
-            return by_name.pop() if len(by_name) == 1 else None
+        } | {name for name in told.names | {told.own} if told.amount_minor in self.evident.get(name, ())}
+
+    def by_number(self, told: Told, *, line: bool) -> str | None:
+        """A movement that nothing told of from this side, by number, amount and day: for a message the nearest line,
+        for a line, of which the oldest come first, the oldest message, so that none is left over that had its line."""
         near = []
         for number in told.numbers:
             for called in self.numbered.get(_number_digest(number), ()):
                 apart = (told.day - called.day).days if line else (called.day - told.day).days
                 fits = called.amount_minor == told.amount_minor and 0 <= apart <= NEAR_DAYS
                 if fits and called.reference not in self.taken:
-                    near.append((apart, called.reference))
+                    near.append((-apart if line else apart, called.reference))
         return min(near)[1] if near else None
+
+    def by_message(self, told: Told) -> str | None:
+        """The movement that a message means: what its like was found to mean before, or a name or number tells."""
+        before = self.named.get(_own_digest(told.own))
+        if before:
+            return before[0].reference
+        named = self.by_name(told)
+        return min(named) if named else self.by_number(told, line=False)
+
+    def by_line(self, told: Told) -> str | None:
+        """The movement that a line means, one that no line has shown before where there is any."""
+        named = self.by_name(told)
+        if untaken := named - self.taken:
+            return min(untaken)  # of one amount: which of them is meant changes no sum
+        numbered = self.by_number(told, line=True) if told.own or not named else None
+        return numbered or min(named, default=None)
 
 
 def _known(session: Session, channel_account_id: int, told: Sequence[Told], *, line: bool) -> _Known:
-    names = {name for one in told for name in one.names}
+    names = {name for one in told for name in (*one.names, one.own) if name}
     numbers = {number for one in told for number in one.numbers}
-    named = _rows(session, channel_account_id, map(_name_digest, names), "message" if line else None) if names else {}
+    digests = {_name_digest(name) for name in names} | {_own_digest(one.own) for one in told if not line}
+    named = _rows(session, channel_account_id, digests, "message" if line else None) if digests else {}
     across: By = "message" if line else "line"
     numbered = _rows(session, channel_account_id, map(_number_digest, numbers), across) if numbers else {}
-    candidates = {called.reference for found in numbered.values() for called in found}
-    taken = _told(session, channel_account_id, candidates, by="line" if line else "message")
-    evident = _payments_told(session, channel_account_id, names) if names else {}
+    evident = _payments_told(session, channel_account_id, names, by_message=line) if names else {}
+    candidates = {called.reference for found in (named, numbered) for rows in found.values() for called in rows}
+    taken = _told(session, channel_account_id, candidates | evident.keys(), by="line" if line else "message")
     return _Known(named, numbered, evident, taken)
 
 
@@ -248,12 +281,12 @@ def recognise(session: Session, facts: Sequence[Fact], several_names: Collection
             fact, one = facts[place], told[place]
             reference = fact.identity.reference
             if reference not in own:
-                reference = known.meant(one, line=False) or reference
+                reference = known.by_message(one) or reference
             found[place] = replace(fact, identity=Identity(account, Kind.PAYMENT.value, reference))
             own.setdefault(reference, set()).add(one.amount_minor)
             known.taken.add(reference)
-            for name in one.names:  # a second message of this batch may be the same money
-                known.named.setdefault(_name_digest(name), []).append(Called(reference, one.amount_minor, one.day))
+            for digest in (*map(_name_digest, one.names), _own_digest(one.own)):  # another of this batch may mean it
+                known.named.setdefault(digest, []).append(Called(reference, one.amount_minor, one.day))
             kept.append((one, reference))
         _keep(session, account, kept, by="message")
     return found
@@ -262,18 +295,40 @@ def recognise(session: Session, facts: Sequence[Fact], several_names: Collection
 # --- lines -----------------------------------------------------------------------------------------------------------
 
 
+def told_by_lines(session: Session, channel_account_id: int, lines: Sequence[StatementLine]) -> dict[int, list[str]]:
+    """What bank's credits of the reference, amount and day of these are known by, by line number: of equal lines the
+    same names, of which each can be meant once."""
+    references = {line.number: squeezed(line.reference) for line in lines if line.reference and may_be_told(line)}
+    if not references:
+        return {}
+    rows = _rows(session, channel_account_id, map(_name_digest, references.values()), "line")
+    found: dict[int, list[str]] = {}
+    for line in lines:
+        for called in rows.get(_name_digest(references.get(line.number, "")), ()):
+            if (called.amount_minor, called.day) == (line.amount_minor, line.booked_on):
+                found.setdefault(line.number, []).append(called.reference)
+    return {number: sorted(names) for number, names in found.items()}
+
+
 def told_by_messages(session: Session, channel_account_id: int, lines: Sequence[StatementLine]) -> dict[int, str]:
-    """What messages called the payments that a bank's credits show, by line number, where they differ."""
+    """What messages called the payments that a bank's credits show, by line number, where they differ.
+
+    ``lines``: those that nothing has shown before. A message that a line names as its own reference is that line's at
+    any amount; one whose reference a line has shown already is another movement's that the bank calls alike.
+    """
     told = {line.number: of_line(line) for line in lines if may_be_told(line)}
     known = _known(session, channel_account_id, list(told.values()), line=True)
     if not (known.named or known.numbered or known.evident):
         return {}
     found: dict[int, str] = {}
-    alike = {line.reference for line in lines if line.number in told and squeezed(line.reference) in known.evident}
-    known.taken |= alike  # each of these has its own line
-    for line in lines:
-        if line.number in told and line.reference not in alike:
-            meant = known.meant(told[line.number], line=True)
+    for number, one in told.items():
+        for reference in (one.own, squeezed(one.own)):
+            if reference in known.evident and reference not in known.taken:
+                found[number] = reference
+    known.taken |= set(found.values())
+    for line in sorted(lines, key=lambda line: (line.booked_on, line.number)):
+        if line.number in told and line.number not in found:
+            meant = known.by_line(told[line.number])
             if meant is not None:
                 found[line.number] = meant
                 known.taken.add(meant)
@@ -298,6 +353,7 @@ def _keep(session: Session, channel_account_id: int, kept: Iterable[tuple[Told, 
         for digest in (
             *(_name_digest(name) for name in told.names if name != reference),
             *(_number_digest(number) for number in told.numbers),
+            *((_own_digest(told.own),) if by == "message" and told.own != reference else ()),
         )
     }
     if not rows:

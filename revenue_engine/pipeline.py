@@ -6,7 +6,7 @@ of the set of deliveries, not of their order: what cannot be decided yet is kept
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -41,6 +41,7 @@ from revenue_engine.channels import (
 from revenue_engine.errors import ConfigurationError
 from revenue_engine.inbox import Arrived, Channel, Proof
 from revenue_engine.money import KES
+from revenue_engine.payments import Identity
 from revenue_engine.placing import CLOCK_TOLERANCE
 from revenue_engine.statements import StatementReader
 
@@ -89,6 +90,7 @@ def process(
         _read(batch, arrived, channel, adapter, live=channel.mode == county.mode)
     if several_names:
         batch.facts = other_names.recognise(session, batch.facts, several_names)
+        _leave_settlements(session, batch, arrivals, several_names)
     book(session, batch, channels, adapters, readers or {}, limit=county.confirm_limit_minor)
     return close(session, batch)
 
@@ -166,6 +168,24 @@ def _read(batch: Batch, arrived: Arrived, channel: Channel, adapter: CallbackAda
             keep(batch, arrived, channel, item, meaning)
         elif isinstance(meaning, Unknown) or len(told) == 1:
             _without_money(batch, arrived, item, meaning)
+
+
+def _leave_settlements(
+    session: Session, batch: Batch, arrivals: Sequence[Arrived], several_names: Collection[int]
+) -> None:
+    """Drop what messages tell of credits that a bank's statement showed as settlements of our own channels."""
+    told: dict[int, set[str]] = {}
+    for fact in batch.facts:
+        if fact.identity.kind == Kind.PAYMENT and fact.identity.channel_account_id in several_names:
+            told.setdefault(fact.identity.channel_account_id, set()).add(fact.identity.reference)
+    moved = {(bank, name) for bank, names in told.items() for name in settling.settled(session, bank, names)}
+    standing = payments.find(session, (Identity(bank, Kind.PAYMENT.value, name) for bank, name in moved))
+    gone = {Identity(bank, Kind.PAYMENT.value, name) for bank, name in moved} - standing.keys()
+    left = {fact.delivery_id for fact in batch.facts if fact.identity in gone}
+    batch.facts = [fact for fact in batch.facts if fact.identity not in gone]
+    for arrived in arrivals:
+        if arrived.id in left:
+            batch.end(arrived, "ignored", "the bank's statement shows it as a settlement of a channel of ours")
 
 
 def _without_money(batch: Batch, arrived: Arrived, item: int, meaning: Interpretation) -> None:

@@ -142,10 +142,10 @@ def of_line(line: StatementLine, opened: StatementOpened, name: str = "") -> Int
     )
 
 
-def of_report(line: StatementLine, opened: StatementOpened) -> Interpretation:
+def of_report(line: StatementLine, opened: StatementOpened, name: str = "") -> Interpretation:
     """What one line of a report without balances means: a payment with a reference supports, all else waits for the
     statement that adds up."""
-    told = of_line(line, opened)
+    told = of_line(line, opened, name)
     if isinstance(told, Paid) and told.kind is Kind.PAYMENT and line.reference:
         return replace(told, strength=Strength.SUPPORTS, message=REPORT_MESSAGE)
     return Ignored(f"line {line.number} waits for a statement that adds up")

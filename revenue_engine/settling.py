@@ -18,12 +18,14 @@ from reconciliation import breaks, rules
 from reconciliation.breaks import BreakReason, NewBreak
 from revenue_engine import ledger, open_bills, payments, periods
 from revenue_engine.batches import Batch
+from revenue_engine.channels import Reversed, Strength
 from revenue_engine.charging import settlement_key
+from revenue_engine.db import raw
 from revenue_engine.inbox import Channel
 from revenue_engine.ledger import postings
 from revenue_engine.payments import Stored
-from revenue_engine.reading import instant_of
-from revenue_engine.statements import StatementLine
+from revenue_engine.reading import STATEMENT_MESSAGE, instant_of
+from revenue_engine.statements import StatementLine, StatementOpened
 
 _WORD = re.compile(r"[A-Z0-9]{5,}")
 _LEAST_IDENTIFIER = 5
@@ -54,6 +56,7 @@ def bank_credits(
     shown = [(line, name) for line, name in lines if line.counts and line.kind is None and line.amount_minor > 0]
     if not shown:
         return set()
+    before = settled(session, bank.id, [name for _, name in shown])
     waiting = _waiting(session, BreakReason.SETTLEMENT_NOT_BANKED)
     ours = {
         channel.identifier.upper(): channel
@@ -63,6 +66,9 @@ def bank_credits(
     for_bills = _naming_bills(session, [line for line, _ in shown if words(line) & ours.keys()])
     handled: set[int] = set()
     for line, name in shown:
+        if name in before:  # told again, in other words: another payout of its amount still waits
+            handled.add(line.number)
+            continue
         said = words(line)
         fits = [one for one in waiting if one.amount_minor == line.amount_minor and one.channel_account_id != bank.id]
         chosen = [one for one in fits if one.reference in said]
@@ -83,6 +89,30 @@ def bank_credits(
             batch.opened.append(_not_told(bank, source, name, line))
         handled.add(line.number)
     return handled
+
+
+def settled(session: Session, bank_id: int, names: Iterable[str]) -> set[str]:
+    """Which of a bank's credits, by what they are known by, are settlements that were moved already."""
+    keys = {_settled_key(bank_id, name): name for name in names}
+    rows = raw(session).execute("SELECT key FROM journal WHERE key = ANY(%s)", (sorted(keys),)) if keys else ()
+    return {keys[row[0]] for row in rows}
+
+
+def _settled_key(bank_id: int, name: str) -> str:
+    return f"settled:{bank_id}:{name}"
+
+
+def no_payment(line: StatementLine, opened: StatementOpened, name: str) -> Reversed:
+    """The taking back of a payment that a message told of, and the bank shows to be a settlement."""
+    return Reversed(
+        reference=f"{name}/SETTLEMENT",
+        reverses=name,
+        amount_minor=line.amount_minor,
+        occurred_at=instant_of(line),
+        currency=opened.currency,
+        strength=Strength.PROVES,
+        message=STATEMENT_MESSAGE,
+    )
 
 
 def _naming_bills(session: Session, lines: Sequence[StatementLine]) -> set[int]:
@@ -141,7 +171,7 @@ def _settle(session: Session, bank: Channel, channel: Channel, reference: str, a
             channel_account_id=channel.id,
             at=min(at, periods.now()),  # whatever a statement dates ahead has happened by now
         ),
-        key=f"settled:{bank.id}:{reference}",
+        key=_settled_key(bank.id, reference),
     )
 
 

@@ -234,6 +234,54 @@ def ended_with(session: Session, channel_account_id: int, balance_minor: int, da
     return bool(row and row[0])
 
 
+def began_with(
+    session: Session, channel_account_id: int, opening_minor: int, closing_minor: int | None, day: date
+) -> bool:
+    """Whether a kept statement that tells of a day began with the closing balance and did not end with it too, and none
+    of that day began with the opening one: that one would hold the day from there."""
+    row = (
+        raw(session)
+        .execute(
+            "SELECT count(*) FILTER (WHERE opening_minor = %(closing)s AND closing_minor <> %(closing)s"
+            "                         AND first_day = %(day)s),"
+            " count(*) FILTER (WHERE opening_minor = %(opening)s) FROM statement"
+            " WHERE channel_account_id = %(account)s AND first_day <= %(day)s AND last_day >= %(day)s",
+            {"account": channel_account_id, "opening": opening_minor, "closing": closing_minor, "day": day},
+        )
+        .fetchone()
+    )
+    return bool(row and row[0] and not row[1])
+
+
+def stand_there(
+    session: Session, channel_account_id: int, lines: Sequence[StatementLine], before: Mapping[int, int]
+) -> bool:
+    """Whether any of these lines is kept, in whatever words: of its reference, amount and day, and at the same balance.
+
+    ``before``: the balance before each line in cents, by line number.
+    """
+    row = (
+        raw(session)
+        .execute(
+            "SELECT EXISTS (SELECT FROM statement s JOIN statement_line l ON l.statement_id = s.id AND l.counts"
+            " JOIN unnest(%s::date[], %s::int8[], %s::text[], %s::int8[]) AS w (day, amount, told_as, before)"
+            "   ON (l.booked_on, l.amount_minor, l.told_as, l.before_minor) = (w.day, w.amount, w.told_as, w.before)"
+            " WHERE s.channel_account_id = %s AND s.first_day <= %s AND s.last_day >= %s)",
+            (
+                [line.booked_on for line in lines],
+                [line.amount_minor for line in lines],
+                [line.reference for line in lines],
+                [before[line.number] for line in lines],
+                channel_account_id,
+                max(line.booked_on for line in lines),
+                min(line.booked_on for line in lines),
+            ),
+        )
+        .fetchone()
+    )
+    return bool(row and row[0])
+
+
 _BEARING = (
     "SELECT l.kind, l.amount_minor > 0, l.reference, l.amount_minor, l.booked_on, l.told_as FROM statement_line l"
 )

@@ -47,7 +47,7 @@ class Bank:
         self.worker().drain()
         return delivery
 
-    def keep(self, *moves: Move, opening: int = 0, name: str = "rows") -> int:
+    def keep(self, *moves: Move, opening: int | None = 0, name: str = "rows") -> int:
         """A statement brought and not read yet."""
         with db.transaction(self.books.as_role("api")) as session:
             return inbox.keep(
@@ -58,7 +58,7 @@ class Bank:
                 headers={"filename": "a.csv"},
             )
 
-    def statement(self, *moves: Move, opening: int = 0, name: str = "rows") -> int:
+    def statement(self, *moves: Move, opening: int | None = 0, name: str = "rows") -> int:
         """A statement brought and read."""
         delivery = self.keep(*moves, opening=opening, name=name)
         self.worker().drain()
