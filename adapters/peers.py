@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Annotated, Final, TypeAlias
+
+from pydantic import AfterValidator
 
 from revenue_engine.channels import Verdict
 
 ACCEPTED: Final = Verdict(accepted=True)
 
 
-def check(peers: Sequence[str]) -> None:
-    """Raise ValueError for a peer that is no address or network, or that allows everybody."""
+def checked(peers: tuple[str, ...]) -> tuple[str, ...]:
+    """The same peers. Raises ValueError for one that is no address or network, or that allows everybody."""
     for peer in peers:
         if ipaddress.ip_network(peer).prefixlen == 0:
             raise ValueError(f"{peer} allows everybody: name the provider's addresses")
+    return peers
+
+
+Peers: TypeAlias = Annotated[tuple[str, ...], AfterValidator(checked)]
+"""Addresses or networks (CIDR) a delivery may come from, as a setting of a channel account."""
 
 
 @lru_cache(maxsize=4096)

@@ -12,11 +12,12 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from pydantic import AfterValidator, Field
 
 from adapters.peers import ACCEPTED
 from revenue_engine.channels import Verdict
@@ -41,6 +42,19 @@ def public_key(pem: str) -> rsa.RSAPublicKey:
     if key.key_size < SMALLEST_KEY:
         raise ValueError(f"has {key.key_size} bits, fewer than {SMALLEST_KEY}")
     return key
+
+
+def _keys(keys: tuple[str, ...]) -> tuple[str, ...]:
+    for number, pem in enumerate(keys, 1):
+        try:
+            public_key(pem)
+        except ValueError as error:
+            raise ValueError(f"key {number} {error}") from None
+    return keys
+
+
+PublicKeys: TypeAlias = Annotated[tuple[str, ...], Field(min_length=1, max_length=2), AfterValidator(_keys)]
+"""A bank's RSA public keys in PEM form: the one in use and, while it is replaced, the next."""
 
 
 def rsa_sha256(headers: Mapping[str, str], body: bytes, *, header: str, keys: Sequence[str]) -> Verdict:

@@ -17,7 +17,7 @@ from revenue_engine.money import LARGEST_MINOR, minor_from_decimal
 from revenue_engine.periods import NAIROBI
 from revenue_engine.strict_json import storable
 
-_PLAIN = re.compile(r"-?\d{1,12}(?:\.\d{1,6})?", re.ASCII)
+PLAIN = re.compile(r"-?\d{1,12}(?:\.\d{1,6})?", re.ASCII)
 _GROUPED = re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d{1,6})?", re.ASCII)
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{2,49}", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
@@ -54,7 +54,7 @@ def signed_cents(value: object, where: str, *, grouped: bool = True) -> int:
         text = value.strip(" ")
         if grouped and _GROUPED.fullmatch(text) is not None:
             text = text.replace(",", "")
-        if _PLAIN.fullmatch(text) is None:
+        if PLAIN.fullmatch(text) is None:
             raise InvalidValue(f"{where} must be a decimal amount such as 1500.00, found {shown(value)}")
         exact = Decimal(text)
     elif type(value) is Decimal:

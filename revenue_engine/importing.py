@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 
@@ -80,6 +80,7 @@ class _Run:
     readers: Mapping[str, StatementReader]
     limit: int
     gap_accepted: str | None
+    still_at_it: Callable[[], object]
     batch: Batch = field(default_factory=Batch)
     done: Imported = field(default_factory=Imported)
     names: naming.Names = field(default_factory=naming.Names)
@@ -106,9 +107,11 @@ def import_statement(
     *,
     adapters: Mapping[str, CallbackAdapter],
     readers: Mapping[str, StatementReader],
+    still_at_it: Callable[[], object] = lambda: None,
 ) -> Imported:
     """Read a kept statement file and book what it proves. A file that is refused leaves its reason and nothing else.
 
+    ``still_at_it`` is called between the parts of a long file, and what it raises ends the import.
     Must be the only work of its transaction. Raises NotFound for a delivery that is none, and Retryable while another
     transaction reads a statement or a file of the account that was brought earlier still waits.
     """
@@ -136,6 +139,7 @@ def import_statement(
         readers,
         county.confirm_limit_minor,
         inbox.header(session, arrived.id, "gap_accepted") or None,
+        still_at_it,
     )
     run.missed = breaks.open_keys(session, BreakReason.RECEIVED_NOT_IN_STATEMENT, channel_account_id=channel.id)
     try:
@@ -176,10 +180,12 @@ def _read(run: _Run) -> None:
             if len(waiting) == AT_ONCE:
                 fresh += _weigh(run, statement_id, opened, waiting)
                 waiting = []
+                run.still_at_it()
         elif isinstance(event, StatementClosed) and opened is not None and event.adds_up is not False:
             fresh += _weigh(run, statement_id, opened, waiting, closing_minor=event.closing_minor)
             waiting = []
             _end(run, statement_id, opened, event, fresh)
+            run.still_at_it()
     if not run.done.lines and not run.done.statements:
         return
     audit.record(

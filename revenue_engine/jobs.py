@@ -110,6 +110,25 @@ def finish(session: Session, *, worker: str, claims: list[Claim]) -> None:
         raise Retryable(f"the lease on {len(claims) - done} of {len(claims)} jobs was lost before the work was done")
 
 
+def extend(session: Session, *, worker: str, claimed: Claim, lease_seconds: float) -> None:
+    """Hold a job longer, from a transaction apart from the one that does its work: whoever goes on keeps its lease.
+
+    ``lease_seconds`` from now. Fenced as ``finish`` is: Retryable where the lease is lost, so that work which may not
+    be finished stops here. To be seen by ``others_at_it``, it must be shorter than a fresh lease by what that waits.
+    """
+    held = (
+        raw(session)
+        .execute(
+            "UPDATE job SET lease_until = clock_timestamp() + make_interval(secs => %(lease)s)"  # noqa: S608
+            f" FROM {_HELD}",
+            {"lease": lease_seconds, **_held(worker, [claimed])},
+        )
+        .rowcount
+    )
+    if held != 1:
+        raise Retryable("the lease was lost while the work went on")
+
+
 def fail(
     session: Session,
     *,

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -36,7 +37,8 @@ log = structlog.get_logger("worker")
 SNAPSHOT_EVERY = 5_000
 TICK_SECONDS = 60.0
 STATEMENT_LEASE_SECONDS = 900
-"""A file is one transaction however long it is."""
+"""A file is one transaction however long it is, and its lease is extended while lines are booked: this is how long the
+file of a killed worker waits."""
 LOOK_AGAIN_SECONDS = 3.0
 """A delivery whose counterpart may be committing elsewhere is looked at again after so long, and again as long as a
 worker is at it that began before that: only then can neither have missed the other."""
@@ -115,13 +117,32 @@ class Worker:
         """Import one statement file that waits, alone in its transaction; how many were claimed."""
         held = self._claim("statement", 1, lease_seconds=STATEMENT_LEASE_SECONDS)
         for claimed in held:
-            self._single(claimed, self._import)
+            self._single(claimed, partial(self._import, claimed))
         return len(held)
 
-    def _import(self, session: Session, delivery_id: int) -> None:
-        done = importing.import_statement(session, delivery_id, adapters=self.adapters, readers=self.readers)
+    def _import(self, claimed: Claim, session: Session, delivery_id: int) -> None:
+        done = importing.import_statement(
+            session,
+            delivery_id,
+            adapters=self.adapters,
+            readers=self.readers,
+            still_at_it=lambda: self._extend(claimed),
+        )
         self.tally.recorded += done.found
         log.info("statement", delivery=delivery_id, lines=done.lines, new=done.new_lines, found=done.found)
+
+    def _extend(self, claimed: Claim) -> None:
+        """Keep the lease on a file that is being imported. Raises Retryable where it was lost.
+
+        It ends a little before a fresh one would, so that ``_again`` never takes an import for one that began just now.
+        """
+        with transaction(self.engine) as session:
+            jobs.extend(
+                session,
+                worker=self.name,
+                claimed=claimed,
+                lease_seconds=max(STATEMENT_LEASE_SECONDS, self.lease_seconds) - LOOK_AGAIN_SECONDS,
+            )
 
     def _claim(self, kind: str, limit: int, *, lease_seconds: int = 0) -> list[Claim]:
         """Lease what is due, without what wore its workers out: errors that count end before so many tries."""

@@ -14,12 +14,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from adapters import proofs, readings
 from adapters.kcb import acks, rehearsals
-from adapters.peers import ACCEPTED
-from adapters.peers import check as check_peers
+from adapters.peers import ACCEPTED, Peers
 from adapters.peers import judge as judge_peer
 from revenue_engine.channels import (
     AckOutcome,
@@ -50,9 +49,8 @@ class KcbSettings(BaseModel):
 
     account: Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z-]{1,33}$")]
     """The account credited, or the till, as notices name it."""
-    public_keys: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
-    """The bank's RSA public keys in PEM form: the one in use and, while it is replaced, the next."""
-    peers: tuple[str, ...] = ()
+    public_keys: proofs.PublicKeys
+    peers: Peers = ()
     """Addresses or networks (CIDR) a delivery may come from; empty asks for the signature alone."""
     unsigned_questions: bool = True
     """Whether a bill validation may come without a signature, as the bank's samples do. It moves no money."""
@@ -62,22 +60,6 @@ class KcbSettings(BaseModel):
     """Whole cents. A notice of this much or more waits for a second evidence; None sets no limit here."""
     refuse_unknown_accounts: bool | None = None
     """Whether a question about an unknown reference is refused; None follows the county."""
-
-    @field_validator("public_keys")
-    @classmethod
-    def _keys(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
-        for number, pem in enumerate(keys, 1):
-            try:
-                proofs.public_key(pem)
-            except ValueError as error:
-                raise ValueError(f"key {number} {error}") from None
-        return keys
-
-    @field_validator("peers")
-    @classmethod
-    def _peers(cls, peers: tuple[str, ...]) -> tuple[str, ...]:
-        check_peers(peers)
-        return peers
 
 
 class KcbAdapter:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
+from adapters import readings
 from adapters.mpesa import fields, pulls, pushes, results
 from adapters.mpesa.asking import MpesaAsking
-from adapters.peers import check as check_peers
+from adapters.peers import Peers
 from adapters.peers import judge as judge_peer
 from revenue_engine.channels import (
     AckOutcome,
@@ -64,18 +65,12 @@ class MpesaSettings(BaseModel):
     shortcode: Annotated[str, Field(pattern=r"^[0-9]{3,8}$")]
     """The pay bill or till number (for a till, the number payers type)."""
     kind: Literal["paybill", "till"] = "paybill"
-    peers: Annotated[tuple[str, ...], Field(min_length=1)] = PUBLISHED_PEERS
+    peers: Annotated[Peers, Field(min_length=1)] = PUBLISHED_PEERS
     """Addresses or networks (CIDR) a delivery may come from."""
     confirm_limit_minor: Annotated[int, Field(gt=0)] | None = None
     """Whole cents. A confirmation of this much or more waits for a second evidence; None sets no limit here."""
     asking: MpesaAsking | None = None
     """How the provider is asked; None where it never is."""
-
-    @field_validator("peers")
-    @classmethod
-    def _readable(cls, peers: tuple[str, ...]) -> tuple[str, ...]:
-        check_peers(peers)
-        return peers
 
 
 class MpesaAdapter:
@@ -189,7 +184,7 @@ def _late(purpose: Purpose | None) -> str:
 
 
 def _names(doc: _Body) -> str:
-    listed = ", ".join(fields.shown(name) for name in list(doc)[:6])
+    listed = ", ".join(readings.shown(name) for name in list(doc)[:6])
     if not listed:
         return "none"
     return listed if len(doc) <= 6 else f"{listed} and {len(doc) - 6} more"
@@ -275,20 +270,24 @@ def _error(doc: _Body) -> Interpretation:
     """An error answered at once. Only a call refused at the door is known to have moved nothing."""
     code = fields.code(doc["errorCode"])
     if code.startswith(("400.", "401.", "404.")) or code in ("500.003.02", "500.003.03"):
-        return Ignored(f"error {fields.shown(code)}: the call was refused, nothing has moved")
-    return Unknown(f"error {fields.shown(code)} has several meanings, one is still being processed: query the request")
+        return Ignored(f"error {readings.shown(code)}: the call was refused, nothing has moved")
+    return Unknown(
+        f"error {readings.shown(code)} has several meanings, one is still being processed: query the request"
+    )
 
 
 def _registered(doc: _Body) -> Interpretation:
     code = fields.code(doc.get("Response Status"))
-    return Ignored(f"the answer to a pull registration (status {fields.shown(code)}): not a payment")
+    return Ignored(f"the answer to a pull registration (status {readings.shown(code)}): not a payment")
 
 
 def _accepted(doc: _Body) -> Interpretation:
     code, request_id = fields.code(doc["ResponseCode"]), results.request_of(doc)
     if code == "0":
         return Ignored("the request was accepted: nothing has moved yet", request_id)
-    return Unknown(f"the request was not accepted (ResponseCode {fields.shown(code)}): ask for its status", request_id)
+    return Unknown(
+        f"the request was not accepted (ResponseCode {readings.shown(code)}): ask for its status", request_id
+    )
 
 
 _SHAPES: Final[tuple[tuple[frozenset[str], _Reader], ...]] = (

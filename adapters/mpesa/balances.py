@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from adapters import readings
 from adapters.mpesa import fields
 from revenue_engine.errors import InvalidValue
 from revenue_engine.money import parse_wire
@@ -44,7 +45,7 @@ def balances(body: bytes) -> tuple[AccountBalance, ...]:
 def _one(part: str) -> AccountBalance:
     name, *rest = part.split("|")
     if len(rest) != _FIELDS - 1 or not name:
-        raise InvalidValue(f"a balance has {_FIELDS} fields, found {fields.shown(part)}")
+        raise InvalidValue(f"a balance has {_FIELDS} fields, found {readings.shown(part)}")
     currency, *figures = rest
     current, available, reserved, uncleared = (parse_wire(figure) for figure in figures)
     return AccountBalance(name, fields.currency(currency, "currency"), current, available, reserved, uncleared)

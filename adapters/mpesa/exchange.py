@@ -16,6 +16,7 @@ from typing import Final
 import httpx2
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt, wait_random_exponential
 
+from adapters import readings
 from adapters.mpesa import fields
 from revenue_engine.errors import ConfigurationError, InvalidValue, Retryable
 from revenue_engine.strict_json import loads
@@ -78,7 +79,7 @@ def judge(status: int, body: bytes) -> Heard:
         if doc:
             return Heard(Proof.TAKEN, body=body, doc=doc)
         return Heard(Proof.OPEN, f"the answer of status {status} is no JSON object", body=body)
-    reason = f"M-PESA answered {status}" + (f", error {fields.shown(code)}" if code else "")
+    reason = f"M-PESA answered {status}" + (f", error {readings.shown(code)}" if code else "")
     token_refused = code in _TOKEN_REFUSED or code.startswith(_GATEWAY_TOKEN) or (status == 401 and not code)
     if status == 429 or code in _BUSY or code.startswith(_GATEWAY_BUSY):
         proof = Proof.BUSY

@@ -9,14 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal
 
+from adapters import readings
+from adapters.readings import shown
 from revenue_engine.errors import InvalidValue
-from revenue_engine.money import LARGEST_MINOR, minor_from_decimal
 from revenue_engine.periods import NAIROBI
 from revenue_engine.strict_json import storable
 
-_AMOUNT = re.compile(r"-?\d{1,12}(?:\.\d{1,6})?", re.ASCII)
 _RECEIPT = re.compile(r"[A-Za-z0-9]{8,12}")
 _STAMP = re.compile(r"\d{14}", re.ASCII)
 _DOTTED = re.compile(r"(\d\d)\.(\d\d)\.(\d{4}) (\d\d):(\d\d):(\d\d)", re.ASCII)
@@ -29,33 +28,14 @@ _FIRST_YEAR, _LAST_YEAR = 2006, 2099
 """M-PESA receipts count their years from 2006; a time outside these bounds is a slip, not a payment."""
 
 
-def shown(value: object) -> str:
-    """A value for a reason: its literal form, cut, so that it can neither flood a log nor break a database."""
-    text = "nothing" if value is None else repr(str(value)[:40] if isinstance(value, Decimal) else value)
-    return text if len(text) <= 48 else f"{text[:45]}..."
-
-
 def cents(value: object, where: str) -> int:
-    """Shillings (text such as ``"10.00"``, or a JSON number) as whole cents, above zero and below 10^12."""
-    if type(value) is str:
-        if _AMOUNT.fullmatch(value) is None:
-            raise InvalidValue(f"{where} must be a plain decimal amount such as 10.00, found {shown(value)}")
-        exact = Decimal(value)
-    elif type(value) is Decimal:
-        exact = value
-    elif type(value) is int:
-        exact = Decimal(value)
-    else:
-        raise InvalidValue(f"{where} must be an amount, found {shown(value)}")
-    try:
-        minor = minor_from_decimal(exact)
-    except InvalidValue as error:
-        raise InvalidValue(f"{where}: {error.message}, found {shown(value)}") from None
-    if minor <= 0:
-        raise InvalidValue(f"{where} must be above zero, found {shown(value)}")
-    if minor >= LARGEST_MINOR:
-        raise InvalidValue(f"{where} is too large to believe, found {shown(value)}")
-    return minor
+    """Shillings (text such as ``"10.00"``, or a JSON number) as whole cents, above zero and below 10^12.
+
+    Plainer than a bank's amounts: this provider writes neither blanks nor thousands.
+    """
+    if type(value) is str and readings.PLAIN.fullmatch(value) is None:
+        raise InvalidValue(f"{where} must be a plain decimal amount such as 10.00, found {shown(value)}")
+    return readings.cents(value, where, grouped=False)
 
 
 def receipt(value: object, where: str) -> str:

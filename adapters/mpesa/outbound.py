@@ -19,6 +19,7 @@ from typing import Final, Literal
 
 import httpx2
 
+from adapters import readings
 from adapters.mpesa import MpesaSettings, fields, pulls, requests
 from adapters.mpesa.asking import LOOPBACK, MpesaAsking, check_registrable, read_addresses
 from adapters.mpesa.exchange import PENDING, Exchange, Heard, Proof
@@ -282,7 +283,7 @@ def _sending(heard: Heard, *ids: str) -> Sending:
     accepted = fields.code(heard.doc.get("ResponseCode"))
     found = [one for one in (fields.request_id(heard.doc.get(name)) for name in ids) if one]
     if accepted != "0":
-        return NotKnown(f"the answer says ResponseCode {fields.shown(accepted)}, which is not success", accepted)
+        return NotKnown(f"the answer says ResponseCode {readings.shown(accepted)}, which is not success", accepted)
     if not found:
         return NotKnown("the answer says success and names no request id", accepted)
     return Sent(found[0], tuple(found[1:]))

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Final
 
+from adapters import readings
 from adapters.mpesa import fields
 from revenue_engine.channels import Ignored, Interpretation, Paid, Party, Strength, Unknown
 from revenue_engine.errors import InvalidValue
@@ -59,7 +60,7 @@ def pulled(doc: Mapping[str, object]) -> list[Interpretation]:
     """What each row means; one Ignored when there is none, one Unknown when the answer was not given."""
     found = rows(doc)
     if found is None:
-        code = fields.shown(fields.code(doc.get("ResponseCode")))
+        code = readings.shown(fields.code(doc.get("ResponseCode")))
         return [Unknown(f"a pull answer that was not given (ResponseCode {code}): pull again")]
     return [_row(row) for row in found] or [Ignored(_NOTHING)]
 
@@ -84,13 +85,13 @@ def _row(row: Mapping[str, object]) -> Interpretation:
 def _check_kind(kind: object) -> None:
     plain = kind.strip().lower() if isinstance(kind, str) else ""
     if not plain.startswith("c2b-") or "revers" in plain or "charge" in plain:
-        raise InvalidValue(f"transactiontype {fields.shown(kind)} is not a known payment to an organisation")
+        raise InvalidValue(f"transactiontype {readings.shown(kind)} is not a known payment to an organisation")
 
 
 def _moment(value: object, receipt: str) -> datetime:
     found = _TIME.fullmatch(value) if type(value) is str else None
     if found is None:
-        raise InvalidValue(f"trxDate must be a time as yyyy-mm-ddTHH:MM:SSZ, found {fields.shown(value)}")
+        raise InvalidValue(f"trxDate must be a time as yyyy-mm-ddTHH:MM:SSZ, found {readings.shown(value)}")
     *parts, zone = found.groups()
     local = fields.stamp("".join(parts), "trxDate")
     if zone is None or zone == "+03:00":

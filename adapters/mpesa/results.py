@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, Literal, TypeAlias
 
+from adapters import readings
 from adapters.mpesa import fields
 from adapters.mpesa.pushes import DEFINITE_FAILURES
 from revenue_engine.channels import Ignored, Interpretation, Kind, Paid, Party, Reversed, Strength, Unknown
@@ -74,7 +75,7 @@ def _failure(code: str, request_id: str) -> Ignored | Unknown:
     if not code:
         return Unknown("a result without a readable ResultCode: ask for the status of the transaction", request_id)
     return Unknown(
-        f"ResultCode {fields.shown(code)} does not prove that nothing moved: ask for the status of the transaction",
+        f"ResultCode {readings.shown(code)} does not prove that nothing moved: ask for the status of the transaction",
         request_id,
     )
 
@@ -87,7 +88,7 @@ def _parameters(doc: Mapping[str, object]) -> Params:
 
 
 def _names(params: Params) -> str:
-    listed = ", ".join(fields.shown(name) for name in list(params)[:6])
+    listed = ", ".join(readings.shown(name) for name in list(params)[:6])
     return listed if len(params) <= 6 else f"{listed} and {len(params) - 6} more"
 
 
@@ -97,7 +98,7 @@ def _agreed_receipt(doc: Mapping[str, object], params: Params, key: str) -> str:
     found = fields.receipt(params.get(key), key)
     outer = doc.get("TransactionID")
     if isinstance(outer, str) and outer and outer.upper() != found:
-        raise InvalidValue(f"{key} {found} and TransactionID {fields.shown(outer)} disagree")
+        raise InvalidValue(f"{key} {found} and TransactionID {readings.shown(outer)} disagree")
     return found
 
 
@@ -156,7 +157,7 @@ def _status(_doc: Mapping[str, object], params: Params, request_id: str) -> Inte
     if word in _UNMOVED:
         return Ignored(f"transaction status {word}: no money moved", request_id)
     if word != "completed":
-        return Unknown(f"transaction status {fields.shown(status)}: the outcome is not known, ask again", request_id)
+        return Unknown(f"transaction status {readings.shown(status)}: the outcome is not known, ask again", request_id)
     kind, account, party = _direction(params)
     return Paid(
         reference=fields.receipt(params["ReceiptNo"], "ReceiptNo"),
@@ -178,7 +179,7 @@ def _direction(params: Params) -> tuple[Literal[Kind.PAYMENT, Kind.PAYOUT], str,
     reason = params.get("ReasonType")
     plain = reason.strip().lower() if isinstance(reason, str) else ""
     if any(word in plain for word in _NOT_PLAIN):
-        raise InvalidValue(f"ReasonType {fields.shown(reason)} is no plain payment: the statement decides")
+        raise InvalidValue(f"ReasonType {readings.shown(reason)} is no plain payment: the statement decides")
     if into and out_of:
         raise InvalidValue("both parties are organisations, so the direction cannot be told: the statement decides")
     if out_of:
@@ -186,7 +187,7 @@ def _direction(params: Params) -> tuple[Literal[Kind.PAYMENT, Kind.PAYOUT], str,
     if not into:
         raise InvalidValue("neither CreditPartyName nor DebitPartyName begins with a short code")
     if not plain.startswith(_PAY_IN):
-        raise InvalidValue(f"ReasonType {fields.shown(reason)} is not a known payment to an organisation")
+        raise InvalidValue(f"ReasonType {readings.shown(reason)} is not a known payment to an organisation")
     msisdn, _, name = fields.lenient(debited).partition(" - ")
     return Kind.PAYMENT, into, Party(name=name.strip(), msisdn=msisdn.strip())
 

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from adapters import proofs
-from adapters.peers import check as check_peers
+from adapters.peers import Peers
 
 SHORTEST_SECRET: Final = 8
 
@@ -19,7 +19,7 @@ class BankSettings(BaseModel):
 
     account: Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z-]{1,33}$")]
     """The account credited, as notices name it."""
-    peers: tuple[str, ...] = ()
+    peers: Peers = ()
     """Addresses or networks (CIDR) a delivery may come from besides its proof; empty asks for the proof alone."""
     shown_name: Annotated[str, Field(max_length=60)] = ""
     """What the bank shows its customer as the owner of every bill: the county, never a person."""
@@ -28,28 +28,11 @@ class BankSettings(BaseModel):
     refuse_unknown_accounts: bool | None = None
     """Whether a question about an unknown reference is refused; None follows the county."""
 
-    @field_validator("peers")
-    @classmethod
-    def _peers(cls, peers: tuple[str, ...]) -> tuple[str, ...]:
-        check_peers(peers)
-        return peers
-
 
 class RsaSettings(BankSettings):
     """A bank that signs with its private key."""
 
-    public_keys: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
-    """The bank's RSA public keys in PEM form: the one in use and, while it is replaced, the next."""
-
-    @field_validator("public_keys")
-    @classmethod
-    def _keys(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
-        for number, pem in enumerate(keys, 1):
-            try:
-                proofs.public_key(pem)
-            except ValueError as error:
-                raise ValueError(f"key {number} {error}") from None
-        return keys
+    public_keys: proofs.PublicKeys
 
 
 class SecretSettings(BankSettings):

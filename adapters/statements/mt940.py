@@ -32,7 +32,8 @@ LARGEST_BYTES: Final = 512 * 1024 * 1024
 _LONGEST_LINE: Final = 1024 * 1024
 _LONGEST_NARRATIVE: Final = 1_000
 """Lines; the format has six."""
-_CHUNK: Final = 128 * 1024
+_CHUNK: Final = 32 * 1024
+"""Bytes read at once: some two hundred entries, few enough that none outlives a collection of garbage."""
 _MOST_NOTES: Final = 20
 
 _SNIFF: Final = re.compile(rb"(?:^|[\r\n]|\{4:)[ \t\x01]*:(?:20|6[012][FM]?):")

@@ -12,7 +12,9 @@ from typing import Final, NamedTuple
 LINE_WIDTH: Final = 65
 _FIELD_WIDTH: Final = 27
 _NUMBERED: Final = re.compile(r"\s?(?:\d{3})?([?~<>])(?=[0-6]\d)", re.ASCII)
-_SPLITS: Final = {sign: re.compile(re.escape(sign) + r"([0-6]\d)", re.ASCII) for sign in "?~<>"}
+_PURPOSE: Final = frozenset(f"{tens}{ones}" for tens in (2, 6) for ones in range(10))
+_FIELDS: Final = frozenset(f"{tens}{ones}" for tens in range(7) for ones in range(10))
+"""What follows a sign that begins a field; a sign before anything else is text."""
 _MARKS: Final = re.compile(r"(?:(?<=\s)|(?<![A-Z]))(EREF|KREF|MREF|CRED|DEBT|SVWZ|ABWA|ABWE|IBAN|BIC|COAM|OAMT)\+")
 _WORDS: Final = re.compile(
     r"/(TRTP|IBAN|BBAN|BIC|NAME|REMI|EREF|KREF|PREF|MARF|CSID|ISDT|CNTP|ORDP|BENM|ADDR|PURP|RTRN|SVCL|UDTR|UCRD|SWOC|"
@@ -45,6 +47,8 @@ def joined(lines: list[str], width: int = LINE_WIDTH) -> str:
     A shorter line was ended on purpose, and a space stands for its end.
     """
     text = lines[0]
+    if len(lines) == 1:
+        return text.strip()
     glue = len(text) >= width
     if glue and len(lines) == 2:
         return (text + lines[1]).strip()
@@ -71,23 +75,29 @@ def read(lines: list[str]) -> Narrative:
 
 def _numbered(whole: str, sign: str) -> Narrative:
     """German and Polish: two-digit fields after a sign. 20-29 and 60-69 are the purpose, 32 and 33 the name."""
-    pieces = _SPLITS[sign].split(whole)
+    fields = whole.split(sign)
+    del fields[0]  # what stands before the first is no field
     booking = name = account = said = ""
     glue = True
     rest = ""
-    for at in range(1, len(pieces), 2):
-        number, value = pieces[at], pieces[at + 1]
-        if number[0] in "26":
-            said = said + value if glue or not said else f"{said.rstrip()} {value.lstrip()}"
-            glue = len(value) >= _FIELD_WIDTH
+    if not _FIELDS.issuperset([field[:2] for field in fields]):
+        fields = _glued(fields, sign)
+    for field in fields:
+        number = field[:2]
+        if number in _PURPOSE:
+            said = said + field[2:] if glue or not said else f"{said.rstrip()} {field[2:].lstrip()}"
+            glue = len(field) >= _FIELD_WIDTH + 2
+        elif number in _ROUTING:
+            continue
         elif number in _NAMES:
+            value = field[2:]
             name = name + value if len(name) >= _FIELD_WIDTH or not name else f"{name.rstrip()} {value.lstrip()}"
         elif number == "00":
-            booking = value.strip()
+            booking = field[2:].strip()
         elif number in _OTHER_ACCOUNTS:
-            account = value.strip() or account
-        elif number not in _ROUTING:
-            rest += " " + value.strip()
+            account = field[2:].strip() or account
+        else:
+            rest += " " + field[2:].strip()
     said = remittance = said.strip()
     references = []
     if "+" in said and (marked := _marked(said)):
@@ -96,6 +106,17 @@ def _numbered(whole: str, sign: str) -> Narrative:
     if account:
         references.append(("account", account))
     return Narrative(f"{booking} {said}{rest}".strip() or whole.strip(), remittance, name.strip(), references)
+
+
+def _glued(pieces: list[str], sign: str) -> list[str]:
+    """The fields, where the sign stands inside the text of some: the first piece always begins one."""
+    fields: list[str] = []
+    for piece in pieces:
+        if piece[:2] in _FIELDS:
+            fields.append(piece)
+        else:
+            fields[-1] += sign + piece
+    return fields
 
 
 def _marked(said: str) -> list[tuple[str, str]]:

@@ -22,23 +22,27 @@ _ENTRY: Final = re.compile(
     re.ASCII,
 )
 _USUAL: Final = re.compile(
-    r":61:(\d{6}(?:\d{4})?)(R[CD]|E[CD]|[CD])[A-Z]?(\d{1,14})[.,](\d\d)(?!NONREF)([NSF][A-Z0-9][A-Z0-9 ]{2})"
+    r":61:([0-9]{10}|[0-9]{6})(R?[CD])[A-Z]?([0-9]{1,14})[.,]([0-9]{0,2})(?!NONREF)([NSF][A-Z0-9][A-Z0-9 ]{2})"
     r"(?:NONREF|([^\n/]*))(?://([^\n]*))?\n"
     r"(?:([A-Za-z0-9/][^\n]*)\n)?"
-    r"(?::86:([^\n]*)\n((?:(?:[A-Za-z0-9/?]| [A-Za-z0-9])[^\n]*\n){1,9})?)?"
-    r"(?=:6[12])",
-    re.ASCII,
+    r"(?::86:([^\n]*\n(?: ?[A-Za-z0-9/?][^\n]*\n){0,9}))?"
+    r"(?=:6[12])"
+    r"|([\s\S]+)"
 )
-"""An entry as almost all of them are: two decimals, a code, at most ten lines of information, and the next tag."""
+"""An entry as almost all of them are: a sign and at most two decimals, a code, at most ten lines of information, and
+the next tag; or else all that is left. So `findall` answers the entries that stand one behind the other, and the rest.
+"""
 _STARTS: Final = frozenset(["", *"/ 0123456789?~<>"])
 """What a narrative with a structure begins with."""
 _BALANCE: Final = re.compile(r"(R?[CD])(\d{6})([A-Z]{3})?(.*)", re.ASCII)
 _SUM: Final = re.compile(r"(\d*)([A-Z]{3})([\d.,]+)", re.ASCII)
 _SIGNS: Final = {"C": 1, "D": -1, "RC": -1, "RD": 1, "EC": 1, "ED": -1}
 """The effect on the account. A credit reversed takes money away; a debit reversed brings it back."""
+_ADDS: Final = frozenset({"C", "RD"})
+_KINDS: Final = {"RC": Kind.REVERSAL}
+"""Only a payment taken back is a reversal to us; a debit taken back is money that comes in."""
+_NONE: Final[list[str]] = []
 _NOBODY: Final = Party()
-_NO_MORE: Final[tuple[object, ...]] = (None, _NOBODY, (), ())
-"""The last fields of a line with no balance, no party, no references and no parts."""
 _PLACEHOLDERS: Final = frozenset({"", "NONREF", "NOREF", "NOTPROVIDED"})
 
 
@@ -111,123 +115,16 @@ def movement(head: str, supplement: list[str], info: list[str], number: int, tal
     dates, mark, whole, part, code, rest = found.groups()
     amount = minor(whole, part or "", f"{whole},{part or ''}", line=number, column="61")
     own, _, banks = rest.partition("//")
-    return _line(number, dates, mark, amount, code or "", own, banks, supplement, info, tally)
-
-
-def movements(text: str, at: int, number: int, tally: Tally, out: list[StatementEvent]) -> tuple[int, int]:
-    """Entries of the usual shape, one behind the other from ``at`` on, into ``out``: the same as ``movement`` makes.
-
-    Answers where in ``text`` and at which line the first one stands that is not of it, or is not whole.
-    """
-    match, append, occurrence, made = _USUAL.match, out.append, tally.occurrence, StatementLine._make
-    dates, value_on, booked_on = "", date.min, date.min
-    plain = credits_minor = debits_minor = 0
-    while (found := match(text, at)) is not None:
-        when, mark, whole, part, code, own, banks, supplement, first, more = found.groups()
-        at = found.end()
-        if first and supplement is None and own is None and banks and mark in "CD":
-            # The plainest of them, in one piece: no second reference, nothing below it, a credit or a debit.
-            if when != dates:
-                known = days(when)
-                if known is None:
-                    raise _no_day(when, number)
-                dates, (value_on, booked_on) = when, known
-                tally.met(booked_on)
-            here = number
-            amount = int(whole + part)
-            plain += 1
-            if mark == "C":
-                credits_minor += amount
-            else:
-                debits_minor += amount
-                amount = -amount
-            reference = banks.strip().upper()
-            if reference in _PLACEHOLDERS:
-                reference = ""
-            if more is None:
-                number += 2
-                info = [first]
-            else:
-                info = [first, *more[:-1].split("\n")]
-                number += 1 + len(info)
-            remittance, rest = "", _NO_MORE
-            if first[0] in _STARTS:
-                told, remittance, name, others = narratives.read(info)
-                if name or others:
-                    rest = (None, Party(name) if name else _NOBODY, tuple(others), ())
-            elif more is None:
-                told = first.strip()
-            else:
-                told = narratives.joined(info)
-            seen = occurrence(reference, None, amount, booked_on, told, True)
-            facts = (here, amount, booked_on, reference, seen, None, True, None, value_on, told, remittance, "")
-            append(made((*facts, code.rstrip(), *rest)))
-            continue
-        info = [] if first is None else [first] if more is None else [first, *more[:-1].split("\n")]
-        extra = [] if supplement is None else [supplement]
-        append(_line(number, when, mark, int(whole + part), code, own or "", banks or "", extra, info, tally))
-        number += 1 + len(info) + len(extra)
-    tally.add_sums(plain, credits_minor, debits_minor)
-    return at, number
-
-
-def _no_day(dates: str, number: int) -> StatementRefused:
-    return refuse(
-        StatementFault.BAD_DATE,
-        f"{dates[:6] if day(dates[:6]) is None else dates[6:]} is no day of the calendar"
-        " (a value day is YYMMDD, an entry day MMDD); ask the bank to mend the line",
-        number,
-        "61",
-    )
-
-
-def _line(
-    number: int,
-    dates: str,
-    mark: str,
-    amount: int,
-    code: str,
-    own: str,
-    banks: str,
-    supplement: list[str],
-    info: list[str],
-    tally: Tally,
-) -> StatementLine:
-    """It runs once for each of perhaps a hundred thousand entries, so it calls little."""
     when = days(dates)
     if when is None:
         raise _no_day(dates, number)
     value_on, booked_on = when
-    # Only a payment taken back is a reversal to us; a debit taken back is money that comes in.
-    kind, counts = None, True
-    if mark != "C":
-        amount *= _SIGNS[mark]
-        counts = mark[0] != "E"
-        if mark == "RC":
-            kind = Kind.REVERSAL
-    reference = banks.strip().upper() if banks else ""
+    amount *= _SIGNS[mark]
+    kind, counts = _KINDS.get(mark), mark[0] != "E"
+    reference = banks.strip().upper()
     if reference in _PLACEHOLDERS:
         reference = ""
-    references: tuple[tuple[str, str], ...] = ()
-    if own and own != "NONREF":
-        references = _named("customer", own)
-    text = remittance = ""
-    party = _NOBODY
-    if info:
-        if info[0][:1] in _STARTS:
-            text, remittance, name, others = narratives.read(info)
-            if name:
-                party = Party(name)
-            if others:
-                references += tuple(others)
-        else:
-            text = narratives.joined(info)
-    if supplement:
-        extra = narratives.joined(supplement)
-        if not text:
-            text = extra
-        else:
-            references += _named("supplement", extra)
+    text, remittance, party, references = _told(own, supplement, info)
     line = StatementLine(
         number,
         amount,
@@ -241,13 +138,88 @@ def _line(
         text,
         remittance,
         "",
-        code.rstrip(),
+        (code or "").rstrip(),
         None,
         party,
         references,
     )
     tally.add(line)
     return line
+
+
+def movements(text: str, at: int, number: int, tally: Tally, out: list[StatementEvent]) -> tuple[int, int]:
+    """Entries of the usual shape, one behind the other from ``at`` on, into ``out``: the same as ``movement`` makes.
+
+    Answers where in ``text`` and at which line the first one stands that is not of it, or is not whole. Almost every
+    entry of a file passes here, so it makes no object that is not kept and calls little.
+    """
+    lines: list[StatementLine] = []
+    append, made = lines.append, tuple.__new__
+    dates, value_on, booked_on, rest = "", date.min, date.min, ""
+    credits_minor = debits_minor = 0
+    for when, mark, whole, part, code, own, banks, supplement, body, rest in _USUAL.findall(text, at):
+        if rest:
+            break
+        if when != dates:
+            known = days(when)
+            if known is None:
+                raise _no_day(when, number)
+            dates, (value_on, booked_on) = when, known
+            tally.met(booked_on)
+        amount = int(whole + part) if len(part) == 2 else int(whole + part.ljust(2, "0"))
+        if mark in _ADDS:
+            credits_minor += amount
+        else:
+            debits_minor += amount
+            amount = -amount
+        reference = banks.strip().upper()
+        if reference in _PLACEHOLDERS:
+            reference = ""
+        info = body[:-1].split("\n") if body else _NONE
+        if own or supplement or body[:1] in _STARTS:
+            told, remittance, party, references = _told(own, [supplement] if supplement else _NONE, info)
+        else:
+            told, remittance, party, references = narratives.joined(info), "", _NOBODY, ()
+        append(made(StatementLine, (
+            number, amount, booked_on, reference, 1, _KINDS.get(mark), True, None, value_on, told, remittance, "",
+            code.rstrip(), None, party, references, (),
+        )))  # fmt: skip
+        number += 2 + len(info) if supplement else 1 + len(info)
+    for place, seen in tally.repeats(lines):
+        lines[place] = lines[place]._replace(occurrence=seen)
+    tally.add_sums(len(lines), credits_minor, debits_minor)
+    out += lines
+    return len(text) - len(rest), number
+
+
+def _no_day(dates: str, number: int) -> StatementRefused:
+    return refuse(
+        StatementFault.BAD_DATE,
+        f"{dates[:6] if day(dates[:6]) is None else dates[6:]} is no day of the calendar"
+        " (a value day is YYMMDD, an entry day MMDD); ask the bank to mend the line",
+        number,
+        "61",
+    )
+
+
+def _told(own: str, supplement: list[str], info: list[str]) -> tuple[str, str, Party, tuple[tuple[str, str], ...]]:
+    """Text, remittance, other side and references that an entry's fields tell besides the bank's reference.
+
+    ``own`` is the customer's reference; what stands below :61: is the text where no :86: tells one.
+    """
+    references = _named("customer", own)
+    text = remittance = name = ""
+    if info and info[0][:1] in _STARTS:
+        text, remittance, name, others = narratives.read(info)
+        references += tuple(others)
+    elif info:
+        text = narratives.joined(info)
+    if supplement:
+        extra = narratives.joined(supplement)
+        if text:
+            references += _named("supplement", extra)
+        text = text or extra
+    return text, remittance, Party(name) if name else _NOBODY, references
 
 
 def _named(name: str, value: str) -> tuple[tuple[str, str], ...]:

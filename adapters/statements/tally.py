@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator, Sequence
 from datetime import date
+from operator import itemgetter
+from typing import Final
 
 from revenue_engine.statements import StatementClosed, StatementLine, StatementOpened
+
+_KEY: Final = itemgetter(
+    *map(StatementLine._fields.index, ("reference", "kind", "amount_minor", "booked_on", "text", "counts"))
+)
+"""What makes two lines of one statement equal."""
 
 
 class Tally:
@@ -24,10 +31,26 @@ class Tally:
 
     def occurrence(self, *key: Hashable) -> int:
         """Which line with this key it is, counted from 1. ``key``: reference, kind, amount, day, text, counts."""
-        digest, seen = hash(key), self._seen
-        before = len(seen)
-        seen.add(digest)
-        if len(seen) > before:
+        return self._met_again(hash(key))
+
+    def repeats(self, lines: Sequence[StatementLine]) -> Iterator[tuple[int, int]]:
+        """Places in ``lines`` whose line was met before, in this statement or among them, and its ``occurrence``.
+
+        What `occurrence` tells of each, for many lines at once: where none repeats, sets alone say so.
+        """
+        digests = list(map(hash, map(_KEY, lines)))
+        fresh = set(digests)
+        if len(fresh) == len(digests) and self._seen.isdisjoint(fresh):
+            self._seen |= fresh
+            return
+        for place, digest in enumerate(digests):
+            if (seen := self._met_again(digest)) > 1:
+                yield place, seen
+
+    def _met_again(self, digest: int) -> int:
+        before = len(self._seen)
+        self._seen.add(digest)
+        if len(self._seen) > before:
             return 1
         self._repeats[digest] = self._repeats.get(digest, 1) + 1
         return self._repeats[digest]

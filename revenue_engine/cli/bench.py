@@ -56,11 +56,12 @@ def post(
 def statement(
     lines: Annotated[int, typer.Option(min=1_000, max=500_000, help="Lines of the longer statement.")] = 100_000,
     rounds: Annotated[int, typer.Option(min=1, max=20, help="Rounds of each reader.")] = 3,
+    full: Annotated[bool, typer.Option("--full", help="Also pycamt at every size: minutes a reading.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Bank statements read and proved, beside mt-940 and pycamt; the shorter one has a tenth of the lines."""
     with answering(as_json=as_json):
-        _answer(_bench("statement").run(sizes=(lines // 10, lines), rounds=rounds), as_json=as_json)
+        _answer(_bench("statement").run(sizes=(lines // 10, lines), rounds=rounds, full=full), as_json=as_json)
 
 
 @app.command("match")

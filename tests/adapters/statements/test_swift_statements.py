@@ -377,13 +377,25 @@ def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_entries_of_the_usual_shape_are_read_as_all_others_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     write_mt940(tmp_path / "long.sta", 1_500)
-    bodies = [(FILES / "county_day.sta").read_bytes(), (tmp_path / "long.sta").read_bytes()]
+    shapes = [
+        (":61:2611011101C500,NTRFPERMIT 7//FT1", ":86:RENT"),
+        (":61:261101C500,5NTRFNONREF//FT1 ", "BELOW", ":86:" + "A" * 65, "B"),
+        (":61:2611011101RC2,50NTRFPERMIT//FT1", "BELOW"),
+        (":61:2611011101RDK2,50S103NONREF//FT1", ":86:SHORT", "LINE", "LINE"),
+        (":61:2611011101D1,00NC  NONREF", ":86:"),
+        (":61:2611011101D1,00NCHGNONREF//NONREF", ":86:", " second"),
+        (":61:2611011101D1,00NCHGNONREF//ft9", ":86:?20Is this? yes?21no??32A?B"),
+        (":61:2611011101D1,00NCHGNONREF//ft9", ":86:166?00X?20EREF+1 SVWZ+a?b?2A?6199?32JANE", "DOE"),
+    ]
+    told = statement(*(row for shape in shapes * 2 for row in shape), ":61:261101D1,00NCHGNONREF")
+    bodies = [(FILES / "county_day.sta").read_bytes(), (tmp_path / "long.sta").read_bytes(), told.encode()]
     quick = [events(body) for body in bodies]
     monkeypatch.setattr(
         "adapters.statements.swift_entries.movements", lambda text, at, number, tally, out: (at, number)
     )
     assert [events(body) for body in bodies] == quick
-    assert len(quick[1]) == 1_502
+    assert [len(found) for found in quick[1:]] == [1_502, 2 * len(shapes) + 3]
+    assert [line.occurrence for line in lines(told)] == [1] * len(shapes) + [2] * len(shapes) + [3]
 
 
 @pytest.mark.parametrize("write", [write_mt940, write_camt053])
