@@ -380,6 +380,12 @@ def _end(run: _Run, statement_id: int, opened: StatementOpened, closed: Statemen
     days = {day: nameless or day not in run.recognised for day, nameless in run.fresh_days.items()}
     statement_books.unlike(run.session, run.channel.id, run.arrived.id, opened, closed, fresh=days)
     if run.gap_accepted is None:
+        if run.names.adrift and not statement_books.touches(run.session, run.channel.id, opened, closed):
+            raise StatementRefused(
+                StatementFault.SKIPPED,
+                f"it neither begins nor ends where what is kept of {closed.first_day} does, so nobody can tell whether"
+                " its lines repeat others of that day: bring the part between them first, or the whole day",
+            )
         statement_books.follows(run.session, run.channel.id, opened, closed)
     kept = statement_books.write_statement(
         run.session,

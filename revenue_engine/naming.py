@@ -72,9 +72,12 @@ class Names:
     occurrences: dict[bytes, int] = field(default_factory=dict)
     """Which of equal lines the last one is that was found to be another one, by the key of the first of them."""
 
+    adrift: bool = False
+    """Whether lines of it are known by their words and none stands where it is kept: it may repeat them or not."""
+
     def begin(self) -> None:
         """Another statement of the file begins."""
-        self.continues = None
+        self.continues, self.adrift = None, False
 
 
 def apart(
@@ -89,38 +92,41 @@ def apart(
     """Lines of a bank's statement, those told apart where it begins as another one of the same day ended, or ends as
     another one began. ``closing_minor``: what it ends with where that is known when its first lines are looked at.
 
-    Both files may hold a line of the same words and amount: the second is one more occurrence of it. Where any line
-    stands at the balance at which it was kept, the file repeats what the other told, and all known lines are repeats.
+    Both files may hold a line of the same words and amount: the second is one more occurrence of it. Where the first
+    line stands at the balance at which it was kept, or the last line of a kept statement does, the file repeats what
+    the other told, and all known lines are repeats.
     """
     banks = [line for line in lines if line.kind is None and line.counts and line.number in before]
     if not banks or opened.opening_minor is None or names.continues is False:
         return list(lines)
     if names.continues is None:
-        names.continues = not statement_books.stand_there(session, channel_account_id, banks, before) and (
+        standing = statement_books.stand_there(session, channel_account_id, banks, before)
+        names.continues = not standing.anchored and (
             statement_books.ended_with(session, channel_account_id, opened.opening_minor, banks[0].booked_on)
             or statement_books.began_with(
                 session, channel_account_id, opened.opening_minor, closing_minor, banks[-1].booked_on
             )
         )
         if not names.continues:
+            names.adrift = not standing.anywhere and _known_elsewhere(session, channel_account_id, banks)
             return list(lines)
     placed = {line.number for line in banks}
-    return [
-        _another(session, names, channel_account_id, line, before[line.number]) if line.number in placed else line
-        for line in lines
-    ]
+    return [_another(session, names, channel_account_id, line) if line.number in placed else line for line in lines]
 
 
-def _another(
-    session: Session, names: Names, channel_account_id: int, line: StatementLine, before: int
-) -> StatementLine:
-    """A line as the first of its occurrences that is not known to stand at another balance, and no line of the file."""
+def _known_elsewhere(session: Session, channel_account_id: int, lines: Sequence[StatementLine]) -> bool:
+    known = statement_books.told_before(session, channel_account_id, [line.key() for line in lines])
+    return bool(known) and None not in known.values()
+
+
+def _another(session: Session, names: Names, channel_account_id: int, line: StatementLine) -> StatementLine:
+    """A line as the first of its occurrences that is not known: nothing of a file that goes on is repeated."""
     first = line._replace(occurrence=1).key()
     line = line._replace(occurrence=max(line.occurrence, names.occurrences.get(first, 0) + 1))
     while True:
         key = line.key()
         known = statement_books.told_before(session, channel_account_id, [key])
-        if key not in known or known[key] is None or known[key] == before:
+        if key not in known or known[key] is None:
             names.occurrences[first] = line.occurrence
             return line
         line = line._replace(occurrence=line.occurrence + 1)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from reconciliation import breaks
+from reconciliation import breaks, rules
 from reconciliation.breaks import BreakReason, NewBreak
 from revenue_engine import (
     charging,
@@ -181,11 +181,15 @@ def _leave_settlements(
     moved = {(bank, name) for bank, names in told.items() for name in settling.settled(session, bank, names)}
     standing = payments.find(session, (Identity(bank, Kind.PAYMENT.value, name) for bank, name in moved))
     gone = {Identity(bank, Kind.PAYMENT.value, name) for bank, name in moved} - standing.keys()
-    left = {fact.delivery_id for fact in batch.facts if fact.identity in gone}
+    left = {fact.delivery_id: fact for fact in batch.facts if fact.identity in gone}
     batch.facts = [fact for fact in batch.facts if fact.identity not in gone]
+    shown = "the bank's statement shows it as a settlement of a channel of ours"
     for arrived in arrivals:
-        if arrived.id in left:
-            batch.end(arrived, "ignored", "the bank's statement shows it as a settlement of a channel of ours")
+        if arrived.id in left and rules.read(left[arrived.id].typed).numbers:
+            why, key = BreakReason.AMBIGUOUS_ACCOUNT, f"settlement-told:{arrived.id}"
+            batch.end(arrived, "waiting", f"{shown}, and its payer typed a bill", why, key)
+        elif arrived.id in left:
+            batch.end(arrived, "ignored", shown)
 
 
 def _without_money(batch: Batch, arrived: Arrived, item: int, meaning: Interpretation) -> None:

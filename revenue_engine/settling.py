@@ -23,7 +23,7 @@ from revenue_engine.charging import settlement_key
 from revenue_engine.db import raw
 from revenue_engine.inbox import Channel
 from revenue_engine.ledger import postings
-from revenue_engine.payments import Stored
+from revenue_engine.payments import Identity, Stored
 from revenue_engine.reading import STATEMENT_MESSAGE, instant_of
 from revenue_engine.statements import StatementLine, StatementOpened
 
@@ -63,7 +63,8 @@ def bank_credits(
         for channel in channels.values()
         if channel.id != bank.id and channel.mode == bank.mode and len(channel.identifier) >= _LEAST_IDENTIFIER
     }
-    for_bills = _naming_bills(session, [line for line, _ in shown if words(line) & ours.keys()])
+    ours_named = [(line, name) for line, name in shown if words(line) & ours.keys()]
+    for_bills = _naming_bills(session, [line for line, _ in ours_named]) | _paying_bills(session, bank.id, ours_named)
     handled: set[int] = set()
     for line, name in shown:
         if name in before:  # told again, in other words: another payout of its amount still waits
@@ -123,6 +124,17 @@ def _naming_bills(session: Session, lines: Sequence[StatementLine]) -> set[int]:
     found = open_bills.numbers(session, (number for numbers in read.values() for number in numbers))
     known = found.bills.keys() | found.standing.keys()
     return {place for place, numbers in read.items() if known & set(numbers)}
+
+
+def _paying_bills(session: Session, bank_id: int, lines: Sequence[tuple[StatementLine, str]]) -> set[int]:
+    """The numbers of the lines whose money the bank's own notice told of, and which paid a bill or is a payer's."""
+    standing = payments.find(session, (Identity(bank_id, "payment", name) for _, name in lines))
+    ids = [payment.id for payment in standing.values()]
+    paying = payments.applied(session, ids).keys() | {
+        one.payment_id for one in payments.held(session, payment_ids=ids) if one.payer_id is not None
+    }
+    names = {identity.reference for identity, payment in standing.items() if payment.id in paying}
+    return {line.number for line, name in lines if name in names}
 
 
 def channel_payouts(session: Session, batch: Batch, channels: Mapping[int, Channel], payouts: Iterable[Stored]) -> None:

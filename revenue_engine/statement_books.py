@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import (
     BigInteger,
@@ -253,20 +253,32 @@ def began_with(
     return bool(row and row[0] and not row[1])
 
 
+class Standing(NamedTuple):
+    """Whether lines of a file stand where lines that are kept stand."""
+
+    anywhere: bool
+    """Any of them does. By itself no proof of a repeat: an account that was emptied has the same balance again."""
+    anchored: bool
+    """The file's first line does, or the last line of a kept statement: the file repeats what is kept."""
+
+
 def stand_there(
     session: Session, channel_account_id: int, lines: Sequence[StatementLine], before: Mapping[int, int]
-) -> bool:
-    """Whether any of these lines is kept, in whatever words: of its reference, amount and day, and at the same balance.
+) -> Standing:
+    """Whether these lines are kept, in whatever words: of their reference, amount and day, and at the same balance.
 
     ``before``: the balance before each line in cents, by line number.
     """
     row = (
         raw(session)
         .execute(
-            "SELECT EXISTS (SELECT FROM statement s JOIN statement_line l ON l.statement_id = s.id AND l.counts"
-            " JOIN unnest(%s::date[], %s::int8[], %s::text[], %s::int8[]) AS w (day, amount, told_as, before)"
+            "SELECT count(*) > 0, coalesce(bool_or(w.n = 1 OR NOT EXISTS (SELECT FROM statement_line later"
+            "   WHERE later.statement_id = l.statement_id AND later.counts AND later.number > l.number)), false)"
+            " FROM statement s JOIN statement_line l ON l.statement_id = s.id AND l.counts"
+            " JOIN unnest(%s::date[], %s::int8[], %s::text[], %s::int8[])"
+            "   WITH ORDINALITY AS w (day, amount, told_as, before, n)"
             "   ON (l.booked_on, l.amount_minor, l.told_as, l.before_minor) = (w.day, w.amount, w.told_as, w.before)"
-            " WHERE s.channel_account_id = %s AND s.first_day <= %s AND s.last_day >= %s)",
+            " WHERE s.channel_account_id = %s AND s.first_day <= %s AND s.last_day >= %s",
             (
                 [line.booked_on for line in lines],
                 [line.amount_minor for line in lines],
@@ -275,6 +287,25 @@ def stand_there(
                 channel_account_id,
                 max(line.booked_on for line in lines),
                 min(line.booked_on for line in lines),
+            ),
+        )
+        .fetchone()
+    )
+    return Standing(*row) if row else Standing(anywhere=False, anchored=False)
+
+
+def touches(session: Session, channel_account_id: int, opened: StatementOpened, closed: StatementClosed) -> bool:
+    """Whether a statement begins or ends with a balance with which one that is kept of its days begins or ends."""
+    row = (
+        raw(session)
+        .execute(
+            "SELECT EXISTS (SELECT FROM statement WHERE channel_account_id = %s AND first_day <= %s AND last_day >= %s"
+            " AND (opening_minor = ANY(%s) OR closing_minor = ANY(%s)))",
+            (
+                channel_account_id,
+                closed.last_day,
+                closed.first_day,
+                *([[opened.opening_minor, closed.closing_minor]] * 2),
             ),
         )
         .fetchone()
