@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -96,7 +96,7 @@ class _Run:
 
 
 def match(
-    invoices: pa.Table,
+    invoices: pa.Table | Future[pa.Table],
     payments: pa.Table,
     policy: Policy | None = None,
     *,
@@ -106,41 +106,61 @@ def match(
     """Match ``payments`` to ``invoices``.
 
     The tables are those of :mod:`reconciliation.files`: the columns of the files as text, ``amount_minor`` in cents
-    (what is due of a bill, what was paid) and ``paid_at_us``. Nothing is read or written, no clock is asked.
+    (what is due of a bill, what was paid) and ``paid_at_us``. Invoices may still be on their way: texts are read
+    meanwhile. Nothing is read or written, no clock is asked.
     """
     policy = policy or Policy()
     tell = progress or (lambda *_: None)
-    bills, paid = Bills(invoices), Payments(payments)
-    run = _Run(bills, paid, policy, bills.open_minor.copy(), paid.amount.copy())
+    paid, spreading = Payments(payments), spread.map if spread else None
     tell("reading references", len(paid))
-    with _beside(bills.prepare, worth=len(paid) >= WORTH_A_THREAD):
-        read = reading.read_all(bills, paid, policy, spread=spread.map if spread else None)
-    tell("numbers", len(read.payment))
-    _settle_numbers(run, read)
-    _settle_sums(run, read.sums)
-    tell("slips, objects and payers", len(read.cases))
-    _settle_cases(run, read.cases)
-    tell("suggestions", len(run.why_not))
-    suggestions = _suggest(run, read.cases)
-    tell("answer", len(paid))
-    return _outcome(run, suggestions)
+    with _beside(worth=len(paid) >= WORTH_A_THREAD) as beside:
+        beside(lambda: paid.rank)
+        coming = beside(lambda: Bills(invoices.result() if isinstance(invoices, Future) else invoices))
+        texts = reading.listen(paid, policy, spread=spreading)
+        bills = coming()
+        beside(bills.prepare)
+        run = _Run(bills, paid, policy, bills.open_minor.copy(), paid.amount.copy())
+        read = reading.read_all(bills, paid, texts, policy, spread=spreading)
+        tell("numbers", len(read.payment))
+        _settle_numbers(run, read)
+        _settle_sums(run, read.sums)
+        tell("slips, objects and payers", len(read.cases))
+        _settle_cases(run, read.cases)
+        tell("suggestions", len(run.why_not))
+        matches = beside(lambda: _match_table(run))  # all of them are known now, and nothing is taken any more
+        suggestions = _suggest(run, read.cases)
+        tell("answer", len(paid))
+        return _outcome(run, matches(), suggestions)
+
+
+Beside = Callable[[Callable[[], Any]], Callable[[], Any]]
+"""Begins work beside what goes on and answers how to wait for it."""
 
 
 @contextmanager
-def _beside(work: Callable[[], None], *, worth: bool) -> Iterator[None]:
-    """Do ``work`` in a thread while the block runs; what it raises is raised at its end."""
+def _beside(*, worth: bool) -> Iterator[Beside]:
+    """Work in a thread while the block runs, or when it is waited for; what it raises is raised at its end."""
     if not worth:
-        yield
+        yield lambda work: work
         return
+    begun: list[Future[Any]] = []
+
+    def begin(work: Callable[[], Any]) -> Callable[[], Any]:
+        begun.append(pool.submit(work))
+        return begun[-1].result
+
     with ThreadPoolExecutor(1) as pool:
-        doing = pool.submit(work)
-        yield
-        doing.result()
+        yield begin
+        for one in begun:
+            one.result()
 
 
 def _settle_numbers(run: _Run, read: Read) -> None:
     """Set payments that name one bill against it, each bill's payments by (rung, occurred, reference)."""
-    order = np.lexsort([run.payments.rank[read.payment], read.rung, read.bill])
+    contested = np.bincount(read.bill, minlength=len(run.bills))[read.bill] > 1
+    several, alone = np.flatnonzero(contested), np.flatnonzero(~contested)
+    ranks = run.payments.rank[read.payment[several]]
+    order = np.concatenate([alone, several[np.lexsort([ranks, read.rung[several], read.bill[several]])]])
     payment, bill, rung = read.payment[order], read.bill[order], read.rung[order]
     amount = run.left[payment]
     before = np.cumsum(amount) - amount
@@ -238,7 +258,7 @@ def _looked_at(cases: list[Case]) -> Iterable[int]:
 
 def _world(run: _Run, rows: Iterable[int]) -> World:
     facts = run.bills.facts(rows)
-    return World(facts, dict(zip(facts, run.open_now[list(facts)].tolist(), strict=True)))
+    return World(run.bills, facts, dict(zip(facts, run.open_now[list(facts)].tolist(), strict=True)))
 
 
 def _suggest(run: _Run, cases: list[Case]) -> list[list[Suggestion]]:
@@ -298,9 +318,23 @@ _WHOLE, _PART, _MORE = (
 )
 
 
-def _outcome(run: _Run, suggestions: list[list[Suggestion]]) -> Outcome:
+def _outcome(run: _Run, matches: pa.Table, suggestions: list[list[Suggestion]]) -> Outcome:
+    counts = dict.fromkeys((each.value for each in PRECEDENCE), 0)
+    for rungs in (part[3] for part in run.matched):
+        for place, count in enumerate(np.bincount(rungs, minlength=len(PRECEDENCE)).tolist()):
+            counts[PRECEDENCE[place].value] += count
+    totals = {
+        "payments": len(run.payments),
+        "matched": matches.num_rows,
+        "matched_amount": wire(sum(int(part[2].sum()) for part in run.matched)),
+        "left_amount": wire(int(run.left.sum())),
+    }
+    return Outcome(matches, _suggestion_table(run, suggestions), _break_table(run), counts, totals)
+
+
+def _match_table(run: _Run) -> pa.Table:
     payment, bill, amount, rung = (np.concatenate(parts) for parts in zip(*run.matched, strict=True))
-    order = np.lexsort([bill_order(run.bills, bill), rung, run.payments.rank[payment]])
+    order = _in_order(run, payment, bill, rung)
     payment, bill, amount, rung = payment[order], bill[order], amount[order], rung[order]
     ids = run.payments.table["payment_id"]
     whole = amount == run.payments.amount[payment]
@@ -309,8 +343,8 @@ def _outcome(run: _Run, suggestions: list[list[Suggestion]]) -> Outcome:
     special = np.flatnonzero(rung > 1)
     codes = np.where(rung > 1, 0, rung * 3 + shape)
     codes[special] = len(texts) + np.arange(len(special))
-    texts += [run.whys[int(payment[place]), int(bill[place])] for place in special.tolist()]
-    matches = columns.table(
+    texts += [run.whys[pair] for pair in zip(payment[special].tolist(), bill[special].tolist(), strict=True)]
+    return columns.table(
         {
             "payment_id": ids.take(columns.ints(payment)),
             "invoice_number": run.bills.number.take(columns.ints(bill)),
@@ -319,14 +353,20 @@ def _outcome(run: _Run, suggestions: list[list[Suggestion]]) -> Outcome:
             "why": columns.texts(texts).take(columns.ints(codes)),
         }
     )
-    counts = {each.value: int(np.count_nonzero(rung == place)) for place, each in enumerate(PRECEDENCE)}
-    totals = {
-        "payments": len(run.payments),
-        "matched": len(amount),
-        "matched_amount": wire(int(amount.sum())),
-        "left_amount": wire(int(run.left.sum())),
-    }
-    return Outcome(matches, _suggestion_table(run, suggestions), _break_table(run), counts, totals)
+
+
+def _in_order(run: _Run, payment: Ints, bill: Ints, rung: Ints) -> Ints:
+    """The order (occurred, reference, rung, bill): only payments with several bills are sorted."""
+    rank = run.payments.rank[payment]
+    count = np.bincount(rank, minlength=len(run.payments))
+    start = np.cumsum(count) - count
+    alone, several = np.flatnonzero(count[rank] == 1), np.flatnonzero(count[rank] > 1)
+    several = several[np.lexsort([bill_order(run.bills, bill[several]), rung[several], rank[several]])]
+    order = np.empty(len(rank), dtype=np.int64)
+    order[start[rank[alone]]] = alone
+    within = np.arange(len(several)) - np.searchsorted(rank[several], rank[several])
+    order[start[rank[several]] + within] = several
+    return order
 
 
 def bill_order(bills: Bills, rows: Ints) -> Ints:

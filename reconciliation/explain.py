@@ -52,7 +52,7 @@ def suggest(case: Case, world: World, *, most: int) -> list[Suggestion]:
         points[row] += _AMOUNT_POINTS if world.open_now[row] == case.amount_minor else 0
         said[row].append("the amount agrees" if world.open_now[row] == case.amount_minor else _differs(world, row))
         said[row].append(proof.words())
-    best = sorted(points, key=lambda row: (-points[row], world.facts[row].due_on, world.facts[row].number))
+    best = sorted(world.in_order(points), key=lambda row: -points[row])
     return [
         Suggestion(case.payment, row, min(case.amount_minor, world.open_now[row]), "; ".join(said[row]))
         for row in best[:most]

@@ -56,6 +56,30 @@ def test_numbers_of_every_shape_are_found() -> None:
     assert candidates.Bills(bills).rows_of_numbers(many).tolist() == [2]
 
 
+@given(st.lists(st.sampled_from((A, B, "123456789", "999999999", "012345678")), max_size=9))
+def test_numbers_that_are_hardly_ever_a_bills_are_found_too(wanted: list[str]) -> None:
+    bills, _ = tables([bill(A), bill("INV-7"), bill(B)], [])
+    asked = np.array([*(int(text) for text in wanted), -1], dtype=np.int64)
+    rows = [{int(A): 0, int(B): 2}.get(number, -1) for number in asked.tolist()]
+    assert candidates.Bills(bills).rows_of_near_numbers(asked).tolist() == rows
+    assert candidates.Bills(bills).rows_of_digits(asked).tolist() == rows
+
+
+DIGITS = st.text("0123456789", min_size=1, max_size=14)
+PHONES = st.builds(
+    "".join, st.tuples(st.sampled_from(("", "0", "254")), st.sampled_from("71"), st.text("059", max_size=9))
+)
+
+
+@given(
+    st.one_of(DIGITS, PHONES, st.sampled_from((A, B, A[:8], "0"))), st.sampled_from(((), ("BSA", "NO"), ("07", "X")))
+)
+def test_digits_in_one_piece_are_heard_as_any_text(typed: str, prefixes: tuple[str, ...]) -> None:
+    tokens = rules.tokens_of(typed)
+    plain = rules.numbers_in(tokens), typed not in rules.NOTHING, rules.clues(tokens, prefixes=prefixes)
+    assert rules.hear_all([(typed, "")], prefixes) == [plain]
+
+
 def test_a_payer_of_many_bills() -> None:
     """Hundreds of open bills of one payer: the rest of a payment is still offered to those that fit, oldest first."""
     from revenue_engine.identifiers import draw_pay_account_number
