@@ -256,7 +256,8 @@ class Bills:
         return IntIndex(self.payer)
 
     @made_once
-    def _names(self) -> tuple[Ints, list[tuple[str, ...]]]:
+    def names(self) -> tuple[Ints, list[tuple[str, ...]]]:
+        """Every bill's code of its payer's name, and the words of each code."""
         encoded = pc.dictionary_encode(self.table["payer_name"]).combine_chunks()
         if isinstance(encoded, pa.ChunkedArray):
             encoded = encoded.chunk(0)
@@ -282,12 +283,11 @@ class Bills:
         """Every bill's code of a key that is a function of its payer's name; an empty key is -1."""
         codes: dict[str, int] = {}
         of_name = np.array([codes.setdefault(key, len(codes)) if key else -1 for key in keys] or [-1], dtype=np.int64)
-        return of_name[self._names[0]], codes
+        return of_name[self.names[0]], codes
 
     @made_once
-    def _full_names(self) -> tuple[IntIndex, dict[str, int], Ints]:
-        rows, codes = self._coded([name_key(words) for words in self._names[1]])
-        keys = np.where((rows >= 0) & (self.open_minor > 0), (rows << _AMOUNT_BITS) | self.open_minor, -1)
+    def _full_names(self) -> tuple[Ints, dict[str, int], Ints]:
+        rows, codes = self._coded([name_key(words) for words in self.names[1]])
         named = np.flatnonzero(rows >= 0)
         name = rows[named]
         seen = np.full(int(self.payer.max(initial=0)) + 1, -1, dtype=np.int64)
@@ -296,42 +296,55 @@ class Bills:
         again = np.flatnonzero(seen[self.payer[named]] != name)
         others = np.unique((name[again] << 32) | self.payer[named[again]])
         payers += np.bincount(others >> 32, minlength=len(codes) + 1)
-        return IntIndex(keys), codes, payers
+        return rows, codes, payers
 
     @made_once
-    def _tails(self) -> tuple[IntIndex, dict[str, int]]:
-        rows, codes = self._coded([words[0] if words else "" for words in self._names[1]])
-        good = (rows >= 0) & (self.open_minor > 0) & (self.phone_int >= 0)
+    def _tails(self) -> tuple[Ints, dict[str, int]]:
+        rows, codes = self._coded([words[0] if words else "" for words in self.names[1]])
         tail = self.phone_int % 10**evidence.LEAST_TAIL
         group = rows * 10**evidence.LEAST_TAIL + tail
-        return IntIndex(np.where(good, _mixed(group, self.open_minor), -1)), codes
+        return np.where((rows >= 0) & (self.phone_int >= 0), group, -1), codes
 
-    def rows_of_name(self, asked: Sequence[tuple[str, int]]) -> list[list[int]]:
-        """Open bills by (name key, cents)."""
-        index, codes, _ = self._full_names
-        return index.rows([(codes[key] << _AMOUNT_BITS) | amount if key in codes else -2 for key, amount in asked])
+    def rows_of_name(self, asked: Sequence[tuple[str, int]], opened: Ints | None = None) -> list[list[int]]:
+        """Bills by (name key, cents), of which that is open; ``opened`` where it is no longer what it was."""
+        names, codes, _ = self._full_names
+        opened = self.open_minor if opened is None else opened
+        keys = np.where((names >= 0) & (opened > 0), (names << _AMOUNT_BITS) | opened, -1)
+        wanted = [(codes[key] << _AMOUNT_BITS) | amount if key in codes else -2 for key, amount in asked]
+        return IntIndex(keys).rows(wanted)
 
     def payers_of_name(self, key: str) -> int:
         """How many payers carry a name."""
         _, codes, payers = self._full_names
         return int(payers[codes[key]]) if key in codes else 0
 
-    def rows_of_sender(self, asked: Sequence[tuple[Sender, int]]) -> list[list[int]]:
-        """Open bills of an amount whose payer has the sender's first name and end of phone. May hold chance extras."""
-        index, codes = self._tails
-        groups, amounts = [], []
+    def count_of_name(self, opened: Ints) -> Ints:
+        """How many open bills carry each name of :attr:`names`."""
+        codes, words = self.names
+        return np.bincount(codes[opened > 0], minlength=len(words))
+
+    def rows_of_sender(self, asked: Sequence[tuple[Sender, int]], opened: Ints) -> list[list[int]]:
+        """Bills of which an amount is open and whose payer has the sender's first name and end of phone."""
+        group, codes = self._tails
+        wanted = []
         for sender, amount in asked:
             tail = sender.phone[-evidence.LEAST_TAIL :]
             known = tail.isdigit() and sender.name and sender.name[0] in codes
-            groups.append(codes[sender.name[0]] * 10**evidence.LEAST_TAIL + int(tail) if known else -1)
-            amounts.append(amount)
-        group = np.array(groups, dtype=np.int64)
-        return index.rows(np.where(group >= 0, _mixed(group, np.array(amounts, dtype=np.int64)), -2))
+            wanted.append((codes[sender.name[0]] * 10**evidence.LEAST_TAIL + int(tail) if known else -1, amount))
+        return _of_both(group, opened, wanted)
+
+    def rows_of_payer(self, asked: Sequence[tuple[int, int]], opened: Ints) -> list[list[int]]:
+        """Bills by (payer's code, cents), of which that is open: of a payer with however many."""
+        return _of_both(self.payer, opened, asked)
+
+    def rows_of_phone(self, asked: Sequence[tuple[int, int]], opened: Ints) -> list[list[int]]:
+        """Bills by (nine digits of the payer's phone, cents), of which that is open."""
+        return _of_both(self.phone_int, opened, asked)
 
     def facts(self, rows: Iterable[int]) -> dict[int, BillFacts]:
         """What decisions need of these rows, fetched in one go."""
         wanted = np.unique(np.fromiter(rows, dtype=np.int64))
-        codes, words = self._names
+        codes, words = self.names
         phones = self.table["msisdn"].take(columns.ints(wanted)).to_pylist()
         listed = map(
             BillFacts,
@@ -356,6 +369,31 @@ class Bills:
             return listed
         due = self.table["due_on"]
         return sorted(listed, key=lambda row: (due[row].as_py(), self.number_of(row)))
+
+    def order_of_numbers(self, rows: Ints) -> Ints:
+        """A key that sorts bills by number, whatever their place in the file."""
+        numbers = self.number_int[rows]
+        if bool((numbers >= 0).all()):
+            return numbers
+        texts = self.number.take(columns.ints(rows)).to_pylist()
+        place = {text: at for at, text in enumerate(sorted(set(texts)))}
+        return np.array([place[text] for text in texts], dtype=np.int64)
+
+    def order_of_due(self, rows: Ints) -> Ints:
+        """A key that sorts bills by due date."""
+        texts = self.table["due_on"].take(columns.ints(rows))
+        return columns.rows_in(texts, columns.texts(sorted(pc.unique(texts).to_pylist())))
+
+
+def _of_both(group: Ints, opened: Ints, asked: Sequence[tuple[int, int]]) -> list[list[int]]:
+    """Rows by a group, not below nothing, and the cents that are open; a group of -1 has none."""
+    wanted, amounts = np.array(asked or [(-1, 0)], dtype=np.int64)[: len(asked)].T
+    keys = np.where((group >= 0) & (opened > 0), _mixed(group, opened), -1)
+    found = IntIndex(keys).rows(np.where(wanted >= 0, _mixed(wanted, amounts), -2))
+    return [
+        [row for row in rows if group[row] == one and opened[row] == cents]  # two may have one mixed key
+        for rows, (one, cents) in zip(found, asked, strict=True)
+    ]
 
 
 def _mixed(group: Ints, amount: Ints) -> Ints:

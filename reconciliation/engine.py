@@ -19,12 +19,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from reconciliation import columns, decide, explain, reading
+from reconciliation import columns, decide, evidence, explain, ranking, reading
 from reconciliation.candidates import Bills, Payments
 from reconciliation.columns import Ints
 from reconciliation.decide import WhyNot, World
+from reconciliation.evidence import Sender
 from reconciliation.explain import Suggestion
 from reconciliation.policy import Policy
+from reconciliation.ranking import Ranked
 from reconciliation.reading import Case, Read
 from reconciliation.rules import Rung
 from revenue_engine.money import wire
@@ -261,16 +263,33 @@ def _world(run: _Run, rows: Iterable[int]) -> World:
     return World(run.bills, facts, dict(zip(facts, run.open_now[list(facts)].tolist(), strict=True)))
 
 
-def _suggest(run: _Run, cases: list[Case]) -> list[list[Suggestion]]:
+def _suggest(run: _Run, cases: list[Case]) -> list[Ranked]:
     """Candidates of every payment of which something is left, over what is open when the run is done."""
     most = run.policy.suggestions
     if not most:
         return []
     waiting = [case for case in cases if case.payment in run.why_not and case.payment not in run.rest_of]
-    reading.find_senders(run.bills, waiting)
-    world = _world(run, _looked_at(waiting))
-    found = [explain.suggest(case, world, most=most) for case in waiting]
-    return found + _suggest_rests(run, most)
+    reading.find_candidates(run.bills, waiting, run.open_now)
+    ranked = ranking.rank(run.bills, run.open_now, waiting, _habits(run), most=most)
+    rests = [one for group in _suggest_rests(run, most) for one in group]
+    listed = np.array([(one.payment, one.row, one.amount_minor) for one in rests] or [(0, 0, 0)], dtype=np.int64)
+    payment, row, amount = listed[: len(rests)].T
+    return [ranked, Ranked(payment, row, amount, columns.texts(one.why for one in rests))]
+
+
+def _habits(run: _Run) -> ranking.Habits:
+    """How senders and amounts agree where a number settled the match: of payments spread evenly over the run."""
+    payment, row = (np.concatenate([part[place] for part in run.matched[:1]]) for place in (0, 1))
+    chosen = np.flatnonzero(run.payments.rank[payment] % max(1, len(payment) // ranking.SAMPLE) == 0)
+    payment, row = payment[chosen], row[chosen]
+    sent = run.payments.table.select(["payer_name", "msisdn"]).take(columns.ints(payment))
+    names, phones = (sent[name].to_pylist() for name in ("payer_name", "msisdn"))
+    pairs = zip(names, phones, strict=True)
+    shown = [Sender(evidence.phone_pattern(phone), evidence.name_words(name)) for name, phone in pairs]
+    senders, places = ranking.Senders(run.bills, shown), np.arange(len(shown))
+    same = run.payments.amount[payment] == run.bills.open_minor[row]
+    phone, name = senders.states(places, senders.phones(places, row), senders.agreements(places, row))
+    return ranking.Habits.of(zip(phone.tolist(), name.tolist(), strict=True), same.tolist())
 
 
 def _suggest_rests(run: _Run, most: int) -> list[list[Suggestion]]:
@@ -281,7 +300,7 @@ def _suggest_rests(run: _Run, most: int) -> list[list[Suggestion]]:
     bills, opened = run.bills, run.open_now
     payers = bills.payer[[run.rest_of[payment][0] for payment in rest]]
     rows = np.flatnonzero(np.isin(bills.payer, payers) & (opened > 0))
-    order = np.lexsort([bill_order(bills, rows), _places(bills.table["due_on"].take(columns.ints(rows)))])
+    order = np.lexsort([bills.order_of_numbers(rows), bills.order_of_due(rows)])
     rows = rows[order]
     by_payer = rows[np.argsort(bills.payer[rows], kind="stable")]
     codes, starts = np.unique(bills.payer[by_payer], return_index=True)
@@ -296,17 +315,10 @@ def _suggest_rests(run: _Run, most: int) -> list[list[Suggestion]]:
         others = [row for row in run.rest_of[payment] if opened[row] and int(bills.payer[row]) != code]
         if others:
             every = np.array(sorted({*own.rows, *others}), dtype=np.int64)
-            keys = [bill_order(bills, every), _places(bills.table["due_on"].take(columns.ints(every)))]
-            every = every[np.lexsort(keys)]
+            every = every[np.lexsort([bills.order_of_numbers(every), bills.order_of_due(every)])]
             own = explain.Owed.of(every.tolist(), opened[every].tolist())
         found.append(explain.suggest_rest(payment, int(run.left[payment]), own, most=most))
     return found
-
-
-def _places(texts: Any) -> Ints:
-    """A key that sorts texts: the place of each among all that stand there."""
-    known = sorted(pc.unique(texts).to_pylist())
-    return columns.rows_in(texts, columns.texts(known))
 
 
 _EXACTLY = "the pay account number was given exactly"
@@ -318,7 +330,7 @@ _WHOLE, _PART, _MORE = (
 )
 
 
-def _outcome(run: _Run, matches: pa.Table, suggestions: list[list[Suggestion]]) -> Outcome:
+def _outcome(run: _Run, matches: pa.Table, suggestions: list[Ranked]) -> Outcome:
     counts = dict.fromkeys((each.value for each in PRECEDENCE), 0)
     for rungs in (part[3] for part in run.matched):
         for place, count in enumerate(np.bincount(rungs, minlength=len(PRECEDENCE)).tolist()):
@@ -361,22 +373,12 @@ def _in_order(run: _Run, payment: Ints, bill: Ints, rung: Ints) -> Ints:
     count = np.bincount(rank, minlength=len(run.payments))
     start = np.cumsum(count) - count
     alone, several = np.flatnonzero(count[rank] == 1), np.flatnonzero(count[rank] > 1)
-    several = several[np.lexsort([bill_order(run.bills, bill[several]), rung[several], rank[several]])]
+    several = several[np.lexsort([run.bills.order_of_numbers(bill[several]), rung[several], rank[several]])]
     order = np.empty(len(rank), dtype=np.int64)
     order[start[rank[alone]]] = alone
     within = np.arange(len(several)) - np.searchsorted(rank[several], rank[several])
     order[start[rank[several]] + within] = several
     return order
-
-
-def bill_order(bills: Bills, rows: Ints) -> Ints:
-    """A key that sorts bills by number, whatever their place in the file."""
-    numbers = bills.number_int[rows]
-    if bool((numbers >= 0).all()):
-        return numbers
-    texts = bills.number.take(columns.ints(rows)).to_pylist()
-    place = {text: at for at, text in enumerate(sorted(set(texts)))}
-    return np.array([place[text] for text in texts], dtype=np.int64)
 
 
 def amounts(minor: Ints) -> Any:
@@ -385,16 +387,23 @@ def amounts(minor: Ints) -> Any:
     return columns.texts(map(wire, encoded.dictionary.to_pylist())).take(encoded.indices)
 
 
-def _suggestion_table(run: _Run, found: list[list[Suggestion]]) -> pa.Table:
-    listed = sorted((group for group in found if group), key=lambda group: int(run.payments.rank[group[0].payment]))
-    flat = [(place, one) for group in listed for place, one in enumerate(group, start=1)]
+def _suggestion_table(run: _Run, found: list[Ranked]) -> pa.Table:
+    payment = np.concatenate([columns.nothing(), *(one.payment for one in found)])
+    order = np.argsort(run.payments.rank[payment], kind="stable")
+    rank = run.payments.rank[payment[order]]
+    place = np.arange(len(rank)) - np.searchsorted(rank, rank) + 1
+    chosen = columns.ints(order)
+    row, amount = (
+        np.concatenate([columns.nothing(), *(getattr(one, name) for one in found)])[order] for name in ("row", "amount")
+    )
+    why = pa.chunked_array([columns.texts([]), *(one.why for one in found)]).take(chosen)
     return columns.table(
         {
-            "payment_id": run.payments.table["payment_id"].take(_rows(one.payment for _, one in flat)),
-            "rank": columns.texts([str(place) for place, _ in flat]),
-            "invoice_number": run.bills.number.take(_rows(one.row for _, one in flat)),
-            "amount": columns.texts([wire(one.amount_minor) for _, one in flat]),
-            "why": columns.texts([one.why for _, one in flat]),
+            "payment_id": run.payments.table["payment_id"].take(columns.ints(payment[order])),
+            "rank": columns.texts(map(str, range(1, run.policy.suggestions + 1))).take(columns.ints(place - 1)),
+            "invoice_number": run.bills.number.take(columns.ints(row)),
+            "amount": amounts(amount),
+            "why": why,
         }
     )
 

@@ -36,6 +36,9 @@ MOST_OF_A_KIND = TELLING - 1
 MOST_OF_A_NAME = 25
 """A name and an amount that more bills than this share say nothing; their work would grow with the county's square."""
 
+_NAME_SIZES = (2, 3)
+"""Words of a full name, as payers type it."""
+
 _FAR_AT_ONCE = 4_000
 """Each mistyped number has some hundreds of numbers two slips away: so many texts are looked at together."""
 
@@ -98,7 +101,10 @@ class Case:
     of_paid: Sequence[int] = ()
     names: Sequence[int] = ()
     payers_of_name: int = 0
+    of_name: Sequence[int] = ()
+    """Bills whose payer has the sender's name…"""
     by_sender: Sequence[int] = ()
+    """…or first name and end of phone."""
     far: Sequence[int] = ()
     """Bills two slips away, for suggestions."""
 
@@ -115,7 +121,7 @@ class Case:
     def rows(self) -> Iterable[int]:
         """Every bill that is looked at for this payment; some come more than once."""
         lists = (self.paid, self.named, self.objects, self.slips, self.cut, self.phones, self.own_phone)
-        return itertools.chain(*lists, self.of_paid, self.names, self.by_sender, self.far)
+        return itertools.chain(*lists, self.of_paid, self.names, self.far)
 
 
 @dataclass(slots=True)
@@ -280,17 +286,49 @@ def find_payers(bills: Bills, cases: list[Case]) -> None:
     """Look up the payers that cases name: by a phone, a paid bill, a name; and numbers two slips away."""
     _phones(bills, cases)
     _payers(bills, cases)
-    typed = [case for case in cases if case.typed and not any(map(str.isdigit, case.text))]
-    _names(bills, typed, [name_key(evidence.name_words(case.text)) for case in typed])
+    _names(bills, cases, [_name_typed(case) for case in cases])
     _far_slips(bills, cases)
 
 
-def find_senders(bills: Bills, cases: list[Case]) -> None:
-    """Look up the bills whose payer may be the sender. For suggestions only."""
-    _names(bills, cases, [name_key(case.sender.name) for case in cases])
+def find_candidates(bills: Bills, cases: list[Case], opened: Ints) -> None:
+    """For suggestions only: look up, over what is open now, the bills of payers who are named or may be the sender."""
+    named = [[(key, case.amount_minor) for key in _names_told(case) if bills.payers_of_name(key)] for case in cases]
+    for case, _, found in _grouped(cases, named, _over(bills.rows_of_name, opened)):
+        case.names = _few(itertools.chain.from_iterable(found))
+    own = [[(name_key(case.sender.name), case.amount_minor)] for case in cases]
+    for case, _, found in _grouped(cases, own, _over(bills.rows_of_name, opened)):
+        case.of_name = _few(found[0])
     senders = [[(case.sender, case.amount_minor)] for case in cases]
-    for case, _, found in _grouped(cases, senders, bills.rows_of_sender):
+    for case, _, found in _grouped(cases, senders, _over(bills.rows_of_sender, opened)):
         case.by_sender = _few(found[0])
+    many = [case for case in cases if case.paid and not case.of_paid]
+    payers = [[(int(bills.payer[row]), case.amount_minor) for row in case.paid] for case in many]
+    for case, _, found in _grouped(many, payers, _over(bills.rows_of_payer, opened)):
+        case.of_paid = _few(itertools.chain.from_iterable(found))
+    many = [case for case in cases if case.clues.phones and not case.phones]
+    phones = [[(int(phone), case.amount_minor) for phone in case.clues.phones] for case in many]
+    for case, _, found in _grouped(many, phones, _over(bills.rows_of_phone, opened)):
+        case.phones = _few(itertools.chain.from_iterable(found))
+
+
+def _over(look: Callable[[list[Any], Ints], list[list[int]]], opened: Ints) -> Callable[[list[Any]], list[list[int]]]:
+    return lambda asked: look(asked, opened)
+
+
+def _name_typed(case: Case) -> str:
+    """The key of a full name, where nothing but words was typed."""
+    return name_key(evidence.name_words(case.text)) if case.typed and not any(map(str.isdigit, case.text)) else ""
+
+
+def _names_told(case: Case) -> list[str]:
+    """The keys of what may be a full name in a text; a bank prints the sender's too, which nobody typed."""
+    words = evidence.name_words(case.text)
+    own = len(case.sender.name)
+    if not case.typed and own:
+        at = next((at for at in range(len(words)) if words[at : at + own] == case.sender.name), len(words))
+        words = (*words[:at], "", *words[at + own :])  # what stood on both sides of it is no name
+    spans = (words[at : at + size] for size in _NAME_SIZES for at in range(len(words) - size + 1))
+    return [key for span in spans if all(span) and (key := name_key(span))]
 
 
 def _few(rows: Iterable[int]) -> list[int]:

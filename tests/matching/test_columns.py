@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciliation import candidates, columns, rules
@@ -15,6 +15,7 @@ TEXTS = st.lists(st.text(st.sampled_from("KDAo0-/ iéß19Z"), max_size=9), max_s
 KEYS = st.lists(st.integers(-2, 6), max_size=30)
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_objects_fold_as_texts_do(texts: list[str]) -> None:
     ascii_only = [text.encode("ascii", "ignore").decode() for text in texts]
@@ -29,6 +30,7 @@ def test_objects_fold_as_texts_do(texts: list[str]) -> None:
     assert len(candidates.folded_column(columns.texts(accented))) == len(accented)
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_texts_that_stand_twice_are_found(texts: list[str]) -> None:
     assert columns.all_distinct(columns.texts(texts)) == (len(set(texts)) == len(texts))
@@ -42,6 +44,7 @@ def test_a_slice_of_a_column_is_that_slice() -> None:
     assert columns.all_distinct(columns.texts(["aa", "aa", "bb"]).slice(1))
 
 
+@settings(deadline=None)
 @given(KEYS, st.lists(st.integers(-3, 8), max_size=12), st.integers(1, 4))
 def test_rows_of_keys(keys: list[int], wanted: list[int], most: int) -> None:
     found = candidates.IntIndex(np.array(keys, dtype=np.int64)).rows(wanted, most=most)
@@ -56,6 +59,7 @@ def test_numbers_of_every_shape_are_found() -> None:
     assert candidates.Bills(bills).rows_of_numbers(many).tolist() == [2]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from((A, B, "123456789", "999999999", "012345678")), max_size=9))
 def test_numbers_that_are_hardly_ever_a_bills_are_found_too(wanted: list[str]) -> None:
     bills, _ = tables([bill(A), bill("INV-7"), bill(B)], [])
@@ -71,6 +75,7 @@ PHONES = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(
     st.one_of(DIGITS, PHONES, st.sampled_from((A, B, A[:8], "0"))), st.sampled_from(((), ("BSA", "NO"), ("07", "X")))
 )
