@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from reconciliation.evidence import Sender, compare, name_words, phone_pattern
+from reconciliation.evidence import Agreement, Sender, compare, name_words, phone_pattern
 from revenue_engine.money import parse_wire
 
 SHOWN = 3
@@ -74,8 +74,12 @@ def _chance(kind: str, sender: Sender, right: Bill, indexes: dict[str, Index]) -
         alike = indexes[_TELLS[kind]][right[_TELLS[kind]], right["open"]]
     elif proof.phone > 0:
         alike = indexes["tail"][right["phone"][-_TAIL:], right["open"]]
+    elif proof.name is Agreement.FULLY:
+        alike = indexes["name"][right["name"], right["open"]]
     else:
         alike = indexes["amount"][(right["open"],)]
+        if proof.name <= 0:
+            return min(1.0, SHOWN / len(alike))  # nothing is told but the amount, nor by those who agree with more
     better = equal = 0
     for bill in alike:
         other = compare(sender, phone=bill["phone"], name=bill["name"])

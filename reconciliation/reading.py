@@ -378,8 +378,9 @@ def _slips(bills: Bills, cases: list[Case]) -> None:
 
 
 def _phones(bills: Bills, cases: list[Case]) -> None:
-    typed = [[int(phone) for phone in case.clues.phones] for case in cases]
-    for case, _, found in _grouped(cases, typed, bills.by_phone.rows):
+    typed = [case for case in cases if case.clues.phones]
+    numbers = [[int(phone) for phone in case.clues.phones] for case in typed]
+    for case, _, found in _grouped(typed, numbers, bills.by_phone.rows):
         case.phones = _few(row for rows in found for row in rows)
     full = [case for case in cases if len(case.sender.phone) == evidence.PHONE_DIGITS and case.sender.phone.isdigit()]
     for case, _, found in _grouped(full, [[int(case.sender.phone)] for case in full], bills.by_phone.rows):
@@ -394,11 +395,11 @@ def _payers(bills: Bills, cases: list[Case]) -> None:
 
 
 def _names(bills: Bills, cases: list[Case], keys: list[str]) -> None:
-    asked = [[(key, case.amount_minor)] if key else [] for case, key in zip(cases, keys, strict=True)]
-    for case, wanted, found in _grouped(cases, asked, bills.rows_of_name):
-        if wanted:
-            case.names = _few([*case.names, *(found[0] if len(found[0]) <= MOST_OF_A_NAME else ())])
-            case.payers_of_name = max(case.payers_of_name, bills.payers_of_name(wanted[0][0]))
+    named = [(case, key) for case, key in zip(cases, keys, strict=True) if key]
+    asked = [[(key, case.amount_minor)] for case, key in named]
+    for case, wanted, found in _grouped([case for case, _ in named], asked, bills.rows_of_name):
+        case.names = _few([*case.names, *(found[0] if len(found[0]) <= MOST_OF_A_NAME else ())])
+        case.payers_of_name = max(case.payers_of_name, bills.payers_of_name(wanted[0][0]))
 
 
 def _far_slips(bills: Bills, cases: list[Case]) -> None:

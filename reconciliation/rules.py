@@ -237,14 +237,16 @@ def _object_keys(tokens: list[str], prefixes: Collection[str]) -> tuple[str, ...
         if whole.startswith(some):
             keys.update(_without(whole, some))
     for start in range(len(words)):
-        joined, key, digits, letters = "", "", True, True
-        for token, like, is_digits, is_letters in words[start : start + _LONGEST_JOIN_OF_NAMES]:
-            joined, key = joined + token, key + like
-            digits, letters = digits and is_digits, letters and is_letters
-            if len(joined) > _SHORTEST_ALIAS and not digits and not letters:
-                keys.add(key)
-                if joined.startswith(some):
-                    keys.update(_without(joined, some))
+        joined, digits, letters = "", True, True
+        for end, (token, _, is_digits, is_letters) in enumerate(
+            words[start : start + _LONGEST_JOIN_OF_NAMES], start + 1
+        ):
+            joined, digits, letters = joined + token, digits and is_digits, letters and is_letters
+            if digits or letters or len(joined) <= _SHORTEST_ALIAS:
+                continue
+            keys.add("".join([word[1] for word in words[start:end]]))
+            if joined.startswith(some):
+                keys.update(_without(joined, some))
     listed = sorted(keys)
     listed.sort(key=len, reverse=True)
     return tuple(listed)
