@@ -7,8 +7,10 @@ import re
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stdnum import damm
 
 from reconciliation import candidates, columns, rules
+from revenue_engine.identifiers import is_pay_account_number
 from tests.matching.worlds import A, B, bill, paid, run, tables
 
 TEXTS = st.lists(st.text(st.sampled_from("KDAo0-/ iéß19Z"), max_size=9), max_size=12)
@@ -101,3 +103,12 @@ def test_a_payer_of_many_bills() -> None:
     assert shown["T1"] == [numbers[50]]
     oldest = [number for place, number in enumerate(numbers) if place % 28 == 0][:5]
     assert shown["T2"] == oldest
+
+
+@settings(deadline=None)
+@given(
+    st.one_of(st.text("0123456789", min_size=8, max_size=10), st.text(max_size=9), st.sampled_from((A, B, "٥٠٨٠٦٠٦١١")))
+)
+def test_check_digits_are_the_library_s(text: str) -> None:
+    plain = len(text) == 9 and text.isascii() and text.isdigit() and text[0] != "0" and damm.is_valid(text)
+    assert is_pay_account_number(text) == plain
