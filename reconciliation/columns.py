@@ -18,6 +18,11 @@ def ints(values: Ints | list[int]) -> Any:
     return pa.Array.from_buffers(pa.int64(), len(array), [None, pa.py_buffer(array)])
 
 
+def nothing() -> Ints:
+    """No numbers: what columns are put together from when there may be none."""
+    return np.zeros(0, dtype=np.int64)
+
+
 def texts(values: Iterable[str]) -> Any:
     """Texts as a string column. Together they may not pass 2 GiB."""
     encoded = [value.encode() for value in values]

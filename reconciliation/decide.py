@@ -5,11 +5,11 @@ Each rung answers with a bill, or says why not; what stops a payment keeps weake
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from reconciliation import evidence
-from reconciliation.candidates import BillFacts, name_key
+from reconciliation.candidates import BillFacts, Bills, name_key
 from reconciliation.evidence import Agreement, Proof
 from reconciliation.policy import Policy
 from reconciliation.reading import Case
@@ -37,6 +37,7 @@ class WhyNot:
 class World:
     """The bills that the cases at hand may touch: facts, and what is open of each as the run goes on."""
 
+    bills: Bills
     facts: dict[int, BillFacts]
     open_now: dict[int, int]
     paid_by: dict[int, str] = field(default_factory=dict)
@@ -53,11 +54,11 @@ class World:
 
     def number(self, row: int) -> str:
         """A bill's number."""
-        return self.facts[row].number
+        return self.bills.number_of(row)
 
     def in_order(self, rows: Iterable[int]) -> list[int]:
         """Bills by due date and number: never by their place in a file."""
-        return sorted(rows, key=lambda row: (self.facts[row].due_on, self.facts[row].number))
+        return self.bills.in_order(rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +212,7 @@ def _slip(case: Case, world: World, policy: Policy) -> Answer:
 
 def _cut(case: Case, world: World, policy: Policy) -> Answer:
     """A number whose end was cut off, the amount equal, the payer's evidence agreeing, and no second such bill."""
-    equal = world.equal(case, case.cut) if policy.correct_slips else []
+    equal = world.equal(case, case.cut) if case.cut and policy.correct_slips else []
     if not equal:
         return None
     fits = _agreeing(case, world, equal)
@@ -239,7 +240,7 @@ def _payer(case: Case, world: World, policy: Policy) -> Answer:
     return last
 
 
-def _one_of(case: Case, world: World, fits: list[int], who: str, rows: list[int]) -> Answer:
+def _one_of(case: Case, world: World, fits: list[int], who: str, rows: Sequence[int]) -> Answer:
     """The single bill of the amount, or the reason why there is none."""
     if len(fits) == 1:
         words = f"{who}, who has one open bill of this amount; {world.proof(case, fits[0]).words()}"

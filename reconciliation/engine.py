@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -19,12 +19,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from reconciliation import columns, decide, explain, reading
+from reconciliation import columns, decide, evidence, explain, ranking, reading
 from reconciliation.candidates import Bills, Payments
 from reconciliation.columns import Ints
 from reconciliation.decide import WhyNot, World
+from reconciliation.evidence import Sender
 from reconciliation.explain import Suggestion
 from reconciliation.policy import Policy
+from reconciliation.ranking import Ranked
 from reconciliation.reading import Case, Read
 from reconciliation.rules import Rung
 from revenue_engine.money import wire
@@ -96,7 +98,7 @@ class _Run:
 
 
 def match(
-    invoices: pa.Table,
+    invoices: pa.Table | Future[pa.Table],
     payments: pa.Table,
     policy: Policy | None = None,
     *,
@@ -106,41 +108,61 @@ def match(
     """Match ``payments`` to ``invoices``.
 
     The tables are those of :mod:`reconciliation.files`: the columns of the files as text, ``amount_minor`` in cents
-    (what is due of a bill, what was paid) and ``paid_at_us``. Nothing is read or written, no clock is asked.
+    (what is due of a bill, what was paid) and ``paid_at_us``. Invoices may still be on their way: texts are read
+    meanwhile. Nothing is read or written, no clock is asked.
     """
     policy = policy or Policy()
     tell = progress or (lambda *_: None)
-    bills, paid = Bills(invoices), Payments(payments)
-    run = _Run(bills, paid, policy, bills.open_minor.copy(), paid.amount.copy())
+    paid, spreading = Payments(payments), spread.map if spread else None
     tell("reading references", len(paid))
-    with _beside(bills.prepare, worth=len(paid) >= WORTH_A_THREAD):
-        read = reading.read_all(bills, paid, policy, spread=spread.map if spread else None)
-    tell("numbers", len(read.payment))
-    _settle_numbers(run, read)
-    _settle_sums(run, read.sums)
-    tell("slips, objects and payers", len(read.cases))
-    _settle_cases(run, read.cases)
-    tell("suggestions", len(run.why_not))
-    suggestions = _suggest(run, read.cases)
-    tell("answer", len(paid))
-    return _outcome(run, suggestions)
+    with _beside(worth=len(paid) >= WORTH_A_THREAD) as beside:
+        beside(lambda: paid.rank)
+        coming = beside(lambda: Bills(invoices.result() if isinstance(invoices, Future) else invoices))
+        texts = reading.listen(paid, policy, spread=spreading)
+        bills = coming()
+        beside(bills.prepare)
+        run = _Run(bills, paid, policy, bills.open_minor.copy(), paid.amount.copy())
+        read = reading.read_all(bills, paid, texts, policy, spread=spreading)
+        tell("numbers", len(read.payment))
+        _settle_numbers(run, read)
+        _settle_sums(run, read.sums)
+        tell("slips, objects and payers", len(read.cases))
+        _settle_cases(run, read.cases)
+        tell("suggestions", len(run.why_not))
+        matches = beside(lambda: _match_table(run))  # all of them are known now, and nothing is taken any more
+        suggestions = _suggest(run, read.cases)
+        tell("answer", len(paid))
+        return _outcome(run, matches(), suggestions)
+
+
+Beside = Callable[[Callable[[], Any]], Callable[[], Any]]
+"""Begins work beside what goes on and answers how to wait for it."""
 
 
 @contextmanager
-def _beside(work: Callable[[], None], *, worth: bool) -> Iterator[None]:
-    """Do ``work`` in a thread while the block runs; what it raises is raised at its end."""
+def _beside(*, worth: bool) -> Iterator[Beside]:
+    """Work in a thread while the block runs, or when it is waited for; what it raises is raised at its end."""
     if not worth:
-        yield
+        yield lambda work: work
         return
+    begun: list[Future[Any]] = []
+
+    def begin(work: Callable[[], Any]) -> Callable[[], Any]:
+        begun.append(pool.submit(work))
+        return begun[-1].result
+
     with ThreadPoolExecutor(1) as pool:
-        doing = pool.submit(work)
-        yield
-        doing.result()
+        yield begin
+        for one in begun:
+            one.result()
 
 
 def _settle_numbers(run: _Run, read: Read) -> None:
     """Set payments that name one bill against it, each bill's payments by (rung, occurred, reference)."""
-    order = np.lexsort([run.payments.rank[read.payment], read.rung, read.bill])
+    contested = np.bincount(read.bill, minlength=len(run.bills))[read.bill] > 1
+    several, alone = np.flatnonzero(contested), np.flatnonzero(~contested)
+    ranks = run.payments.rank[read.payment[several]]
+    order = np.concatenate([alone, several[np.lexsort([ranks, read.rung[several], read.bill[several]])]])
     payment, bill, rung = read.payment[order], read.bill[order], read.rung[order]
     amount = run.left[payment]
     before = np.cumsum(amount) - amount
@@ -238,19 +260,36 @@ def _looked_at(cases: list[Case]) -> Iterable[int]:
 
 def _world(run: _Run, rows: Iterable[int]) -> World:
     facts = run.bills.facts(rows)
-    return World(facts, dict(zip(facts, run.open_now[list(facts)].tolist(), strict=True)))
+    return World(run.bills, facts, dict(zip(facts, run.open_now[list(facts)].tolist(), strict=True)))
 
 
-def _suggest(run: _Run, cases: list[Case]) -> list[list[Suggestion]]:
+def _suggest(run: _Run, cases: list[Case]) -> list[Ranked]:
     """Candidates of every payment of which something is left, over what is open when the run is done."""
     most = run.policy.suggestions
     if not most:
         return []
     waiting = [case for case in cases if case.payment in run.why_not and case.payment not in run.rest_of]
-    reading.find_senders(run.bills, waiting)
-    world = _world(run, _looked_at(waiting))
-    found = [explain.suggest(case, world, most=most) for case in waiting]
-    return found + _suggest_rests(run, most)
+    reading.find_candidates(run.bills, waiting, run.open_now)
+    ranked = ranking.rank(run.bills, run.open_now, waiting, _habits(run), most=most)
+    rests = [one for group in _suggest_rests(run, most) for one in group]
+    listed = np.array([(one.payment, one.row, one.amount_minor) for one in rests] or [(0, 0, 0)], dtype=np.int64)
+    payment, row, amount = listed[: len(rests)].T
+    return [ranked, Ranked(payment, row, amount, columns.texts(one.why for one in rests))]
+
+
+def _habits(run: _Run) -> ranking.Habits:
+    """How senders and amounts agree where a number settled the match: of payments spread evenly over the run."""
+    payment, row = (np.concatenate([part[place] for part in run.matched[:1]]) for place in (0, 1))
+    chosen = np.flatnonzero(run.payments.rank[payment] % max(1, len(payment) // ranking.SAMPLE) == 0)
+    payment, row = payment[chosen], row[chosen]
+    sent = run.payments.table.select(["payer_name", "msisdn"]).take(columns.ints(payment))
+    names, phones = (sent[name].to_pylist() for name in ("payer_name", "msisdn"))
+    pairs = zip(names, phones, strict=True)
+    shown = [Sender(evidence.phone_pattern(phone), evidence.name_words(name)) for name, phone in pairs]
+    senders, places = ranking.Senders(run.bills, shown), np.arange(len(shown))
+    same = run.payments.amount[payment] == run.bills.open_minor[row]
+    phone, name = senders.states(places, senders.phones(places, row), senders.agreements(places, row))
+    return ranking.Habits.of(zip(phone.tolist(), name.tolist(), strict=True), same.tolist())
 
 
 def _suggest_rests(run: _Run, most: int) -> list[list[Suggestion]]:
@@ -261,7 +300,7 @@ def _suggest_rests(run: _Run, most: int) -> list[list[Suggestion]]:
     bills, opened = run.bills, run.open_now
     payers = bills.payer[[run.rest_of[payment][0] for payment in rest]]
     rows = np.flatnonzero(np.isin(bills.payer, payers) & (opened > 0))
-    order = np.lexsort([bill_order(bills, rows), _places(bills.table["due_on"].take(columns.ints(rows)))])
+    order = np.lexsort([bills.order_of_numbers(rows), bills.order_of_due(rows)])
     rows = rows[order]
     by_payer = rows[np.argsort(bills.payer[rows], kind="stable")]
     codes, starts = np.unique(bills.payer[by_payer], return_index=True)
@@ -276,17 +315,10 @@ def _suggest_rests(run: _Run, most: int) -> list[list[Suggestion]]:
         others = [row for row in run.rest_of[payment] if opened[row] and int(bills.payer[row]) != code]
         if others:
             every = np.array(sorted({*own.rows, *others}), dtype=np.int64)
-            keys = [bill_order(bills, every), _places(bills.table["due_on"].take(columns.ints(every)))]
-            every = every[np.lexsort(keys)]
+            every = every[np.lexsort([bills.order_of_numbers(every), bills.order_of_due(every)])]
             own = explain.Owed.of(every.tolist(), opened[every].tolist())
         found.append(explain.suggest_rest(payment, int(run.left[payment]), own, most=most))
     return found
-
-
-def _places(texts: Any) -> Ints:
-    """A key that sorts texts: the place of each among all that stand there."""
-    known = sorted(pc.unique(texts).to_pylist())
-    return columns.rows_in(texts, columns.texts(known))
 
 
 _EXACTLY = "the pay account number was given exactly"
@@ -298,9 +330,23 @@ _WHOLE, _PART, _MORE = (
 )
 
 
-def _outcome(run: _Run, suggestions: list[list[Suggestion]]) -> Outcome:
+def _outcome(run: _Run, matches: pa.Table, suggestions: list[Ranked]) -> Outcome:
+    counts = dict.fromkeys((each.value for each in PRECEDENCE), 0)
+    for rungs in (part[3] for part in run.matched):
+        for place, count in enumerate(np.bincount(rungs, minlength=len(PRECEDENCE)).tolist()):
+            counts[PRECEDENCE[place].value] += count
+    totals = {
+        "payments": len(run.payments),
+        "matched": matches.num_rows,
+        "matched_amount": wire(sum(int(part[2].sum()) for part in run.matched)),
+        "left_amount": wire(int(run.left.sum())),
+    }
+    return Outcome(matches, _suggestion_table(run, suggestions), _break_table(run), counts, totals)
+
+
+def _match_table(run: _Run) -> pa.Table:
     payment, bill, amount, rung = (np.concatenate(parts) for parts in zip(*run.matched, strict=True))
-    order = np.lexsort([bill_order(run.bills, bill), rung, run.payments.rank[payment]])
+    order = _in_order(run, payment, bill, rung)
     payment, bill, amount, rung = payment[order], bill[order], amount[order], rung[order]
     ids = run.payments.table["payment_id"]
     whole = amount == run.payments.amount[payment]
@@ -309,8 +355,8 @@ def _outcome(run: _Run, suggestions: list[list[Suggestion]]) -> Outcome:
     special = np.flatnonzero(rung > 1)
     codes = np.where(rung > 1, 0, rung * 3 + shape)
     codes[special] = len(texts) + np.arange(len(special))
-    texts += [run.whys[int(payment[place]), int(bill[place])] for place in special.tolist()]
-    matches = columns.table(
+    texts += [run.whys[pair] for pair in zip(payment[special].tolist(), bill[special].tolist(), strict=True)]
+    return columns.table(
         {
             "payment_id": ids.take(columns.ints(payment)),
             "invoice_number": run.bills.number.take(columns.ints(bill)),
@@ -319,24 +365,20 @@ def _outcome(run: _Run, suggestions: list[list[Suggestion]]) -> Outcome:
             "why": columns.texts(texts).take(columns.ints(codes)),
         }
     )
-    counts = {each.value: int(np.count_nonzero(rung == place)) for place, each in enumerate(PRECEDENCE)}
-    totals = {
-        "payments": len(run.payments),
-        "matched": len(amount),
-        "matched_amount": wire(int(amount.sum())),
-        "left_amount": wire(int(run.left.sum())),
-    }
-    return Outcome(matches, _suggestion_table(run, suggestions), _break_table(run), counts, totals)
 
 
-def bill_order(bills: Bills, rows: Ints) -> Ints:
-    """A key that sorts bills by number, whatever their place in the file."""
-    numbers = bills.number_int[rows]
-    if bool((numbers >= 0).all()):
-        return numbers
-    texts = bills.number.take(columns.ints(rows)).to_pylist()
-    place = {text: at for at, text in enumerate(sorted(set(texts)))}
-    return np.array([place[text] for text in texts], dtype=np.int64)
+def _in_order(run: _Run, payment: Ints, bill: Ints, rung: Ints) -> Ints:
+    """The order (occurred, reference, rung, bill): only payments with several bills are sorted."""
+    rank = run.payments.rank[payment]
+    count = np.bincount(rank, minlength=len(run.payments))
+    start = np.cumsum(count) - count
+    alone, several = np.flatnonzero(count[rank] == 1), np.flatnonzero(count[rank] > 1)
+    several = several[np.lexsort([run.bills.order_of_numbers(bill[several]), rung[several], rank[several]])]
+    order = np.empty(len(rank), dtype=np.int64)
+    order[start[rank[alone]]] = alone
+    within = np.arange(len(several)) - np.searchsorted(rank[several], rank[several])
+    order[start[rank[several]] + within] = several
+    return order
 
 
 def amounts(minor: Ints) -> Any:
@@ -345,16 +387,23 @@ def amounts(minor: Ints) -> Any:
     return columns.texts(map(wire, encoded.dictionary.to_pylist())).take(encoded.indices)
 
 
-def _suggestion_table(run: _Run, found: list[list[Suggestion]]) -> pa.Table:
-    listed = sorted((group for group in found if group), key=lambda group: int(run.payments.rank[group[0].payment]))
-    flat = [(place, one) for group in listed for place, one in enumerate(group, start=1)]
+def _suggestion_table(run: _Run, found: list[Ranked]) -> pa.Table:
+    payment = np.concatenate([columns.nothing(), *(one.payment for one in found)])
+    order = np.argsort(run.payments.rank[payment], kind="stable")
+    rank = run.payments.rank[payment[order]]
+    place = np.arange(len(rank)) - np.searchsorted(rank, rank) + 1
+    chosen = columns.ints(order)
+    row, amount = (
+        np.concatenate([columns.nothing(), *(getattr(one, name) for one in found)])[order] for name in ("row", "amount")
+    )
+    why = pa.chunked_array([columns.texts([]), *(one.why for one in found)]).take(chosen)
     return columns.table(
         {
-            "payment_id": run.payments.table["payment_id"].take(_rows(one.payment for _, one in flat)),
-            "rank": columns.texts([str(place) for place, _ in flat]),
-            "invoice_number": run.bills.number.take(_rows(one.row for _, one in flat)),
-            "amount": columns.texts([wire(one.amount_minor) for _, one in flat]),
-            "why": columns.texts([one.why for _, one in flat]),
+            "payment_id": run.payments.table["payment_id"].take(columns.ints(payment[order])),
+            "rank": columns.texts(map(str, range(1, run.policy.suggestions + 1))).take(columns.ints(place - 1)),
+            "invoice_number": run.bills.number.take(columns.ints(row)),
+            "amount": amounts(amount),
+            "why": why,
         }
     )
 

@@ -51,6 +51,8 @@ def phones_agree(pattern: str, phone: str) -> Agreement:
         return Agreement.UNKNOWN
     if "*" not in pattern and len(pattern) == PHONE_DIGITS:
         return Agreement.FULLY if pattern == phone else Agreement.DIFFERS
+    if pattern[-1:] not in ("*", phone[-1:]):
+        return Agreement.DIFFERS
     for seen, real in zip(reversed(pattern), reversed(phone), strict=False):
         if seen not in ("*", real):
             return Agreement.DIFFERS
@@ -69,6 +71,8 @@ def names_agree(sender: tuple[str, ...], payer: tuple[str, ...]) -> Agreement:
     """Compare names. FULLY needs two words of which one is whole; a lone first name is PARTLY; order is free."""
     if not sender or not payer:
         return Agreement.UNKNOWN
+    if len(sender) == 1:
+        return _lone_name_agrees(sender[0], payer)
     left, whole, initials = list(payer), 0, 0
     for word in sorted(sender, key=len, reverse=True):
         if word in left:
@@ -85,6 +89,16 @@ def names_agree(sender: tuple[str, ...], payer: tuple[str, ...]) -> Agreement:
     if whole and whole + initials > 1:
         return Agreement.FULLY
     return Agreement.PARTLY if whole else Agreement.UNKNOWN
+
+
+def _lone_name_agrees(word: str, payer: tuple[str, ...]) -> Agreement:
+    """One word, as M-PESA shows: whole it is PARTLY, an initial or a cut word says nothing."""
+    if word in payer:
+        return Agreement.PARTLY if len(word) > 1 else Agreement.UNKNOWN
+    for one in payer:
+        if (len(one) == 1 and word.startswith(one)) or (len(word) >= LEAST_CUT and one.startswith(word)):
+            return Agreement.UNKNOWN
+    return Agreement.DIFFERS
 
 
 class Sender(NamedTuple):

@@ -1,18 +1,10 @@
-"""What a person is shown: the ranked candidates of a payment that is left, each with its reasons. Pure."""
+"""What a person is shown for the rest of a payment that paid the bill it named: the same payer's other bills. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from reconciliation import sums
-from reconciliation.decide import World
-from reconciliation.evidence import Agreement
-from reconciliation.reading import Case
-from revenue_engine.money import wire
-
-_PHONE_POINTS = {Agreement.FULLY: 30, Agreement.PARTLY: 18, Agreement.DIFFERS: -4}
-_NAME_POINTS = {Agreement.FULLY: 16, Agreement.PARTLY: 8, Agreement.DIFFERS: -3}
-_AMOUNT_POINTS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,44 +15,6 @@ class Suggestion:
     row: int
     amount_minor: int
     why: str
-
-
-def suggest(case: Case, world: World, *, most: int) -> list[Suggestion]:
-    """Rank the open bills that a payment may mean: what was typed first, then the amount, then the sender."""
-    kinds = (
-        (case.named, 60, "its number was typed"),
-        (case.slips, 45, "its number is one slip away"),
-        (case.cut, 25, "its number begins like the one that was cut off"),
-        (case.far, 25, "its number is two digits away"),
-        (case.objects, 45, "its object was named"),
-        (case.phones, 40, "its payer's phone was typed"),
-        (case.of_paid, 35, "a paid bill of its payer was typed"),
-        (case.own_phone, 0, ""),
-        (case.names, 6, "its payer has this name"),
-        (case.by_sender, 0, ""),
-    )
-    points: dict[int, int] = {}
-    said: dict[int, list[str]] = {}
-    for rows, worth, words in kinds:
-        for row in rows:
-            if world.open_now[row]:
-                points[row] = points.get(row, 0) + worth
-                said.setdefault(row, []).extend([words] if words else [])
-    for row in points:
-        proof = world.proof(case, row)
-        points[row] += _PHONE_POINTS.get(proof.phone, 0) + _NAME_POINTS.get(proof.name, 0)
-        points[row] += _AMOUNT_POINTS if world.open_now[row] == case.amount_minor else 0
-        said[row].append("the amount agrees" if world.open_now[row] == case.amount_minor else _differs(world, row))
-        said[row].append(proof.words())
-    best = sorted(points, key=lambda row: (-points[row], world.facts[row].due_on, world.facts[row].number))
-    return [
-        Suggestion(case.payment, row, min(case.amount_minor, world.open_now[row]), "; ".join(said[row]))
-        for row in best[:most]
-    ]
-
-
-def _differs(world: World, row: int) -> str:
-    return f"{wire(world.open_now[row])} is open"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
-RULES_VERSION = "2026-11-23.1"
-"""Changes whenever the same files could match otherwise; stands in every manifest."""
+RULES_VERSION = "2026-11-27.1"
+"""Changes whenever the same files could be answered otherwise; stands in every manifest."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,19 @@ import numpy as np
 import pyarrow.compute as pc
 
 from reconciliation import columns, evidence, rules, slips
-from reconciliation.candidates import TELLING, Bills, Payments, folded_column, name_key, squeezed_column
+from reconciliation.candidates import (
+    TELLING,
+    Bills,
+    Payments,
+    digits_to_int,
+    folded_column,
+    name_key,
+    squeezed_column,
+)
 from reconciliation.columns import Ints
 from reconciliation.evidence import Sender
 from reconciliation.policy import Policy
-from reconciliation.rules import Clues
+from reconciliation.rules import Clues, Heard
 from revenue_engine.identifiers import PAY_ACCOUNT_DIGITS
 
 MOST_OF_A_KIND = TELLING - 1
@@ -27,6 +35,9 @@ MOST_OF_A_KIND = TELLING - 1
 
 MOST_OF_A_NAME = 25
 """A name and an amount that more bills than this share say nothing; their work would grow with the county's square."""
+
+_NAME_SIZES = (2, 3)
+"""Words of a full name, as payers type it."""
 
 _FAR_AT_ONCE = 4_000
 """Each mistyped number has some hundreds of numbers two slips away: so many texts are looked at together."""
@@ -55,6 +66,9 @@ _ONLY_NUMBER = (
 """Nine digits, and no other digit but in codes that hide no number: each has a letter that is no look-alike."""
 _NINE_LIKE = "^[OILSBZG]*[0-9][0-9OILSBZG]*$"
 
+LEAST_NUMBERED = 4
+"""Where more than one text in so many holds no number, bills are numbered otherwise, and most texts need no hearing."""
+
 
 _NOBODY, _NO_CLUES = Sender("", ()), Clues()
 
@@ -72,23 +86,26 @@ class Case:
     """Whether the payer typed anything; else there is at most a bank's narrative."""
     sender: Sender = _NOBODY
     clues: Clues = _NO_CLUES
-    paid: list[int] = field(default_factory=list)
+    paid: Sequence[int] = ()
     """Bills paid before this run whose number was typed."""
-    named: list[int] = field(default_factory=list)
+    named: Sequence[int] = ()
     """Open bills whose number was typed, where they do not settle the payment."""
-    objects: list[int] = field(default_factory=list)
+    objects: Sequence[int] = ()
     object_words: str = ""
     loosely: bool = False
     slips: dict[int, tuple[str, str]] = field(default_factory=dict)
     """Bills one slip away: the number as typed, and the slip in words."""
-    cut: list[int] = field(default_factory=list)
-    phones: list[int] = field(default_factory=list)
-    own_phone: list[int] = field(default_factory=list)
-    of_paid: list[int] = field(default_factory=list)
-    names: list[int] = field(default_factory=list)
+    cut: Sequence[int] = ()
+    phones: Sequence[int] = ()
+    own_phone: Sequence[int] = ()
+    of_paid: Sequence[int] = ()
+    names: Sequence[int] = ()
     payers_of_name: int = 0
-    by_sender: list[int] = field(default_factory=list)
-    far: list[int] = field(default_factory=list)
+    of_name: Sequence[int] = ()
+    """Bills whose payer has the sender's name…"""
+    by_sender: Sequence[int] = ()
+    """…or first name and end of phone."""
+    far: Sequence[int] = ()
     """Bills two slips away, for suggestions."""
 
     @property
@@ -104,7 +121,7 @@ class Case:
     def rows(self) -> Iterable[int]:
         """Every bill that is looked at for this payment; some come more than once."""
         lists = (self.paid, self.named, self.objects, self.slips, self.cut, self.phones, self.own_phone)
-        return itertools.chain(*lists, self.of_paid, self.names, self.by_sender, self.far)
+        return itertools.chain(*lists, self.of_paid, self.names, self.far)
 
 
 @dataclass(slots=True)
@@ -121,76 +138,100 @@ class Read:
     cases: list[Case]
 
 
-def read_all(
-    bills: Bills, payments: Payments, policy: Policy, *, spread: Callable[..., list[Any]] | None = None
-) -> Read:
-    """Read every payment. ``spread`` maps a pure function over slices of the texts that need a closer look."""
-    table = payments.table
-    narrative = pc.utf8_trim_whitespace(table["narrative"]).combine_chunks()
+@dataclass(slots=True)
+class Texts:
+    """What the texts of all payments say by themselves, before any bill is known."""
+
+    narrative: Any
+    text: Any
+    """What was typed, or the bank's narrative where nothing was."""
+    silent: Any
+    """Where nothing was typed, as a column."""
+    number: Ints
+    """The one number of nine digits that a text plainly holds, or -1."""
+    alone: Any
+    """Where that number is all that was typed."""
+    heard: dict[int, Heard]
+    """Payments whose text holds no number plainly, as they were heard."""
+
+
+Spreading = Callable[..., list[Any]]
+"""Maps a pure function over slices of a list: see :mod:`reconciliation.executors`."""
+
+
+def listen(payments: Payments, policy: Policy, *, spread: Spreading | None = None) -> Texts:
+    """Read the texts of payments as far as that can be done while the bills are still being read."""
+    narrative = pc.utf8_trim_whitespace(payments.table["narrative"]).combine_chunks()
     silent = pc.equal(pc.binary_length(payments.typed), columns.one(0))
-    exact = bills.rows_of_numbers(payments.typed)
     text = pc.if_else(silent, narrative, payments.typed)
-    plain = _plainly_numbered(bills, text, exact)
-    row = np.where(exact >= 0, exact, plain)
+    number = digits_to_int(payments.typed, size=PAY_ACCOUNT_DIGITS)
+    alone = number >= 0
+    rest = np.flatnonzero(~alone)
+    number[rest] = _plain_numbers(text.take(columns.ints(rest)))
+    texts = Texts(narrative, text, np.asarray(columns.out(silent), dtype=bool), number, alone, {})
+    unnumbered = np.flatnonzero(number < 0)
+    if len(unnumbered) * LEAST_NUMBERED <= len(payments):
+        heard = _hear(payments, texts, unnumbered, policy, spread)
+        texts.heard = dict(zip(unnumbered.tolist(), heard, strict=True))
+    return texts
+
+
+def _hear(payments: Payments, texts: Texts, rows: Ints, policy: Policy, spread: Spreading | None) -> list[Heard]:
+    chosen = columns.ints(rows)
+    typed, narrative = (column.take(chosen).to_pylist() for column in (payments.typed, texts.narrative))
+    return (spread or _here)(rules.hear_all, list(zip(typed, narrative, strict=True)), policy.prefixes)
+
+
+def read_all(
+    bills: Bills, payments: Payments, texts: Texts, policy: Policy, *, spread: Spreading | None = None
+) -> Read:
+    """Find the bills that texts name. ``spread`` maps a pure function over slices of the texts not heard before."""
+    row = bills.rows_of_digits(texts.number)
+    exact = bills.with_other_numbers(payments.typed, np.where(texts.alone, row, -1))
+    row = np.where(exact >= 0, exact, row)
     open_of = np.append(bills.open_minor, 0)[row]  # the last place stands for no bill
     opened = open_of > 0
     sure = opened & ((exact >= 0) | (payments.amount == open_of))
     named = np.flatnonzero(sure)
     rest = np.flatnonzero(~sure)  # a number among other words, and another amount: does an object there have it?
     as_such = exact >= 0
-    quiet = np.flatnonzero(np.asarray(columns.out(silent), dtype=bool) & opened)
-    as_such[quiet] = columns.out(pc.match_substring_regex(narrative.take(columns.ints(quiet)), _STANDS_ALONE))
+    quiet = np.flatnonzero(texts.silent & opened)
+    as_such[quiet] = columns.out(pc.match_substring_regex(texts.narrative.take(columns.ints(quiet)), _STANDS_ALONE))
     read = Read(named, row[named], np.where(as_such[named], 0, 1), [], [])
     if len(rest):
-        _look_closer(bills, payments, policy, rest, narrative, read, spread)
+        late = rest[[payment not in texts.heard for payment in rest.tolist()]] if texts.heard else rest
+        texts.heard.update(zip(late.tolist(), _hear(payments, texts, late, policy, spread), strict=True))
+        _look_closer(bills, payments, rest, texts, read)
     return read
 
 
-def _plainly_numbered(bills: Bills, text: Any, exact: Ints) -> Ints:
-    """Texts with one group of nine digits and no other digit, or with nothing but nine digits in groups."""
-    found = np.full(len(text), -1, dtype=np.int64)
-    rest = np.flatnonzero(exact < 0)
-    if not len(rest):
-        return found
-    left = text.take(columns.ints(rest))
-    parts = pc.extract_regex(left, _ONLY_NUMBER)
+def _plain_numbers(texts: Any) -> Ints:
+    """The number of texts with nine digits together and no other digit, or with nothing but nine digits in groups."""
+    if not len(texts):
+        return np.zeros(0, dtype=np.int64)
+    parts = pc.extract_regex(texts, _ONLY_NUMBER)
     alone, before = pc.struct_field(parts, "number"), pc.struct_field(parts, "before")
     alone = pc.if_else(pc.equal(pc.binary_length(alone), columns.one(9)), alone, before)
-    squeezed = squeezed_column(left)
+    squeezed = squeezed_column(texts)
     nine = pc.and_(pc.equal(pc.binary_length(squeezed), columns.one(9)), pc.match_substring_regex(squeezed, _NINE_LIKE))
     grouped = pc.if_else(nine, folded_column(squeezed), columns.one(""))
-    number = pc.coalesce(alone, grouped)
-    found[rest] = np.where(digits_only(number), bills.rows_of_numbers(number), -1)
-    return found
+    return digits_to_int(pc.coalesce(alone, grouped), size=PAY_ACCOUNT_DIGITS)
 
 
-def digits_only(texts: Any) -> Any:
-    """Which texts are ASCII digits and nothing else."""
-    return np.asarray(columns.out(pc.ascii_is_decimal(texts)), dtype=bool)
-
-
-def _look_closer(
-    bills: Bills,
-    payments: Payments,
-    policy: Policy,
-    rest: Ints,
-    narrative: Any,
-    read: Read,
-    spread: Callable[..., list[Any]] | None,
-) -> None:
+def _look_closer(bills: Bills, payments: Payments, rest: Ints, heard: Texts, read: Read) -> None:
     chosen = columns.ints(rest)
-    typed = payments.typed.take(chosen).to_pylist()
-    narratives = narrative.take(chosen).to_pylist()
+    typed, narratives = (column.take(chosen).to_pylist() for column in (payments.typed, heard.narrative))
     texts = list(zip(typed, narratives, strict=True))
-    looked = (spread or _here)(rules.hear_all, texts, policy.prefixes)
-    rows = iter(bills.rows_of_numbers(columns.texts(number for found, _, _ in looked for number in found)).tolist())
+    looked = [heard.heard[payment] for payment in rest.tolist()]
+    numbered = bills.rows_of_numbers(columns.texts(number for found, _, _ in looked for number in found))
+    is_open = iter(zip(numbered.tolist(), (np.append(bills.open_minor, 0)[numbered] > 0).tolist(), strict=True))
     senders = payments.table.select(["payer_name", "msisdn"]).take(chosen)
     names, phones = senders["payer_name"].to_pylist(), senders["msisdn"].to_pylist()
     ranks, amounts = payments.rank[rest].tolist(), payments.amount[rest].tolist()
     single: list[tuple[int, int, int]] = []
     for place, (found, spoke, told) in enumerate(looked):
-        known = [row for row in itertools.islice(rows, len(found)) if row >= 0]
-        opened = [row for row in known if bills.open_minor[row] > 0]
+        known = [one for one in itertools.islice(is_open, len(found)) if one[0] >= 0] if found else ()
+        opened = [row for row, more in known if more]
         payment = int(rest[place])
         if len(opened) > 1:
             read.sums.append((payment, opened))
@@ -200,8 +241,8 @@ def _look_closer(
             continue
         case = Case(payment, ranks[place], amounts[place], *texts[place], typed=spoke)
         case.sender = Sender(evidence.phone_pattern(phones[place]), evidence.name_words(names[place]))
-        case.paid = [row for row in known if row not in opened]
-        case.named = opened
+        if known:
+            case.paid, case.named = [row for row, more in known if not more], opened
         case.clues = told
         read.cases.append(case)
         if not case.sender.phone and not case.typed and len(told.phones) == 1:
@@ -245,17 +286,49 @@ def find_payers(bills: Bills, cases: list[Case]) -> None:
     """Look up the payers that cases name: by a phone, a paid bill, a name; and numbers two slips away."""
     _phones(bills, cases)
     _payers(bills, cases)
-    typed = [case for case in cases if case.typed and not any(map(str.isdigit, case.text))]
-    _names(bills, typed, [name_key(evidence.name_words(case.text)) for case in typed])
+    _names(bills, cases, [_name_typed(case) for case in cases])
     _far_slips(bills, cases)
 
 
-def find_senders(bills: Bills, cases: list[Case]) -> None:
-    """Look up the bills whose payer may be the sender. For suggestions only."""
-    _names(bills, cases, [name_key(case.sender.name) for case in cases])
+def find_candidates(bills: Bills, cases: list[Case], opened: Ints) -> None:
+    """For suggestions only: look up, over what is open now, the bills of payers who are named or may be the sender."""
+    named = [[(key, case.amount_minor) for key in _names_told(case) if bills.payers_of_name(key)] for case in cases]
+    for case, _, found in _grouped(cases, named, _over(bills.rows_of_name, opened)):
+        case.names = _few(itertools.chain.from_iterable(found))
+    own = [[(name_key(case.sender.name), case.amount_minor)] for case in cases]
+    for case, _, found in _grouped(cases, own, _over(bills.rows_of_name, opened)):
+        case.of_name = _few(found[0])
     senders = [[(case.sender, case.amount_minor)] for case in cases]
-    for case, _, found in _grouped(cases, senders, bills.rows_of_sender):
+    for case, _, found in _grouped(cases, senders, _over(bills.rows_of_sender, opened)):
         case.by_sender = _few(found[0])
+    many = [case for case in cases if case.paid and not case.of_paid]
+    payers = [[(int(bills.payer[row]), case.amount_minor) for row in case.paid] for case in many]
+    for case, _, found in _grouped(many, payers, _over(bills.rows_of_payer, opened)):
+        case.of_paid = _few(itertools.chain.from_iterable(found))
+    many = [case for case in cases if case.clues.phones and not case.phones]
+    phones = [[(int(phone), case.amount_minor) for phone in case.clues.phones] for case in many]
+    for case, _, found in _grouped(many, phones, _over(bills.rows_of_phone, opened)):
+        case.phones = _few(itertools.chain.from_iterable(found))
+
+
+def _over(look: Callable[[list[Any], Ints], list[list[int]]], opened: Ints) -> Callable[[list[Any]], list[list[int]]]:
+    return lambda asked: look(asked, opened)
+
+
+def _name_typed(case: Case) -> str:
+    """The key of a full name, where nothing but words was typed."""
+    return name_key(evidence.name_words(case.text)) if case.typed and not any(map(str.isdigit, case.text)) else ""
+
+
+def _names_told(case: Case) -> list[str]:
+    """The keys of what may be a full name in a text; a bank prints the sender's too, which nobody typed."""
+    words = evidence.name_words(case.text)
+    own = len(case.sender.name)
+    if not case.typed and own:
+        at = next((at for at in range(len(words)) if words[at : at + own] == case.sender.name), len(words))
+        words = (*words[:at], "", *words[at + own :])  # what stood on both sides of it is no name
+    spans = (words[at : at + size] for size in _NAME_SIZES for at in range(len(words) - size + 1))
+    return [key for span in spans if all(span) and (key := name_key(span))]
 
 
 def _few(rows: Iterable[int]) -> list[int]:
@@ -292,7 +365,7 @@ def _objects(bills: Bills, cases: list[Case]) -> None:
 def _slips(bills: Bills, cases: list[Case]) -> None:
     typed = [(case, text) for case in cases for text in case.clues.slips]
     owner, number, slip = slips.one_slip_each([text for _, text in typed])
-    rows = bills.rows_of_digits(number)
+    rows = bills.rows_of_near_numbers(number)
     hits = np.flatnonzero((rows >= 0) & (np.append(bills.open_minor, 0)[rows] > 0))
     for at, row, words in zip(owner[hits].tolist(), rows[hits].tolist(), slip[hits].tolist(), strict=True):
         case, text = typed[at]
@@ -305,8 +378,9 @@ def _slips(bills: Bills, cases: list[Case]) -> None:
 
 
 def _phones(bills: Bills, cases: list[Case]) -> None:
-    typed = [[int(phone) for phone in case.clues.phones] for case in cases]
-    for case, _, found in _grouped(cases, typed, bills.by_phone.rows):
+    typed = [case for case in cases if case.clues.phones]
+    numbers = [[int(phone) for phone in case.clues.phones] for case in typed]
+    for case, _, found in _grouped(typed, numbers, bills.by_phone.rows):
         case.phones = _few(row for rows in found for row in rows)
     full = [case for case in cases if len(case.sender.phone) == evidence.PHONE_DIGITS and case.sender.phone.isdigit()]
     for case, _, found in _grouped(full, [[int(case.sender.phone)] for case in full], bills.by_phone.rows):
@@ -321,11 +395,11 @@ def _payers(bills: Bills, cases: list[Case]) -> None:
 
 
 def _names(bills: Bills, cases: list[Case], keys: list[str]) -> None:
-    asked = [[(key, case.amount_minor)] if key else [] for case, key in zip(cases, keys, strict=True)]
-    for case, wanted, found in _grouped(cases, asked, bills.rows_of_name):
-        if wanted:
-            case.names = _few([*case.names, *(found[0] if len(found[0]) <= MOST_OF_A_NAME else ())])
-            case.payers_of_name = max(case.payers_of_name, bills.payers_of_name(wanted[0][0]))
+    named = [(case, key) for case, key in zip(cases, keys, strict=True) if key]
+    asked = [[(key, case.amount_minor)] for case, key in named]
+    for case, wanted, found in _grouped([case for case, _ in named], asked, bills.rows_of_name):
+        case.names = _few([*case.names, *(found[0] if len(found[0]) <= MOST_OF_A_NAME else ())])
+        case.payers_of_name = max(case.payers_of_name, bills.payers_of_name(wanted[0][0]))
 
 
 def _far_slips(bills: Bills, cases: list[Case]) -> None:
@@ -334,10 +408,8 @@ def _far_slips(bills: Bills, cases: list[Case]) -> None:
     for start in range(0, len(lost), _FAR_AT_ONCE):
         part = lost[start : start + _FAR_AT_ONCE]
         numbers = slips.two_slips_each([case.clues.slips[0] for case in part])
-        rows = bills.rows_of_digits(numbers.reshape(-1)).reshape(numbers.shape)
+        rows = bills.rows_of_near_numbers(numbers.reshape(-1)).reshape(numbers.shape)
         amounts = np.array([case.amount_minor for case in part], dtype=np.int64)
         equal = (rows >= 0) & (np.append(bills.open_minor, 0)[rows] == amounts[:, None])
         for at, row in zip(*(found.tolist() for found in (np.nonzero(equal)[0], rows[equal])), strict=True):
-            part[at].far.append(row)
-    for case in lost:
-        case.far.sort()
+            part[at].far = sorted([*part[at].far, row])

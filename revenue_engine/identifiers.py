@@ -10,6 +10,10 @@ from stdnum import damm
 from revenue_engine import periods
 
 PAY_ACCOUNT_DIGITS = 9
+_REACHED_BY = {damm.checksum(digit): digit for digit in "0123456789"}
+_AFTER = tuple({digit: damm.checksum(_REACHED_BY[row] + digit) for digit in "0123456789"} for row in range(10))
+"""Damm's table, read out of the library: the row after a digit when one stands in a row. A hundred thousand mistyped
+numbers are checked in a run, and the library writes each in an alphabet first."""
 
 
 def uuid7() -> UUID:
@@ -40,10 +44,9 @@ def draw_pay_account_number() -> str:
 
 def is_pay_account_number(text: str) -> bool:
     """Nine ASCII digits, the first not 0, with a right check digit."""
-    return (
-        len(text) == PAY_ACCOUNT_DIGITS
-        and text.isascii()
-        and text.isdigit()
-        and text[0] != "0"
-        and bool(damm.is_valid(text))
-    )
+    if len(text) != PAY_ACCOUNT_DIGITS or not text.isascii() or not text.isdigit() or text[0] == "0":
+        return False
+    row = 0
+    for digit in text:
+        row = _AFTER[row][digit]
+    return row == 0

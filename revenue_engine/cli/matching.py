@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -75,12 +76,15 @@ def _run(
         files.check_place(path)
     began, policy = time.perf_counter(), Policy()
     gc.disable()  # millions of small values and no cycles: looking for some would take a third of the time
-    with _progress() as tell:
-        tell("bills", 0)
+    with ThreadPoolExecutor(1) as beside, _progress() as tell:
+        tell("files", 0)
         digests = files.Digests(invoices, payments)
-        bills = files.read_invoices(invoices, currency=policy.currency)
-        tell("payments", 0)
-        paid = files.read_payments(payments, currency=policy.currency)
+        bills = beside.submit(files.read_invoices, invoices, currency=policy.currency)
+        try:
+            paid = files.read_payments(payments, currency=policy.currency)
+        except InvalidValue:
+            bills.result()  # where both files are refused, it is for the bills
+            raise
         with executors.open_executor(engine.value, len(paid)) as spread:
             found = matching.match(bills, paid, policy, spread=spread, progress=tell)
             where = spread.name
@@ -91,7 +95,7 @@ def _run(
         if breaks is not None:
             tables[breaks] = found.breaks
         written = files.write_all(tables)
-    return _answer(found, len(bills), policy, digests, written, where, time.perf_counter() - began)
+    return _answer(found, len(bills.result()), policy, digests, written, where, time.perf_counter() - began)
 
 
 def _answer(

@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from stdnum import damm
 
 from reconciliation import candidates, columns, rules
+from revenue_engine.identifiers import is_pay_account_number
 from tests.matching.worlds import A, B, bill, paid, run, tables
 
 TEXTS = st.lists(st.text(st.sampled_from("KDAo0-/ iéß19Z"), max_size=9), max_size=12)
 KEYS = st.lists(st.integers(-2, 6), max_size=30)
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_objects_fold_as_texts_do(texts: list[str]) -> None:
     ascii_only = [text.encode("ascii", "ignore").decode() for text in texts]
@@ -29,6 +32,7 @@ def test_objects_fold_as_texts_do(texts: list[str]) -> None:
     assert len(candidates.folded_column(columns.texts(accented))) == len(accented)
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_texts_that_stand_twice_are_found(texts: list[str]) -> None:
     assert columns.all_distinct(columns.texts(texts)) == (len(set(texts)) == len(texts))
@@ -42,6 +46,7 @@ def test_a_slice_of_a_column_is_that_slice() -> None:
     assert columns.all_distinct(columns.texts(["aa", "aa", "bb"]).slice(1))
 
 
+@settings(deadline=None)
 @given(KEYS, st.lists(st.integers(-3, 8), max_size=12), st.integers(1, 4))
 def test_rows_of_keys(keys: list[int], wanted: list[int], most: int) -> None:
     found = candidates.IntIndex(np.array(keys, dtype=np.int64)).rows(wanted, most=most)
@@ -54,6 +59,32 @@ def test_numbers_of_every_shape_are_found() -> None:
     assert candidates.Bills(bills).rows_of_numbers(wanted).tolist() == [2, 1, -1, 3, -1, 0, -1]
     many = columns.texts([B])
     assert candidates.Bills(bills).rows_of_numbers(many).tolist() == [2]
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from((A, B, "123456789", "999999999", "012345678")), max_size=9))
+def test_numbers_that_are_hardly_ever_a_bills_are_found_too(wanted: list[str]) -> None:
+    bills, _ = tables([bill(A), bill("INV-7"), bill(B)], [])
+    asked = np.array([*(int(text) for text in wanted), -1], dtype=np.int64)
+    rows = [{int(A): 0, int(B): 2}.get(number, -1) for number in asked.tolist()]
+    assert candidates.Bills(bills).rows_of_near_numbers(asked).tolist() == rows
+    assert candidates.Bills(bills).rows_of_digits(asked).tolist() == rows
+
+
+DIGITS = st.text("0123456789", min_size=1, max_size=14)
+PHONES = st.builds(
+    "".join, st.tuples(st.sampled_from(("", "0", "254")), st.sampled_from("71"), st.text("059", max_size=9))
+)
+
+
+@settings(deadline=None)
+@given(
+    st.one_of(DIGITS, PHONES, st.sampled_from((A, B, A[:8], "0"))), st.sampled_from(((), ("BSA", "NO"), ("07", "X")))
+)
+def test_digits_in_one_piece_are_heard_as_any_text(typed: str, prefixes: tuple[str, ...]) -> None:
+    tokens = rules.tokens_of(typed)
+    plain = rules.numbers_in(tokens), typed not in rules.NOTHING, rules.clues(tokens, prefixes=prefixes)
+    assert rules.hear_all([(typed, "")], prefixes) == [plain]
 
 
 def test_a_payer_of_many_bills() -> None:
@@ -72,3 +103,12 @@ def test_a_payer_of_many_bills() -> None:
     assert shown["T1"] == [numbers[50]]
     oldest = [number for place, number in enumerate(numbers) if place % 28 == 0][:5]
     assert shown["T2"] == oldest
+
+
+@settings(deadline=None)
+@given(
+    st.one_of(st.text("0123456789", min_size=8, max_size=10), st.text(max_size=9), st.sampled_from((A, B, "٥٠٨٠٦٠٦١١")))
+)
+def test_check_digits_are_the_library_s(text: str) -> None:
+    plain = len(text) == 9 and text.isascii() and text.isdigit() and text[0] != "0" and damm.is_valid(text)
+    assert is_pay_account_number(text) == plain

@@ -160,6 +160,15 @@ def test_a_refusal_writes_nothing_and_keeps_what_was_there(folder: Path) -> None
     assert sorted(path.name for path in folder.iterdir()) == ["bills.csv", "m.csv", "paid.csv"]
 
 
+def test_of_two_bad_files_the_bills_are_refused(folder: Path) -> None:
+    """Both are read at once; which is told does not hang on which was quicker."""
+    (folder / "bills.csv").write_text(BILLS.replace("100.00", "1e2"))
+    (folder / "paid.csv").write_text(PAID.replace("30.00", "3e1"))
+    said = run(folder, str(folder / "m.csv"), status=1)
+    assert "bills.csv" in said
+    assert "paid.csv" not in said
+
+
 def test_inputs_are_never_overwritten_and_places_are_checked_first(folder: Path) -> None:
     assert "another one" in run(folder, str(folder / "paid.csv"), status=1)
     assert "no such folder" in run(folder, str(folder / "nowhere" / "m.csv"), status=1)

@@ -54,6 +54,13 @@ def answer(found: engine.Outcome) -> list[list[dict[str, str]]]:
     return [table.to_pylist() for table in (found.matches, found.suggestions, found.breaks)]
 
 
+def offered(found: engine.Outcome) -> set[tuple[str, ...]]:
+    """What is suggested, without its rank."""
+    return {
+        (row["payment_id"], row["invoice_number"], row["amount"], row["why"]) for row in found.suggestions.to_pylist()
+    }
+
+
 @settings(max_examples=300, deadline=None)
 @given(worlds())
 def test_the_engine_is_the_ladder_of_a_slow_and_plain_oracle(
@@ -75,7 +82,9 @@ def test_order_and_strangers_change_nothing_and_no_cent_is_used_twice(
     assert answer(run(*shuffled)) == answer(first)
     assert run(*shuffled).digest() == first.digest()
     alone = bill("730000001", "7.77", payer_id="Z", payer_name="Zed Zulu", msisdn="254700000000", object_ref="ZZ99")
-    assert answer(run([*bills, alone], payments)) == answer(first)
+    more = run([*bills, alone], payments)
+    assert answer(more)[::2] == answer(first)[::2]
+    assert offered(more) == offered(first)  # how rare a thing is may reorder what is shown, and nothing else
     stray = paid("T99", "7.00", "tithe", payer_name="ZED", msisdn="2547*****000", paid_at="2026-04-01T08:00:00+03:00")
     assert run(bills, [*payments, stray]).matches.to_pylist() == first.matches.to_pylist()
     given_to: Counter[str] = Counter()
