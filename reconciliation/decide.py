@@ -5,6 +5,7 @@ Each rung answers with a bill, or says why not; what stops a payment keeps weake
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from reconciliation.rules import Rung
 from revenue_engine.money import wire
 
 CASE_RUNGS = (Rung.ALIAS, Rung.SLIP, Rung.CUT, Rung.PAYER)
+_LAST_NUMBER = re.compile(r"\d+$")
 
 
 @dataclass(slots=True)
@@ -138,6 +140,8 @@ def _alias(case: Case, world: World, _policy: Policy) -> Answer:
     """An object with one open bill. Loose names and several bills need more."""
     if case.named:
         row = case.named[0]
+        if case.doubted:
+            return _doubted_number(case, world, row)
         words = f"number {world.number(row)} was typed beside {case.object_words}, whose bill has the amount"
         return WhyNot("ambiguous_account", "number_and_object", words, row, final=True)
     if not case.objects:
@@ -155,13 +159,58 @@ def _alias(case: Case, world: World, _policy: Policy) -> Answer:
         return WhyNot("ambiguous_account", "number_and_object", words, world.in_order(rivals)[0], final=True)
     if len(began) == 1 and not case.loosely:
         return _only_bill_of_object(case, world, began[0])
-    fits = [row for row in world.equal(case, began) if case.loosely or world.proof(case, row).agrees]
+    equal = world.equal(case, began)
+    if len({world.facts[row].object_ref for row in equal}) > 1:
+        words = f"{case.object_words} were both read, and bills of both have this amount"
+        return WhyNot("ambiguous_account", "several_bills", words, world.in_order(equal)[0], final=True)
+    fits = [row for row in equal if case.loosely or world.proof(case, row).agrees]
     if len(fits) == 1 and (len(began) == 1 or world.proof(case, fits[0]).agrees):
         proof = world.proof(case, fits[0])
+        doubt = _doubt(case, world, fits[0])
+        if doubt:
+            return doubt
         words = f"{case.object_words} was named; of its {len(began)} open bills one has this amount"
         return Found(case.payment, fits[0], case.amount_minor, Rung.ALIAS, f"{words}; {proof.words()}")
     words = f"{case.object_words} has {len(began)} open bills; amount and sender do not point at one of them"
     return WhyNot("ambiguous_account", "several_bills", words, world.in_order(began)[0], final=True)
+
+
+def _doubted_number(case: Case, world: World, row: int) -> WhyNot:
+    words = f"{world.number(row)} can be read out of the text, but {wire(world.open_now[row])} is open of that bill, "
+    words += f"not this amount, and {world.proof(case, row).words()}"
+    return WhyNot("ambiguous_account", "sender", words, row, final=True)
+
+
+def _doubt(case: Case, world: World, row: int) -> WhyNot | None:
+    """Why an object's bill of the right amount is not taken from somebody who is not seen to be its payer."""
+    proof = world.proof(case, row)
+    if proof.undisputed:
+        return None
+    who = f"{world.facts[row].object_ref} was read and its bill has this amount, but {proof.words()}"
+    if _LAST_NUMBER.findall(world.facts[row].object_ref) == [str(case.amount_minor // 100)]:
+        words = f"{who}, and the number of the object may be the amount that was typed"
+        return WhyNot("ambiguous_account", "sender", words, row, final=True)
+    own = _agreeing(case, world, world.equal(case, case.rivals))
+    if own:
+        words = f"{who}, and bill {world.number(world.in_order(own)[0])} of this amount is the sender's own"
+        return WhyNot("ambiguous_account", "sender", words, row, final=True)
+    near = world.in_order(world.equal(case, case.near))
+    if near:
+        words = f"{who}, and {world.facts[near[0]].object_ref}, one character away, owes the same"
+        return WhyNot("ambiguous_account", "sender", words, row, final=True)
+    return None
+
+
+def _same_money(case: Case, world: World, rows: Iterable[int]) -> WhyNot | None:
+    """Of a payer's two bills of this amount one was paid in this run: somebody else may be paying the same one."""
+    twins = world.in_order(
+        row for row in rows if world.facts[row].open_minor == case.amount_minor and not world.open_now[row]
+    )
+    if not twins:
+        return None
+    words = "the payer had another bill of this amount, which was paid in this run by "
+    words += f"{world.paid_by.get(twins[0], 'others')}; somebody else may be paying that one again"
+    return WhyNot("ambiguous_account", "paid_in_run", words, twins[0], final=True)
 
 
 def _agreeing(case: Case, world: World, rows: Iterable[int]) -> list[int]:
@@ -174,6 +223,9 @@ def _only_bill_of_object(case: Case, world: World, row: int) -> Answer:
         words = f"the one open bill of {case.object_words} was paid in this run by {world.paid_by.get(row, 'others')}"
         return WhyNot("duplicate_payment", "paid_in_run", words, row, final=True)
     if opened == case.amount_minor:
+        doubt = _doubt(case, world, row)
+        if doubt:
+            return doubt
         words = f"{case.object_words} was typed and has one open bill, of this amount; {proof.words()}"
         return Found(case.payment, row, opened, Rung.ALIAS, words)
     if proof.agrees:
@@ -242,7 +294,11 @@ def _payer(case: Case, world: World, policy: Policy) -> Answer:
 def _one_of(case: Case, world: World, fits: list[int], who: str, rows: list[int]) -> Answer:
     """The single bill of the amount, or the reason why there is none."""
     if len(fits) == 1:
-        words = f"{who}, who has one open bill of this amount; {world.proof(case, fits[0]).words()}"
+        proof = world.proof(case, fits[0])
+        twice = None if proof.agrees else _same_money(case, world, rows)
+        if twice:
+            return twice
+        words = f"{who}, who has one open bill of this amount; {proof.words()}"
         return Found(case.payment, fits[0], case.amount_minor, Rung.PAYER, words)
     if fits:
         words = f"{who}, who has {len(fits)} open bills of this amount"
@@ -259,9 +315,13 @@ def _by_paid_number(case: Case, world: World, _policy: Policy) -> Answer:
     if len(payers) > 1:
         words = "numbers of paid bills of several payers were typed"
         return WhyNot("ambiguous_account", "several_payers", words, case.paid[0], weight=5)
-    answer = _one_of(
-        case, world, world.equal(case, case.of_paid), f"{number} is a paid bill of this payer", case.of_paid
-    )
+    equal = world.equal(case, case.of_paid)
+    if len(equal) == 1 and not world.proof(case, equal[0]).agrees:
+        own = [row for row in _agreeing(case, world, world.equal(case, case.rivals)) if row not in case.of_paid]
+        if own:
+            words = f"{number} is a paid bill of another payer, and the sender has a bill of this amount"
+            return WhyNot("ambiguous_account", "sender", words, world.in_order(own)[0], weight=7)
+    answer = _one_of(case, world, equal, f"{number} is a paid bill of this payer", case.of_paid)
     if isinstance(answer, WhyNot) and answer.reason == "unknown_account":
         answer.reason = "paid_cancelled_or_expired"
         answer.row = case.paid[0]
@@ -269,19 +329,38 @@ def _by_paid_number(case: Case, world: World, _policy: Policy) -> Answer:
 
 
 def _by_typed_phone(case: Case, world: World, _policy: Policy) -> Answer:
-    if not case.phones or not case.typed:
+    if not case.phones:
         return None
     equal = world.equal(case, case.phones)
+    if not case.typed:  # a phone in a bank's text may be anybody's: the depositor's, the bank's own
+        fits = [row for row in equal if world.proof(case, row).name is Agreement.FULLY]
+        return _one_of(case, world, fits, "the phone in the bank's text is the payer's", case.phones) if fits else None
     shared = len({world.facts[row].payer for row in case.phones}) > 1
     fits = [row for row in equal if not shared or world.proof(case, row).name > 0]
     if shared and not fits:
         words = "the phone that was typed is shared by several payers, and the sender's name is none of theirs"
         return WhyNot("ambiguous_account", "several_payers", words, world.in_order(equal or case.phones)[0], weight=6)
+    doubt = _phone_doubt(case, world, fits)
+    return doubt or _one_of(case, world, fits, "the phone that was typed is the payer's", case.phones)
+
+
+def _phone_doubt(case: Case, world: World, fits: list[int]) -> WhyNot | None:
+    """A typed phone has no check digit: why it does not speak for the payer of the bills ``fits``."""
     borrowed = [row for row in fits if _same_phone_other_name(world.proof(case, row))]
     if borrowed:
         words = "the phone that was typed is the payer's, but it was used by somebody of another name"
         return WhyNot("ambiguous_account", "sender", words, world.in_order(borrowed)[0], weight=6)
-    return _one_of(case, world, fits, "the phone that was typed is the payer's", case.phones)
+    strange = [row for row in fits if world.proof(case, row).doubtful]
+    if strange:
+        words = "a payer of the phone that was typed has a bill of this amount, but the sender is somebody else"
+        return WhyNot("ambiguous_account", "sender", words, world.in_order(strange)[0], weight=6)
+    own = [row for row in world.equal(case, case.own_phone) if row not in case.phones]
+    if fits and own:
+        words = (
+            "a payer of the phone that was typed has a bill of this amount, and so has the payer of the sender's phone"
+        )
+        return WhyNot("ambiguous_account", "sender", words, world.in_order(own)[0], weight=6)
+    return None
 
 
 def _same_phone_other_name(proof: Proof) -> bool:
@@ -309,7 +388,7 @@ def _by_typed_name(case: Case, world: World, policy: Policy) -> Answer:
     fits = [row for row in equal if proofs[row].phone is Agreement.PARTLY and proofs[row].name > 0]
     if fits and tells_apart:
         return _one_of(case, world, fits, "the name that was typed is the payer's", rows)
-    if case.payers_of_name == 1 and not any(proof.contradicts for proof in proofs.values()):
+    if case.payers_of_name == 1 and not any(proof.doubtful for proof in proofs.values()):
         return _one_of(case, world, equal, "the name that was typed is that of one payer only", rows)
     nearest = world.in_order(fits or equal)[0]
     words = f"{case.payers_of_name} payers carry the name that was typed, and " + (

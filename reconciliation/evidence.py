@@ -103,10 +103,25 @@ class Proof(NamedTuple):
 
     @property
     def agrees(self) -> bool:
-        """Enough to trust a slip: the phone; or the full name; or a first name where no phone is shown."""
-        if self.phone > 0 or self.name is Agreement.FULLY:
+        """Enough to trust a slip: the phone; or the full name; or a first name where no phone is shown.
+
+        The end of a phone beside another name is chance as often as not.
+        """
+        if self.phone is Agreement.FULLY or self.name is Agreement.FULLY:
             return True
+        if self.phone is Agreement.PARTLY:
+            return self.name is not Agreement.DIFFERS
         return self.phone is Agreement.UNKNOWN and self.name is Agreement.PARTLY
+
+    @property
+    def undisputed(self) -> bool:
+        """Whether it agrees, and no phone that is shown is another's: a namesake's name agrees too."""
+        return self.agrees and self.phone is not Agreement.DIFFERS
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether something that is shown is not the payer's, and what agrees is not enough against it."""
+        return not self.agrees and Agreement.DIFFERS in (self.phone, self.name)
 
     @property
     def contradicts(self) -> bool:

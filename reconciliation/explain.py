@@ -37,7 +37,9 @@ def suggest(case: Case, world: World, *, most: int) -> list[Suggestion]:
         (case.of_paid, 35, "a paid bill of its payer was typed"),
         (case.own_phone, 0, ""),
         (case.names, 6, "its payer has this name"),
+        (case.near, 15, "its object is one character away"),
         (case.by_sender, 0, ""),
+        (case.rivals, 0, ""),
     )
     points: dict[int, int] = {}
     said: dict[int, list[str]] = {}
