@@ -131,7 +131,7 @@ def _unknown(case: Case) -> WhyNot:
     if case.clues.slips:
         words = f"{case.clues.slips[0]} is no bill's number, and no open bill is one slip away from it"
         return WhyNot("unknown_account", "no_such_number", words)
-    if case.says_nothing:
+    if case.says_nothing and not case.clues.phones:
         return WhyNot("unknown_account", "nothing_typed", "nothing was typed that names a bill, a payer or an object")
     return WhyNot("unknown_account", "nothing_known", "nothing that was typed is known")
 
@@ -161,23 +161,23 @@ def _alias(case: Case, world: World, _policy: Policy) -> Answer:
         return _only_bill_of_object(case, world, began[0])
     equal = world.equal(case, began)
     if len({world.facts[row].object_ref for row in equal}) > 1:
-        words = f"{case.object_words} were both read, and bills of both have this amount"
+        words = f"{case.object_words} were typed, and more than one of them has a bill of this amount"
         return WhyNot("ambiguous_account", "several_bills", words, world.in_order(equal)[0], final=True)
-    fits = [row for row in equal if case.loosely or world.proof(case, row).agrees]
-    if len(fits) == 1 and (len(began) == 1 or world.proof(case, fits[0]).agrees):
+    fits = [row for row in equal if world.proof(case, row).undisputed]
+    if len(fits) == 1:
         proof = world.proof(case, fits[0])
-        doubt = _doubt(case, world, fits[0])
-        if doubt:
-            return doubt
-        words = f"{case.object_words} was named; of its {len(began)} open bills one has this amount"
-        return Found(case.payment, fits[0], case.amount_minor, Rung.ALIAS, f"{words}; {proof.words()}")
-    words = f"{case.object_words} has {len(began)} open bills; amount and sender do not point at one of them"
+        of = "its one open bill has" if len(began) == 1 else f"of {_bills(len(began))} one has"
+        words = f"{_was_typed(case, world)}; {of} this amount and this payer"
+        return Found(case.payment, fits[0], case.amount_minor, Rung.ALIAS, f"{words}: {proof.words()}")
+    at = "it" if len(began) == 1 else "one of them"
+    words = f"{_was_typed(case, world)}, with {_bills(len(began))}; amount and sender do not point at {at}"
     return WhyNot("ambiguous_account", "several_bills", words, world.in_order(began)[0], final=True)
 
 
 def _doubted_number(case: Case, world: World, row: int) -> WhyNot:
     words = f"{world.number(row)} can be read out of the text, but {wire(world.open_now[row])} is open of that bill, "
-    words += f"not this amount, and {world.proof(case, row).words()}"
+    proof = world.proof(case, row)
+    words += f"not this amount, and {proof.words() if proof.doubtful else 'it does not stand there in one piece'}"
     return WhyNot("ambiguous_account", "sender", words, row, final=True)
 
 
@@ -186,13 +186,13 @@ def _doubt(case: Case, world: World, row: int) -> WhyNot | None:
     proof = world.proof(case, row)
     if proof.undisputed:
         return None
-    who = f"{world.facts[row].object_ref} was read and its bill has this amount, but {proof.words()}"
+    who = f"{world.facts[row].object_ref} was typed and its bill has this amount, but {proof.words()}"
     if _LAST_NUMBER.findall(world.facts[row].object_ref) == [str(case.amount_minor // 100)]:
         words = f"{who}, and the number of the object may be the amount that was typed"
         return WhyNot("ambiguous_account", "sender", words, row, final=True)
     own = _agreeing(case, world, world.equal(case, case.rivals))
     if own:
-        words = f"{who}, and bill {world.number(world.in_order(own)[0])} of this amount is the sender's own"
+        words = f"{who}, who seems to owe the same on bill {world.number(world.in_order(own)[0])}"
         return WhyNot("ambiguous_account", "sender", words, row, final=True)
     near = world.in_order(world.equal(case, case.near))
     if near:
@@ -208,8 +208,8 @@ def _same_money(case: Case, world: World, rows: Iterable[int]) -> WhyNot | None:
     )
     if not twins:
         return None
-    words = "the payer had another bill of this amount, which was paid in this run by "
-    words += f"{world.paid_by.get(twins[0], 'others')}; somebody else may be paying that one again"
+    words = "the payer had two bills of this amount, of which one was paid in this run by "
+    words += f"{world.paid_by.get(twins[0], 'another payment')}; this one, by somebody else, may be for the same bill"
     return WhyNot("ambiguous_account", "paid_in_run", words, twins[0], final=True)
 
 
@@ -220,13 +220,15 @@ def _agreeing(case: Case, world: World, rows: Iterable[int]) -> list[int]:
 def _only_bill_of_object(case: Case, world: World, row: int) -> Answer:
     opened, proof = world.open_now[row], world.proof(case, row)
     if not opened:
-        words = f"the one open bill of {case.object_words} was paid in this run by {world.paid_by.get(row, 'others')}"
+        by = world.paid_by.get(row, "another payment")
+        words = f"the one open bill of {case.object_words} was paid in this run by {by}"
         return WhyNot("duplicate_payment", "paid_in_run", words, row, final=True)
     if opened == case.amount_minor:
         doubt = _doubt(case, world, row)
         if doubt:
             return doubt
         words = f"{case.object_words} was typed and has one open bill, of this amount; {proof.words()}"
+        words += "" if proof.undisputed else ", but nothing written alike owes this amount"
         return Found(case.payment, row, opened, Rung.ALIAS, words)
     if proof.agrees:
         taken = min(opened, case.amount_minor)
@@ -234,6 +236,21 @@ def _only_bill_of_object(case: Case, world: World, row: int) -> Answer:
         return Found(case.payment, row, taken, Rung.ALIAS, words)
     words = f"{wire(opened)} is open of the bill of {case.object_words}, not this amount, and {proof.words()}"
     return WhyNot("ambiguous_account", "amount", words, row, final=True)
+
+
+def _was_typed(case: Case, world: World) -> str:
+    several = len({world.facts[row].object_ref for row in case.objects}) > 1
+    if case.loosely:
+        return f"{case.object_words} can be read out of what was typed"
+    return f"{case.object_words} {'were' if several else 'was'} typed"
+
+
+def _bills(count: int) -> str:
+    return "1 open bill" if count == 1 else f"{count} open bills"
+
+
+def _carry(payers: int) -> str:
+    return "one payer carries" if payers == 1 else f"{payers} payers carry"
 
 
 def _slip(case: Case, world: World, policy: Policy) -> Answer:
@@ -244,7 +261,8 @@ def _slip(case: Case, world: World, policy: Policy) -> Answer:
     fits = _agreeing(case, world, equal)
     if len(fits) == 1:
         typed, slip = case.slips[fits[0]]
-        words = f"{typed} was typed: {slip}; the amount is what is open; {world.proof(case, fits[0]).words()}"
+        words = f"{typed} was typed for {world.number(fits[0])}: {slip}; the amount is what is open; "
+        words += world.proof(case, fits[0]).words()
         return Found(case.payment, fits[0], case.amount_minor, Rung.SLIP, words)
     if fits:
         words = f"{len(fits)} bills are one slip away, with this amount and this sender"
@@ -269,10 +287,11 @@ def _cut(case: Case, world: World, policy: Policy) -> Answer:
     fits = _agreeing(case, world, equal)
     if len(fits) == 1:
         proof = world.proof(case, fits[0])
-        words = f"{case.clues.cut} begins the number, whose end is cut off; the amount is what is open; {proof.words()}"
+        words = f"{case.clues.cut} begins the bill's number, the end of which is cut off; the amount is what is open; "
+        words += proof.words()
         return Found(case.payment, fits[0], case.amount_minor, Rung.CUT, words)
     nearest = world.in_order(fits or equal)[0]
-    words = f"{case.clues.cut} begins the number of {len(fits or equal)} open bills of this amount, but " + (
+    words = f"{case.clues.cut} begins the number of {_bills(len(fits or equal))} of this amount, but " + (
         "more than one fits the sender" if fits else world.proof(case, nearest).words()
     )
     return WhyNot("ambiguous_account", "several_bills" if fits else "sender", words, nearest, weight=7)
@@ -291,14 +310,15 @@ def _payer(case: Case, world: World, policy: Policy) -> Answer:
     return last
 
 
-def _one_of(case: Case, world: World, fits: list[int], who: str, rows: list[int]) -> Answer:
-    """The single bill of the amount, or the reason why there is none."""
+def _one_of(case: Case, world: World, fits: list[int], who: str, rows: list[int], *, by_phone: bool = False) -> Answer:
+    """The single bill of the amount, or the reason why there is none. ``who`` may say already that the phones agree."""
     if len(fits) == 1:
         proof = world.proof(case, fits[0])
         twice = None if proof.agrees else _same_money(case, world, rows)
         if twice:
             return twice
-        words = f"{who}, who has one open bill of this amount; {proof.words()}"
+        rest = proof._replace(phone=Agreement.UNKNOWN) if by_phone and proof.name > 0 else proof
+        words = f"{who}, who has one open bill of this amount; {rest.words()}"
         return Found(case.payment, fits[0], case.amount_minor, Rung.PAYER, words)
     if fits:
         words = f"{who}, who has {len(fits)} open bills of this amount"
@@ -319,7 +339,9 @@ def _by_paid_number(case: Case, world: World, _policy: Policy) -> Answer:
     if len(equal) == 1 and not world.proof(case, equal[0]).agrees:
         own = [row for row in _agreeing(case, world, world.equal(case, case.rivals)) if row not in case.of_paid]
         if own:
-            words = f"{number} is a paid bill of another payer, and the sender has a bill of this amount"
+            words = (
+                f"{number} is a paid bill of somebody else, and the sender seems to have an open bill of this amount"
+            )
             return WhyNot("ambiguous_account", "sender", words, world.in_order(own)[0], weight=7)
     answer = _one_of(case, world, equal, f"{number} is a paid bill of this payer", case.of_paid)
     if isinstance(answer, WhyNot) and answer.reason == "unknown_account":
@@ -334,7 +356,8 @@ def _by_typed_phone(case: Case, world: World, _policy: Policy) -> Answer:
     equal = world.equal(case, case.phones)
     if not case.typed:  # a phone in a bank's text may be anybody's: the depositor's, the bank's own
         fits = [row for row in equal if world.proof(case, row).name is Agreement.FULLY]
-        return _one_of(case, world, fits, "the phone in the bank's text is the payer's", case.phones) if fits else None
+        who = "the phone in the bank's text is the payer's"
+        return _one_of(case, world, fits, who, case.phones, by_phone=True) if fits else None
     shared = len({world.facts[row].payer for row in case.phones}) > 1
     fits = [row for row in equal if not shared or world.proof(case, row).name > 0]
     if shared and not fits:
@@ -374,7 +397,9 @@ def _by_typed_name(case: Case, world: World, policy: Policy) -> Answer:
     if not key or any(character.isdigit() for character in case.text):
         return None
     if case.payers_of_name and not case.names:
-        words = f"{case.payers_of_name} payers carry the name that was typed; no few of them owe this amount"
+        words = (
+            f"{_carry(case.payers_of_name)} the name that was typed; no bill of theirs has this amount, or too many do"
+        )
         return WhyNot("ambiguous_account", "several_payers", words, weight=2)
     rows = [row for row in case.names if name_key(world.facts[row].name) == key]
     equal = world.equal(case, rows)
@@ -391,7 +416,7 @@ def _by_typed_name(case: Case, world: World, policy: Policy) -> Answer:
     if case.payers_of_name == 1 and not any(proof.doubtful for proof in proofs.values()):
         return _one_of(case, world, equal, "the name that was typed is that of one payer only", rows)
     nearest = world.in_order(fits or equal)[0]
-    words = f"{case.payers_of_name} payers carry the name that was typed, and " + (
+    words = f"{_carry(case.payers_of_name)} the name that was typed, and " + (
         "the end of a phone does not tell so many apart" if fits else proofs[nearest].words()
     )
     return WhyNot("ambiguous_account", "sender", words, nearest, weight=6)
@@ -409,7 +434,7 @@ def _by_own_phone(case: Case, world: World, _policy: Policy) -> Answer:
             words = f"the sender's phone is the payer's, but {case.clues.slips[0]} is far from the number of the bill"
             return WhyNot("ambiguous_account", "other_number", words, world.in_order(fits)[0], weight=5)
         fits = [row for row in fits if row in near]
-    return _one_of(case, world, fits, "the sender's phone is the payer's", rows)
+    return _one_of(case, world, fits, "the sender's phone is the payer's", rows, by_phone=True)
 
 
 _RUNGS = {Rung.ALIAS: _alias, Rung.SLIP: _slip, Rung.CUT: _cut, Rung.PAYER: _payer}

@@ -130,17 +130,21 @@ class Proof(NamedTuple):
 
     def words(self) -> str:
         """What agrees and what does not, for a reader."""
-        said = []
-        if self.phone is Agreement.FULLY:
-            said.append("the sender's phone is the payer's")
-        elif self.phone is Agreement.PARTLY:
-            said.append("the sender's phone ends like the payer's")
-        if self.name is Agreement.FULLY:
-            said.append("the sender's name is the payer's")
-        elif self.name is Agreement.PARTLY:
-            said.append("the sender's first name is the payer's")
-        if said:
-            return " and ".join(said)
+        phone = {
+            Agreement.FULLY: "the sender's phone is the payer's",
+            Agreement.PARTLY: "the sender's phone ends like the payer's",
+        }.get(self.phone)
+        name = {
+            Agreement.FULLY: "the sender's name is the payer's",
+            Agreement.PARTLY: "the sender's first name is the payer's",
+        }.get(self.name)
+        only = "" if self.agrees else "only "
+        if phone and name:
+            return f"{phone} and {name}"
+        if phone:
+            return f"{only}{phone}" + (", not the name" if self.name is Agreement.DIFFERS else "")
+        if name:
+            return f"{only}{name}" + (", not the phone" if self.phone is Agreement.DIFFERS else "")
         if self.contradicts:
             return "the sender is somebody else"
         return "nothing is known of the sender"

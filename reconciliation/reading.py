@@ -218,8 +218,9 @@ def _look_closer(
         case.named = opened
         case.clues = told
         read.cases.append(case)
-        if not case.sender.phone and not case.typed and len(told.phones) == 1:
-            case.sender = Sender(told.phones[0], case.sender.name)
+        printed = [phone for phone in told.phones if phone not in told.slips]  # nine bare digits may be a number
+        if not case.sender.phone and not case.typed and len(printed) == 1:
+            case.sender = Sender(printed[0], case.sender.name)
     _objects(bills, read.cases)
     _doubt_numbers(bills, [case for case in read.cases if case.named])
     still = []
