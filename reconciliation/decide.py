@@ -155,8 +155,10 @@ def _alias(case: Case, world: World, _policy: Policy) -> Answer:
         same = world.equal(case, began)
         if not same or (_agreeing(case, world, rivals) and not _agreeing(case, world, same)):
             return None  # the number speaks for itself: the slip's own rung decides
-        words = f"{case.object_words} was typed beside a number one slip away from bill {world.number(rivals[0])}"
-        return WhyNot("ambiguous_account", "number_and_object", words, world.in_order(rivals)[0], final=True)
+        nearest = world.in_order(rivals)[0]
+        words = f"{case.object_words} was typed beside a number one slip away from bill {world.number(nearest)}, "
+        words += "and both have this amount"
+        return WhyNot("ambiguous_account", "number_and_object", words, nearest, final=True)
     if len(began) == 1 and not case.loosely:
         return _only_bill_of_object(case, world, began[0])
     equal = world.equal(case, began)

@@ -94,6 +94,22 @@ def test_an_amount_behind_a_name_is_no_number_of_an_object() -> None:
     }
 
 
+def test_an_object_named_in_other_words_needs_its_payer() -> None:
+    bills = [bill(A, object_ref="SBP/2026/00018")]
+    deposit = paid("T1", narrative="DEP SBP/2026/02544 BR 018", payer_name="John Maina", msisdn="")
+    assert left(run(bills, [deposit])) == {"T1": ("ambiguous_account", "several_bills")}
+    typed = paid("T1", typed="permit 18 sbp")
+    assert matched(run(bills, [typed])) == {("T1", A, "100.00", "alias")}
+    assert matched(run(bills, [typed | STRANGER])) == set()
+
+
+def test_a_mistyped_number_in_a_bank_s_text_is_not_the_sender_s_phone() -> None:
+    payment = paid("T1", narrative="EFT ACHIENG ODERA 708060611", payer_name="Achieng Odera", msisdn="")
+    found = run([bill(A)], [payment])
+    assert matched(found) == {("T1", A, "100.00", "slip")}
+    assert "phone" not in found.matches.to_pylist()[0]["why"]
+
+
 def test_the_end_of_a_phone_with_another_name_is_chance() -> None:
     slip = A[:4] + "7" + A[5:]
     assert left(run([bill(A)], [paid("T1", typed=slip, payer_name="JOHN")])) == {"T1": ("unknown_account", "sender")}
