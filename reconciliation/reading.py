@@ -251,9 +251,9 @@ def _doubt_numbers(bills: Bills, cases: list[Case]) -> None:
     """The amount is another, and the number is pieced together, or in a bank's own text with another's name."""
     open_to_doubt = []
     for case in cases:
-        whole = rules.in_one_piece(bills.number[case.named[0]].as_py(), case.text)
-        if not (whole and case.typed):
-            open_to_doubt.append((case, whole))
+        number = bills.number[case.named[0]].as_py()
+        if not (case.typed and rules.in_one_piece(number, case.reference)):
+            open_to_doubt.append((case, rules.in_one_piece(number, case.narrative)))
     facts = bills.facts(case.named[0] for case, _ in open_to_doubt)
     for case, whole in open_to_doubt:
         bill = facts[case.named[0]]

@@ -41,6 +41,9 @@ def test_a_number_in_a_bank_s_own_text_needs_the_amount_or_the_sender() -> None:
     assert found.suggestions.to_pylist()[0]["invoice_number"] == A
     assert matched(run([bill(A)], [deposit | {"payer_name": "Achieng Odera"}])) == {("T1", A, "70.00", "exact")}
     assert matched(run([bill(A)], [deposit | {"amount": "100.00"}])) == {("T1", A, "100.00", "exact")}
+    assert left(run([bill(A)], [deposit | {"account_reference": "school"}])) == {"T1": ("ambiguous_account", "sender")}
+    payer = deposit | {"account_reference": "school", "payer_name": "Achieng Odera"}
+    assert {row[:3] for row in matched(run([bill(A)], [payer]))} == {("T1", A, "70.00")}
     assert matched(run([bill(A)], [deposit | {"account_reference": A}])) == {("T1", A, "70.00", "exact")}
 
 
