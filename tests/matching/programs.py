@@ -55,7 +55,9 @@ class Places:
     """Hosts that see each other, numbered from 1. Here all of them are this machine's loopback."""
 
     apart: bool = False
-    """Whether each is a network of its own, whose cable can be pulled."""
+    """Whether each is a network of its own, whose cable can be pulled…"""
+    why: str = ""
+    """…and why not."""
 
     def address(self, host: int) -> str:
         return "127.0.0.1"

@@ -104,9 +104,10 @@ def places() -> Iterator[Places]:
     """Four hosts: in namespaces where they can be made, else all on the loopback."""
     with ExitStack() as held:
         try:
-            yield held.enter_context(namespaces(4))
-        except OSError:
-            yield Places()
+            made: Places = held.enter_context(namespaces(4))
+        except OSError as error:
+            made = Places(why=str(error))
+        yield made
 
 
 @contextmanager
@@ -160,7 +161,7 @@ def test_a_worker_is_killed_midway(places: Places, dask_python: str, tmp_path: P
 
 def test_a_worker_is_cut_off_midway(places: Places, dask_python: str, tmp_path: Path) -> None:
     if not places.apart:
-        pytest.skip("no network namespaces here (they need root): the loopback has no cable to pull")
+        pytest.skip(f"the loopback has no cable to pull, and {places.why}")
     with cluster(places, dask_python, tmp_path) as (address, first):
         answer = run(places, dask_python, tmp_path, address, places.cut(FIRST))
         assert first.poll() in (None, 0), "nobody killed it: it lives, or has given up by itself"
