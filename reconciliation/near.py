@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import string
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from reconciliation import columns
-from reconciliation.candidates import Bills, IntIndex, folded_column
+from reconciliation.candidates import Bills, folded_column
 from reconciliation.columns import Ints
 from reconciliation.rules import folded
 
@@ -27,6 +26,16 @@ _POWERS = np.array([pow(_BASE, place, 2**64) for place in range(_LONGEST + 2)], 
 _INVERSE = np.uint64(pow(_BASE, -1, 2**64))
 _ALPHABET = np.array(sorted(set(map(ord, folded(string.ascii_uppercase + string.digits)))), dtype=np.uint64)
 _ROWS_AT_ONCE, _KEYS_AT_ONCE = 100_000, 1_000
+_SIEVE = 2**24
+"""Places of a table by a key's last bits: nearly all of what is asked is told there to be no bill's."""
+
+
+class _Known(NamedTuple):
+    """Bills by key, sorted, and the sieve of their keys."""
+
+    rows: Ints
+    keys: Ints
+    sieve: np.ndarray[Any, np.dtype[np.bool_]]
 
 
 def _of_column(keys: Any) -> _Hashes:
@@ -70,20 +79,23 @@ def rows(bills: Bills, asked: Sequence[tuple[str, int]]) -> list[list[int]]:
     objects = folded_column(bills.table["object_ref"])
     good = np.flatnonzero((bills.open_minor > 0) & np.isin(bills.open_minor, [amount for _, amount in asked]))
     own = _keys(_of_column(objects.take(columns.ints(good))), bills.open_minor[good])
-    index, table = IntIndex(own), columns.ints(own)
+    order = np.argsort(own)
+    known = _Known(good[order], own[order], np.zeros(_SIEVE, dtype=bool))
+    known.sieve[own & (_SIEVE - 1)] = True
     found: list[list[int]] = []
     for start in range(0, len(asked), _KEYS_AT_ONCE):
-        found += _part(asked[start : start + _KEYS_AT_ONCE], good, index, table)
+        found += _part(asked[start : start + _KEYS_AT_ONCE], known)
     return found
 
 
-def _part(asked: Sequence[tuple[str, int]], good: Ints, index: IntIndex, table: pa.Array) -> list[list[int]]:
+def _part(asked: Sequence[tuple[str, int]], known: _Known) -> list[list[int]]:
     sets = [_neighbours(key) if 0 < len(key) < _LONGEST else np.zeros(0, dtype=np.uint64) for key, _ in asked]
     owner = np.repeat(np.arange(len(asked)), [len(one) for one in sets])
     amounts = np.array([amount for _, amount in asked], dtype=np.int64)
     wanted = _keys(np.concatenate(sets), amounts[owner])
-    hits = np.flatnonzero(columns.rows_in(columns.ints(wanted), table) >= 0)
+    maybe = np.flatnonzero(known.sieve[wanted & (_SIEVE - 1)])
+    first, last = (np.searchsorted(known.keys, wanted[maybe], side=side) for side in ("left", "right"))
     found: list[dict[int, None]] = [{} for _ in asked]
-    for at, places in zip(owner[hits].tolist(), index.rows(wanted[hits]), strict=True):
-        found[at].update(dict.fromkeys(good[places].tolist()))
+    for hit in np.flatnonzero(last > first).tolist():
+        found[int(owner[maybe[hit]])].update(dict.fromkeys(known.rows[first[hit] : last[hit]].tolist()))
     return [list(one) for one in found]
