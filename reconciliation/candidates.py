@@ -137,6 +137,7 @@ class BillFacts(NamedTuple):
     phone: str
     name: tuple[str, ...]
     payer: int
+    object_ref: str
 
 
 class Bills:
@@ -345,16 +346,17 @@ class Bills:
         """What decisions need of these rows, fetched in one go."""
         wanted = np.unique(np.fromiter(rows, dtype=np.int64))
         codes, words = self.names
-        phones = self.table["msisdn"].take(columns.ints(wanted)).to_pylist()
+        taken = self.table.select(["msisdn", "object_ref"]).take(columns.ints(wanted))
         listed = map(
             BillFacts,
             self.open_minor[wanted].tolist(),
             [
                 phone[-evidence.PHONE_DIGITS :] if len(phone) == 12 and phone.isdigit() else phone_pattern(phone)
-                for phone in phones
+                for phone in taken["msisdn"].to_pylist()
             ],
             map(words.__getitem__, codes[wanted].tolist()),
             self.payer[wanted].tolist(),
+            taken["object_ref"].to_pylist(),
         )
         return dict(zip(wanted.tolist(), listed, strict=True))
 

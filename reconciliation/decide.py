@@ -5,6 +5,7 @@ Each rung answers with a bill, or says why not; what stops a payment keeps weake
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from reconciliation.rules import Rung
 from revenue_engine.money import wire
 
 CASE_RUNGS = (Rung.ALIAS, Rung.SLIP, Rung.CUT, Rung.PAYER)
+_LAST_NUMBER = re.compile(r"\d+$")
 
 
 @dataclass(slots=True)
@@ -130,7 +132,7 @@ def _unknown(case: Case) -> WhyNot:
     if case.clues.slips:
         words = f"{case.clues.slips[0]} is no bill's number, and no open bill is one slip away from it"
         return WhyNot("unknown_account", "no_such_number", words)
-    if case.says_nothing:
+    if case.says_nothing and not case.clues.phones:
         return WhyNot("unknown_account", "nothing_typed", "nothing was typed that names a bill, a payer or an object")
     return WhyNot("unknown_account", "nothing_known", "nothing that was typed is known")
 
@@ -139,6 +141,8 @@ def _alias(case: Case, world: World, _policy: Policy) -> Answer:
     """An object with one open bill. Loose names and several bills need more."""
     if case.named:
         row = case.named[0]
+        if case.doubted:
+            return _doubted_number(case, world, row)
         words = f"number {world.number(row)} was typed beside {case.object_words}, whose bill has the amount"
         return WhyNot("ambiguous_account", "number_and_object", words, row, final=True)
     if not case.objects:
@@ -152,17 +156,64 @@ def _alias(case: Case, world: World, _policy: Policy) -> Answer:
         same = world.equal(case, began)
         if not same or (_agreeing(case, world, rivals) and not _agreeing(case, world, same)):
             return None  # the number speaks for itself: the slip's own rung decides
-        words = f"{case.object_words} was typed beside a number one slip away from bill {world.number(rivals[0])}"
-        return WhyNot("ambiguous_account", "number_and_object", words, world.in_order(rivals)[0], final=True)
+        nearest = world.in_order(rivals)[0]
+        words = f"{case.object_words} was typed beside a number one slip away from bill {world.number(nearest)}, "
+        words += "and both have this amount"
+        return WhyNot("ambiguous_account", "number_and_object", words, nearest, final=True)
     if len(began) == 1 and not case.loosely:
         return _only_bill_of_object(case, world, began[0])
-    fits = [row for row in world.equal(case, began) if case.loosely or world.proof(case, row).agrees]
-    if len(fits) == 1 and (len(began) == 1 or world.proof(case, fits[0]).agrees):
+    equal = world.equal(case, began)
+    if len({world.facts[row].object_ref for row in equal}) > 1:
+        words = f"{case.object_words} were typed, and more than one of them has a bill of this amount"
+        return WhyNot("ambiguous_account", "several_bills", words, world.in_order(equal)[0], final=True)
+    fits = [row for row in equal if world.proof(case, row).undisputed]
+    if len(fits) == 1:
         proof = world.proof(case, fits[0])
-        words = f"{case.object_words} was named; of its {len(began)} open bills one has this amount"
-        return Found(case.payment, fits[0], case.amount_minor, Rung.ALIAS, f"{words}; {proof.words()}")
-    words = f"{case.object_words} has {len(began)} open bills; amount and sender do not point at one of them"
+        of = "its one open bill has" if len(began) == 1 else f"of {_bills(len(began))} one has"
+        words = f"{_was_typed(case, world)}; {of} this amount and this payer"
+        return Found(case.payment, fits[0], case.amount_minor, Rung.ALIAS, f"{words}: {proof.words()}")
+    at = "it" if len(began) == 1 else "one of them"
+    words = f"{_was_typed(case, world)}, with {_bills(len(began))}; amount and sender do not point at {at}"
     return WhyNot("ambiguous_account", "several_bills", words, world.in_order(began)[0], final=True)
+
+
+def _doubted_number(case: Case, world: World, row: int) -> WhyNot:
+    words = f"{world.number(row)} can be read out of the text, but {wire(world.open_now[row])} is open of that bill, "
+    proof = world.proof(case, row)
+    words += f"not this amount, and {proof.words() if proof.doubtful else 'it does not stand there in one piece'}"
+    return WhyNot("ambiguous_account", "sender", words, row, final=True)
+
+
+def _doubt(case: Case, world: World, row: int) -> WhyNot | None:
+    """Why an object's bill of the right amount is not taken from somebody who is not seen to be its payer."""
+    proof = world.proof(case, row)
+    if proof.undisputed:
+        return None
+    who = f"{world.facts[row].object_ref} was typed and its bill has this amount, but {proof.words()}"
+    if _LAST_NUMBER.findall(world.facts[row].object_ref) == [str(case.amount_minor // 100)]:
+        words = f"{who}, and the number of the object may be the amount that was typed"
+        return WhyNot("ambiguous_account", "sender", words, row, final=True)
+    own = _agreeing(case, world, world.equal(case, case.rivals))
+    if own:
+        words = f"{who}, who seems to owe the same on bill {world.number(world.in_order(own)[0])}"
+        return WhyNot("ambiguous_account", "sender", words, row, final=True)
+    near = world.in_order(world.equal(case, case.near))
+    if near:
+        words = f"{who}, and {world.facts[near[0]].object_ref}, one character away, owes the same"
+        return WhyNot("ambiguous_account", "sender", words, row, final=True)
+    return None
+
+
+def _same_money(case: Case, world: World, rows: Iterable[int]) -> WhyNot | None:
+    """Of a payer's two bills of this amount one was paid in this run: somebody else may be paying the same one."""
+    twins = world.in_order(
+        row for row in rows if world.facts[row].open_minor == case.amount_minor and not world.open_now[row]
+    )
+    if not twins:
+        return None
+    words = "the payer had two bills of this amount, of which one was paid in this run by "
+    words += f"{world.paid_by.get(twins[0], 'another payment')}; this one, by somebody else, may be for the same bill"
+    return WhyNot("ambiguous_account", "paid_in_run", words, twins[0], final=True)
 
 
 def _agreeing(case: Case, world: World, rows: Iterable[int]) -> list[int]:
@@ -172,10 +223,15 @@ def _agreeing(case: Case, world: World, rows: Iterable[int]) -> list[int]:
 def _only_bill_of_object(case: Case, world: World, row: int) -> Answer:
     opened, proof = world.open_now[row], world.proof(case, row)
     if not opened:
-        words = f"the one open bill of {case.object_words} was paid in this run by {world.paid_by.get(row, 'others')}"
+        by = world.paid_by.get(row, "another payment")
+        words = f"the one open bill of {case.object_words} was paid in this run by {by}"
         return WhyNot("duplicate_payment", "paid_in_run", words, row, final=True)
     if opened == case.amount_minor:
+        doubt = _doubt(case, world, row)
+        if doubt:
+            return doubt
         words = f"{case.object_words} was typed and has one open bill, of this amount; {proof.words()}"
+        words += "" if proof.undisputed else ", but nothing written alike owes this amount"
         return Found(case.payment, row, opened, Rung.ALIAS, words)
     if proof.agrees:
         taken = min(opened, case.amount_minor)
@@ -183,6 +239,21 @@ def _only_bill_of_object(case: Case, world: World, row: int) -> Answer:
         return Found(case.payment, row, taken, Rung.ALIAS, words)
     words = f"{wire(opened)} is open of the bill of {case.object_words}, not this amount, and {proof.words()}"
     return WhyNot("ambiguous_account", "amount", words, row, final=True)
+
+
+def _was_typed(case: Case, world: World) -> str:
+    several = len({world.facts[row].object_ref for row in case.objects}) > 1
+    if case.loosely:
+        return f"{case.object_words} can be read out of what was typed"
+    return f"{case.object_words} {'were' if several else 'was'} typed"
+
+
+def _bills(count: int) -> str:
+    return "1 open bill" if count == 1 else f"{count} open bills"
+
+
+def _carry(payers: int) -> str:
+    return "one payer carries" if payers == 1 else f"{payers} payers carry"
 
 
 def _slip(case: Case, world: World, policy: Policy) -> Answer:
@@ -193,7 +264,8 @@ def _slip(case: Case, world: World, policy: Policy) -> Answer:
     fits = _agreeing(case, world, equal)
     if len(fits) == 1:
         typed, slip = case.slips[fits[0]]
-        words = f"{typed} was typed: {slip}; the amount is what is open; {world.proof(case, fits[0]).words()}"
+        words = f"{typed} was typed for {world.number(fits[0])}: {slip}; the amount is what is open; "
+        words += world.proof(case, fits[0]).words()
         return Found(case.payment, fits[0], case.amount_minor, Rung.SLIP, words)
     if fits:
         words = f"{len(fits)} bills are one slip away, with this amount and this sender"
@@ -218,10 +290,11 @@ def _cut(case: Case, world: World, policy: Policy) -> Answer:
     fits = _agreeing(case, world, equal)
     if len(fits) == 1:
         proof = world.proof(case, fits[0])
-        words = f"{case.clues.cut} begins the number, whose end is cut off; the amount is what is open; {proof.words()}"
+        words = f"{case.clues.cut} begins the bill's number, the end of which is cut off; the amount is what is open; "
+        words += proof.words()
         return Found(case.payment, fits[0], case.amount_minor, Rung.CUT, words)
     nearest = world.in_order(fits or equal)[0]
-    words = f"{case.clues.cut} begins the number of {len(fits or equal)} open bills of this amount, but " + (
+    words = f"{case.clues.cut} begins the number of {_bills(len(fits or equal))} of this amount, but " + (
         "more than one fits the sender" if fits else world.proof(case, nearest).words()
     )
     return WhyNot("ambiguous_account", "several_bills" if fits else "sender", words, nearest, weight=7)
@@ -240,10 +313,17 @@ def _payer(case: Case, world: World, policy: Policy) -> Answer:
     return last
 
 
-def _one_of(case: Case, world: World, fits: list[int], who: str, rows: Sequence[int]) -> Answer:
-    """The single bill of the amount, or the reason why there is none."""
+def _one_of(
+    case: Case, world: World, fits: list[int], who: str, rows: Sequence[int], *, by_phone: bool = False
+) -> Answer:
+    """The single bill of the amount, or the reason why there is none. ``who`` may say already that the phones agree."""
     if len(fits) == 1:
-        words = f"{who}, who has one open bill of this amount; {world.proof(case, fits[0]).words()}"
+        proof = world.proof(case, fits[0])
+        twice = None if proof.agrees else _same_money(case, world, rows)
+        if twice:
+            return twice
+        rest = proof._replace(phone=Agreement.UNKNOWN) if by_phone and proof.name > 0 else proof
+        words = f"{who}, who has one open bill of this amount; {rest.words()}"
         return Found(case.payment, fits[0], case.amount_minor, Rung.PAYER, words)
     if fits:
         words = f"{who}, who has {len(fits)} open bills of this amount"
@@ -260,9 +340,15 @@ def _by_paid_number(case: Case, world: World, _policy: Policy) -> Answer:
     if len(payers) > 1:
         words = "numbers of paid bills of several payers were typed"
         return WhyNot("ambiguous_account", "several_payers", words, case.paid[0], weight=5)
-    answer = _one_of(
-        case, world, world.equal(case, case.of_paid), f"{number} is a paid bill of this payer", case.of_paid
-    )
+    equal = world.equal(case, case.of_paid)
+    if len(equal) == 1 and not world.proof(case, equal[0]).agrees:
+        own = [row for row in _agreeing(case, world, world.equal(case, case.rivals)) if row not in case.of_paid]
+        if own:
+            words = (
+                f"{number} is a paid bill of somebody else, and the sender seems to have an open bill of this amount"
+            )
+            return WhyNot("ambiguous_account", "sender", words, world.in_order(own)[0], weight=7)
+    answer = _one_of(case, world, equal, f"{number} is a paid bill of this payer", case.of_paid)
     if isinstance(answer, WhyNot) and answer.reason == "unknown_account":
         answer.reason = "paid_cancelled_or_expired"
         answer.row = case.paid[0]
@@ -270,19 +356,39 @@ def _by_paid_number(case: Case, world: World, _policy: Policy) -> Answer:
 
 
 def _by_typed_phone(case: Case, world: World, _policy: Policy) -> Answer:
-    if not case.phones or not case.typed:
+    if not case.phones:
         return None
     equal = world.equal(case, case.phones)
+    if not case.typed:  # a phone in a bank's text may be anybody's: the depositor's, the bank's own
+        fits = [row for row in equal if world.proof(case, row).name is Agreement.FULLY]
+        who = "the phone in the bank's text is the payer's"
+        return _one_of(case, world, fits, who, case.phones, by_phone=True) if fits else None
     shared = len({world.facts[row].payer for row in case.phones}) > 1
     fits = [row for row in equal if not shared or world.proof(case, row).name > 0]
     if shared and not fits:
         words = "the phone that was typed is shared by several payers, and the sender's name is none of theirs"
         return WhyNot("ambiguous_account", "several_payers", words, world.in_order(equal or case.phones)[0], weight=6)
+    doubt = _phone_doubt(case, world, fits)
+    return doubt or _one_of(case, world, fits, "the phone that was typed is the payer's", case.phones)
+
+
+def _phone_doubt(case: Case, world: World, fits: list[int]) -> WhyNot | None:
+    """A typed phone has no check digit: why it does not speak for the payer of the bills ``fits``."""
     borrowed = [row for row in fits if _same_phone_other_name(world.proof(case, row))]
     if borrowed:
         words = "the phone that was typed is the payer's, but it was used by somebody of another name"
         return WhyNot("ambiguous_account", "sender", words, world.in_order(borrowed)[0], weight=6)
-    return _one_of(case, world, fits, "the phone that was typed is the payer's", case.phones)
+    strange = [row for row in fits if world.proof(case, row).doubtful]
+    if strange:
+        words = "a payer of the phone that was typed has a bill of this amount, but the sender is somebody else"
+        return WhyNot("ambiguous_account", "sender", words, world.in_order(strange)[0], weight=6)
+    own = [row for row in world.equal(case, case.own_phone) if row not in case.phones]
+    if fits and own:
+        words = (
+            "a payer of the phone that was typed has a bill of this amount, and so has the payer of the sender's phone"
+        )
+        return WhyNot("ambiguous_account", "sender", words, world.in_order(own)[0], weight=6)
+    return None
 
 
 def _same_phone_other_name(proof: Proof) -> bool:
@@ -296,7 +402,9 @@ def _by_typed_name(case: Case, world: World, policy: Policy) -> Answer:
     if not key or any(character.isdigit() for character in case.text):
         return None
     if case.payers_of_name and not case.names:
-        words = f"{case.payers_of_name} payers carry the name that was typed; no few of them owe this amount"
+        words = (
+            f"{_carry(case.payers_of_name)} the name that was typed; no bill of theirs has this amount, or too many do"
+        )
         return WhyNot("ambiguous_account", "several_payers", words, weight=2)
     rows = [row for row in case.names if name_key(world.facts[row].name) == key]
     equal = world.equal(case, rows)
@@ -310,10 +418,10 @@ def _by_typed_name(case: Case, world: World, policy: Policy) -> Answer:
     fits = [row for row in equal if proofs[row].phone is Agreement.PARTLY and proofs[row].name > 0]
     if fits and tells_apart:
         return _one_of(case, world, fits, "the name that was typed is the payer's", rows)
-    if case.payers_of_name == 1 and not any(proof.contradicts for proof in proofs.values()):
+    if case.payers_of_name == 1 and not any(proof.doubtful for proof in proofs.values()):
         return _one_of(case, world, equal, "the name that was typed is that of one payer only", rows)
     nearest = world.in_order(fits or equal)[0]
-    words = f"{case.payers_of_name} payers carry the name that was typed, and " + (
+    words = f"{_carry(case.payers_of_name)} the name that was typed, and " + (
         "the end of a phone does not tell so many apart" if fits else proofs[nearest].words()
     )
     return WhyNot("ambiguous_account", "sender", words, nearest, weight=6)
@@ -331,7 +439,7 @@ def _by_own_phone(case: Case, world: World, _policy: Policy) -> Answer:
             words = f"the sender's phone is the payer's, but {case.clues.slips[0]} is far from the number of the bill"
             return WhyNot("ambiguous_account", "other_number", words, world.in_order(fits)[0], weight=5)
         fits = [row for row in fits if row in near]
-    return _one_of(case, world, fits, "the sender's phone is the payer's", rows)
+    return _one_of(case, world, fits, "the sender's phone is the payer's", rows, by_phone=True)
 
 
 _RUNGS = {Rung.ALIAS: _alias, Rung.SLIP: _slip, Rung.CUT: _cut, Rung.PAYER: _payer}

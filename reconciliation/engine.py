@@ -209,7 +209,7 @@ def _settle_sums(run: _Run, claims: list[tuple[int, list[int]]]) -> None:
             words = "the bills whose numbers were typed were paid in this run"
             run.why_not[payment] = WhyNot("duplicate_payment", "paid_in_run", words, rows[0], final=True)
         else:
-            words = f"{len(rows)} bill numbers were typed; {wire(sum(opens))} is open of them, not this amount"
+            words = f"{len(rows)} bill numbers were typed; {wire(sum(opens))} is open of them together, not this amount"
             run.why_not[payment] = WhyNot("ambiguous_account", "sum", words, rows[0], final=True)
 
 

@@ -117,10 +117,25 @@ class Proof(NamedTuple):
 
     @property
     def agrees(self) -> bool:
-        """Enough to trust a slip: the phone; or the full name; or a first name where no phone is shown."""
-        if self.phone > 0 or self.name is Agreement.FULLY:
+        """Enough to trust a slip: the phone; or the full name; or a first name where no phone is shown.
+
+        The end of a phone beside another name is chance as often as not.
+        """
+        if self.phone is Agreement.FULLY or self.name is Agreement.FULLY:
             return True
+        if self.phone is Agreement.PARTLY:
+            return self.name is not Agreement.DIFFERS
         return self.phone is Agreement.UNKNOWN and self.name is Agreement.PARTLY
+
+    @property
+    def undisputed(self) -> bool:
+        """Whether it agrees, and no phone that is shown is another's: a namesake's name agrees too."""
+        return self.agrees and self.phone is not Agreement.DIFFERS
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether something that is shown is not the payer's, and what agrees is not enough against it."""
+        return not self.agrees and Agreement.DIFFERS in (self.phone, self.name)
 
     @property
     def contradicts(self) -> bool:
@@ -129,17 +144,21 @@ class Proof(NamedTuple):
 
     def words(self) -> str:
         """What agrees and what does not, for a reader."""
-        said = []
-        if self.phone is Agreement.FULLY:
-            said.append("the sender's phone is the payer's")
-        elif self.phone is Agreement.PARTLY:
-            said.append("the sender's phone ends like the payer's")
-        if self.name is Agreement.FULLY:
-            said.append("the sender's name is the payer's")
-        elif self.name is Agreement.PARTLY:
-            said.append("the sender's first name is the payer's")
-        if said:
-            return " and ".join(said)
+        phone = {
+            Agreement.FULLY: "the sender's phone is the payer's",
+            Agreement.PARTLY: "the sender's phone ends like the payer's",
+        }.get(self.phone)
+        name = {
+            Agreement.FULLY: "the sender's name is the payer's",
+            Agreement.PARTLY: "the sender's first name is the payer's",
+        }.get(self.name)
+        only = "" if self.agrees else "only "
+        if phone and name:
+            return f"{phone} and {name}"
+        if phone:
+            return f"{only}{phone}" + (", not the name" if self.name is Agreement.DIFFERS else "")
+        if name:
+            return f"{only}{name}" + (", not the phone" if self.phone is Agreement.DIFFERS else "")
         if self.contradicts:
             return "the sender is somebody else"
         return "nothing is known of the sender"

@@ -38,12 +38,14 @@ _KINDS = (
     ("cut", "its number begins like the one that was cut off"),
     ("far", "its number is two digits away"),
     ("objects", "its object was named"),
+    ("near", "its object is one character away"),
     ("phones", "its payer's phone was typed"),
     ("of_paid", "a paid bill of its payer was typed"),
     ("own_phone", ""),
     ("names", "its payer has this name"),
     ("of_name", ""),
     ("by_sender", ""),
+    ("rivals", ""),
 )
 """The ways in which a bill is found, in the order in which they are told."""
 _TYPED = sum(1 << bit for bit, (_, words) in enumerate(_KINDS) if words)

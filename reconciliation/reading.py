@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from reconciliation import columns, evidence, rules, slips
+from reconciliation import columns, evidence, near, rules, slips
 from reconciliation.candidates import (
     TELLING,
     Bills,
@@ -93,6 +93,12 @@ class Case:
     objects: Sequence[int] = ()
     object_words: str = ""
     loosely: bool = False
+    near: list[int] = field(default_factory=list)
+    """Open bills of this amount whose object is one character away from the one that was typed."""
+    rivals: list[int] = field(default_factory=list)
+    """Open bills of this amount whose payer may be the sender, where what was typed is somebody else's."""
+    doubted: bool = False
+    """Whether the number in ``named`` may be there by chance: the amount is another, and so is the sender."""
     slips: dict[int, tuple[str, str]] = field(default_factory=dict)
     """Bills one slip away: the number as typed, and the slip in words."""
     cut: Sequence[int] = ()
@@ -116,12 +122,19 @@ class Case:
     @property
     def says_nothing(self) -> bool:
         """Whether the text names no purpose of its own, so that the sender may speak for it."""
-        return all(word in _COMMON or word in self.sender.name for word in self.clues.words) and not self.clues.receipt
+        known = {*self.sender.name, *_COMMON}
+        near = {*self.clues.slips, *self.clues.phones}
+        codes = [token for token in rules.tokens_of(self.text) if not token.isalpha() and token not in known]
+        return (
+            all(word in known for word in self.clues.words)
+            and not self.clues.receipt
+            and (not codes or (not self.clues.words and bool(near)))
+        )
 
     def rows(self) -> Iterable[int]:
         """Every bill that is looked at for this payment; some come more than once."""
         lists = (self.paid, self.named, self.objects, self.slips, self.cut, self.phones, self.own_phone)
-        return itertools.chain(*lists, self.of_paid, self.names, self.far)
+        return itertools.chain(*lists, self.of_paid, self.names, self.far, self.near, self.rivals)
 
 
 @dataclass(slots=True)
@@ -213,9 +226,11 @@ def _plain_numbers(texts: Any) -> Ints:
     alone, before = pc.struct_field(parts, "number"), pc.struct_field(parts, "before")
     alone = pc.if_else(pc.equal(pc.binary_length(alone), columns.one(9)), alone, before)
     squeezed = squeezed_column(texts)
+    readable = pc.string_is_ascii(texts)  # digits of other scripts are read one by one
     nine = pc.and_(pc.equal(pc.binary_length(squeezed), columns.one(9)), pc.match_substring_regex(squeezed, _NINE_LIKE))
     grouped = pc.if_else(nine, folded_column(squeezed), columns.one(""))
-    return digits_to_int(pc.coalesce(alone, grouped), size=PAY_ACCOUNT_DIGITS)
+    number = pc.if_else(readable, pc.coalesce(alone, grouped), columns.one(""))
+    return digits_to_int(number, size=PAY_ACCOUNT_DIGITS)
 
 
 def _look_closer(bills: Bills, payments: Payments, rest: Ints, heard: Texts, read: Read) -> None:
@@ -245,12 +260,14 @@ def _look_closer(bills: Bills, payments: Payments, rest: Ints, heard: Texts, rea
             case.paid, case.named = [row for row, more in known if not more], opened
         case.clues = told
         read.cases.append(case)
-        if not case.sender.phone and not case.typed and len(told.phones) == 1:
-            case.sender = Sender(told.phones[0], case.sender.name)
+        printed = [phone for phone in told.phones if phone not in told.slips]  # nine bare digits may be a number
+        if not case.sender.phone and not case.typed and len(printed) == 1:
+            case.sender = Sender(printed[0], case.sender.name)
     _objects(bills, read.cases)
+    _doubt_numbers(bills, [case for case in read.cases if case.named])
     still = []
     for case in read.cases:
-        if case.named and not _disputed(bills, case):
+        if case.named and not case.doubted and not _disputed(bills, case):
             texts_of = (case.reference, case.narrative)
             single.append((case.payment, case.named[0], _how(bills, case.named[0], texts_of, typed=case.typed)))
         else:
@@ -272,20 +289,36 @@ def _how(bills: Bills, row: int, texts: tuple[str, str], *, typed: bool) -> int:
     return int(typed or bills.number[row].as_py() not in rules.tokens_of(texts[1]))
 
 
+def _doubt_numbers(bills: Bills, cases: list[Case]) -> None:
+    """The amount is another, and the number is pieced together, or in a bank's own text with another's name."""
+    open_to_doubt = []
+    for case in cases:
+        number = bills.number[case.named[0]].as_py()
+        if not (case.typed and rules.in_one_piece(number, case.reference)):
+            open_to_doubt.append((case, rules.in_one_piece(number, case.narrative)))
+    facts = bills.facts(case.named[0] for case, _ in open_to_doubt)
+    for case, whole in open_to_doubt:
+        bill = facts[case.named[0]]
+        proof = evidence.compare(case.sender, phone=bill.phone, name=bill.name)
+        case.doubted = proof.doubtful or not whole
+
+
 def _disputed(bills: Bills, case: Case) -> bool:
     """Whether the amount is not the named bill's but that of a bill of an object named beside it."""
     return any(bills.open_minor[row] == case.amount_minor for row in case.objects if row not in case.named)
 
 
 def find_slips(bills: Bills, cases: list[Case]) -> None:
-    """Look up the numbers that a mistyped or cut one may have meant."""
+    """Look up the numbers that a mistyped or cut one may have meant, and the objects that a typed one may have."""
     _slips(bills, cases)
+    _doubt_objects(bills, [case for case in cases if case.objects and not case.named])
 
 
 def find_payers(bills: Bills, cases: list[Case]) -> None:
     """Look up the payers that cases name: by a phone, a paid bill, a name; and numbers two slips away."""
     _phones(bills, cases)
     _payers(bills, cases)
+    _rivals(bills, [case for case in cases if case.of_paid and not case.rivals])
     _names(bills, cases, [_name_typed(case) for case in cases])
     _far_slips(bills, cases)
 
@@ -336,8 +369,35 @@ def _few(rows: Iterable[int]) -> list[int]:
     return found if len(found) <= MOST_OF_A_KIND else []
 
 
-def _longest(found: Sequence[list[int]]) -> list[int]:
-    return next((rows for rows in found if rows and len(rows) <= MOST_OF_A_KIND), [])
+def _all(found: Sequence[list[int]]) -> list[int]:
+    """The bills of every object that a text can be read as: the longest first, so that its name is told first."""
+    return list(dict.fromkeys(row for rows in found if len(rows) <= MOST_OF_A_KIND for row in rows))
+
+
+def _doubt_objects(bills: Bills, cases: list[Case]) -> None:
+    """Where the sender is not the payer of the object's bill: a neighbour's object or the sender's own may be meant."""
+    facts = bills.facts(row for case in cases for row in case.objects)
+    doubtful = []
+    for case in cases:
+        equal = [facts[row] for row in case.objects if facts[row].open_minor == case.amount_minor]
+        proofs = [evidence.compare(case.sender, phone=bill.phone, name=bill.name) for bill in equal]
+        if equal and not any(proof.undisputed for proof in proofs):
+            doubtful.append((case, rules.folded("".join(rules.tokens_of(equal[0].object_ref)))))
+    found = near.rows(bills, [(key, case.amount_minor) for case, key in doubtful])
+    for (case, _), rows in zip(doubtful, found, strict=True):
+        case.near = [row for row in rows if row not in case.objects]
+    _rivals(bills, [case for case, _ in doubtful])
+
+
+def _rivals(bills: Bills, cases: list[Case]) -> None:
+    """Bills of the amount that the sender owes: by phone and first name, by the full name where no phone is shown."""
+    by_phone = [[(case.sender, case.amount_minor)] for case in cases]
+    for case, _, found in _grouped(cases, by_phone, _over(bills.rows_of_sender, bills.open_minor)):
+        case.rivals = _few(found[0])
+    nameless = [case for case in cases if not case.sender.phone]
+    by_name = [[(name_key(case.sender.name), case.amount_minor)] for case in nameless]
+    for case, _, found in _grouped(nameless, by_name, bills.rows_of_name):
+        case.rivals = found[0] if len(found[0]) <= MOST_OF_A_NAME else []
 
 
 def _grouped(cases: list[Case], keys: list[list[Any]], look: Callable[[list[Any]], list[list[int]]]) -> Any:
@@ -348,18 +408,19 @@ def _grouped(cases: list[Case], keys: list[list[Any]], look: Callable[[list[Any]
 
 def _objects(bills: Bills, cases: list[Case]) -> None:
     for case, _, found in _grouped(cases, [list(case.clues.names) for case in cases], bills.by_object.rows):
-        case.objects = _longest(found)
+        case.objects = _all(found)
     if bool((bills.number_int < 0).any()):
         for case, _, found in _grouped(cases, [list(case.clues.names) for case in cases], bills.by_other_number.rows):
-            case.objects = _longest(found) or case.objects
+            case.objects = _all(found) or case.objects
     loose = [case for case in cases if not case.objects and case.clues.pairs]
     for case, _, found in _grouped(loose, [list(case.clues.pairs) for case in loose], bills.by_pair.rows):
-        case.objects = _longest(found)
+        case.objects = _all(found)
         case.loosely = bool(case.objects)
     named = [case for case in cases if case.objects]
-    words = bills.table["object_ref"].take(columns.ints([case.objects[0] for case in named])).to_pylist()
-    for case, reference in zip(named, words, strict=True):
-        case.object_words = reference
+    flat = bills.table["object_ref"].take(columns.ints([row for case in named for row in case.objects])).to_pylist()
+    references = iter(flat)
+    for case in named:
+        case.object_words = " and ".join(dict.fromkeys(itertools.islice(references, len(case.objects))))
 
 
 def _slips(bills: Bills, cases: list[Case]) -> None:

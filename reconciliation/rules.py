@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import re
+import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -62,13 +63,36 @@ def read(typed: str, *, prefixes: Collection[str] = ()) -> Reading:
     text = typed.strip()
     if is_pay_account_number(text):
         return Reading((text,), exact=True, names=())
-    tokens = _TOKEN.findall(text.upper())
+    tokens = tokens_of(text)
     return Reading(numbers_in(tokens), exact=False, names=_names(tokens, prefixes))
 
 
 def tokens_of(typed: str) -> list[str]:
     """The words, numbers and codes of a text, upper case, without what separates them."""
-    return _TOKEN.findall(typed.upper())
+    return _TOKEN.findall(plain(typed).upper())
+
+
+def plain(text: str) -> str:
+    """A text in ASCII: digits of any script as such, letters without accents, nothing that has no width."""
+    return text if text.isascii() else "".join(map(_plain_character, unicodedata.normalize("NFD", text)))
+
+
+def _plain_character(character: str) -> str:
+    if character.isascii():
+        return character
+    if unicodedata.category(character) in ("Cf", "Me", "Mn"):
+        return ""
+    digit = unicodedata.decimal(character, None)
+    if digit is not None:
+        return str(digit)
+    base = unicodedata.normalize("NFKD", character)
+    return base if len(base) == 1 and base.isascii() and base.isalpha() else " "
+
+
+def in_one_piece(number: str, text: str) -> bool:
+    """Whether a number stands in a text by itself or within one word; else it is groups among words put together."""
+    tokens = [folded(token) for token in tokens_of(text)]
+    return "".join(tokens) == number or any(number in token for token in tokens)
 
 
 def numbers_in(tokens: list[str]) -> tuple[str, ...]:

@@ -116,7 +116,16 @@ class County:
     ) -> OnePayment:  # fmt: skip
         """Record a payment of ``bill``; the truth is what is left of the bill, or nothing where not ``sure``."""
         amount = bill.left if amount is None else amount
-        who = sender or bill.payer
+        taken = min(amount, bill.left) if bill.open and sure else 0
+        bill.paid += taken
+        truth = [(bill.number, taken)] if taken else []
+        return self.send(kind, sender or bill.payer, reference, amount, truth, channel=channel, narrative=narrative)
+
+    def send(
+        self, kind: str, who: Person, reference: str, amount: int, truth: list[tuple[str, int]], *,
+        channel: str = "", narrative: str = "",
+    ) -> OnePayment:  # fmt: skip
+        """Record a payment as its channel shows it: a masked phone and a first name, or a bank's narrative."""
         channel = channel or self.random.choices(("MPESA", "AIRTEL", "BANK"), (8, 1, 1))[0]
         words = who.name.split()
         phone, name = f"{who.phone[:4]}*****{who.phone[-3:]}", words[0].upper()
@@ -128,9 +137,6 @@ class County:
                 ("EFT {n} {r}", "RTGS/{n}/{r}/BUSIA", "DEP {r} BR 0{b}")
             ).format(n=who.name.upper(), r=reference, b=self.random.randrange(10, 99))
             reference = ""
-        taken = min(amount, bill.left) if bill.open and sure else 0
-        bill.paid += taken
-        truth = [(bill.number, taken)] if taken else []
         payment = OnePayment(kind, amount, reference[:20], name, phone, channel, narrative, truth)
         self.payments.append(payment)
         return payment

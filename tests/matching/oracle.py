@@ -39,6 +39,10 @@ def match(bills: list[Row], payments: list[Row]) -> set[tuple[str, str, int, str
         sender = Sender(phone_pattern(payment["msisdn"]), name_words(payment["payer_name"]))
         return compare(sender, phone=phone_pattern(of[number]["msisdn"]), name=name_words(of[number]["payer_name"]))
 
+    def others(payment: Row, cents: int, rows: list[str]) -> bool:
+        """Whether the sender owes this amount elsewhere."""
+        return any(opened[n] == cents and n not in rows and proof(payment, n).agrees for n in began)
+
     waiting = sorted(payments, key=lambda row: (datetime.fromisoformat(row["paid_at"]), row["payment_id"]))
     for rung in ("exact", "normalised", "sum_of_numbers", "alias", "slip", "payer"):
         for payment in waiting:
@@ -63,7 +67,8 @@ def match(bills: list[Row], payments: list[Row]) -> set[tuple[str, str, int, str
                     continue
                 fits = [n for n in objects if opened[n] == cents and proof(payment, n).agrees]
                 if len(objects) == 1 and opened[objects[0]]:
-                    if opened[objects[0]] == cents or proof(payment, objects[0]).agrees:
+                    sure = proof(payment, objects[0]).agrees
+                    if sure or (opened[objects[0]] == cents and not others(payment, cents, objects)):
                         take(payment, objects[0], min(cents, opened[objects[0]]), rung)
                 elif len(objects) > 1 and len(fits) == 1:
                     take(payment, fits[0], cents, rung)
@@ -79,8 +84,10 @@ def match(bills: list[Row], payments: list[Row]) -> set[tuple[str, str, int, str
                 payers = {of[n]["payer_id"] for n in of_paid}
                 if len(payers) > 1:
                     continue
-                fits = [n for n in began if of[n]["payer_id"] in payers and opened[n] == cents]
-                if len(fits) == 1:
+                owed = [n for n in began if of[n]["payer_id"] in payers]
+                fits = [n for n in owed if opened[n] == cents]
+                twin = any(began[n] == cents and not opened[n] for n in owed)
+                if len(fits) == 1 and (proof(payment, fits[0]).agrees or not (twin or others(payment, cents, owed))):
                     take(payment, fits[0], cents, rung)
     return {one for one in found if one[2]}
 

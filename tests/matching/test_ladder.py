@@ -133,8 +133,9 @@ def test_a_number_cut_off_at_the_end_of_a_narrative() -> None:
 
 def test_a_payer_s_phone_takes_the_one_bill_of_that_amount() -> None:
     bills = [bill(A, payer_id="P1"), bill(B, "70.00", payer_id="P1")]
-    for typed in ("0712000345", "254712000345", "+254712000345", "0712 000 345"):
-        payment = paid("T1", typed=typed, payer_name="X", msisdn="")
+    for typed in ("0712000345", "254712000345", "+254712000345", "0712 000 345", "712000345", "tel 0712000345"):
+        payment = paid("T1", typed=typed)
+        assert matched(run(bills, [payment | {"payer_name": "", "msisdn": ""}])) == {("T1", A, "100.00", "payer")}
         assert matched(run(bills, [payment])) == {("T1", A, "100.00", "payer")}
         assert left(run([bills[0], bill(B, payer_id="P1")], [payment]))["T1"] == ("ambiguous_account", "several_bills")
 
@@ -150,8 +151,10 @@ def test_a_phone_that_a_family_shares_needs_the_name() -> None:
 def test_a_payer_s_phone_in_another_s_hand_is_left() -> None:
     found = run([bill(A)], [paid("T1", typed="0712000345", payer_name="JOHN")])
     assert left(found) == {"T1": ("ambiguous_account", "sender")}
-    relative = paid("T1", typed="0712000345", payer_name="JOHN", msisdn="2547*****999")
-    assert matched(run([bill(A)], [relative])) == {("T1", A, "100.00", "payer")}
+    stranger = paid("T1", typed="0712000345", payer_name="JOHN", msisdn="2547*****999")
+    found = run([bill(A)], [stranger])
+    assert left(found) == {"T1": ("ambiguous_account", "sender")}
+    assert found.suggestions.to_pylist()[0]["invoice_number"] == A
 
 
 def test_the_number_of_a_paid_bill_stands_for_its_payer() -> None:
