@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from revenue_engine.errors import ConfigurationError
 
-WORTH_PROCESSES = 2_000_000
+WORTH_PROCESSES = 500_000
 """With fewer payments, starting processes and sending answers back costs what the second core spares; see the docs."""
 SLICE = 8_000
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from reconciliation import columns
-from reconciliation.candidates import Bills, folded_column
+from reconciliation.candidates import Bills
 from reconciliation.columns import Ints
 from reconciliation.rules import folded
 
@@ -76,7 +76,7 @@ def rows(bills: Bills, asked: Sequence[tuple[str, int]]) -> list[list[int]]:
     """For each (folded key, cents) the open bills of that amount whose object is one character away."""
     if not asked:
         return []
-    objects = folded_column(bills.table["object_ref"])
+    objects = bills.by_object.keys  # folded already
     good = np.flatnonzero((bills.open_minor > 0) & np.isin(bills.open_minor, [amount for _, amount in asked]))
     own = _keys(_of_column(objects.take(columns.ints(good))), bills.open_minor[good])
     order = np.argsort(own)
