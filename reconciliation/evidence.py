@@ -62,6 +62,8 @@ def phones_agree(pattern: str, phone: str) -> Agreement:
 @lru_cache(maxsize=65536)
 def name_words(text: str) -> tuple[str, ...]:
     """The words of a name: upper case, no accents, ``Ng'ang'a`` in one piece."""
+    if text.isascii():
+        return tuple(_WORDS.findall(_APOSTROPHES.sub("", text).upper()))
     plain = _APOSTROPHES.sub("", unicodedata.normalize("NFKD", text)).upper()
     plain = "".join(character for character in plain if not unicodedata.combining(character))
     return tuple(_WORDS.findall(plain))

@@ -26,16 +26,24 @@ _POWERS = np.array([pow(_BASE, place, 2**64) for place in range(_LONGEST + 2)], 
 _INVERSE = np.uint64(pow(_BASE, -1, 2**64))
 _ALPHABET = np.array(sorted(set(map(ord, folded(string.ascii_uppercase + string.digits)))), dtype=np.uint64)
 _ROWS_AT_ONCE, _KEYS_AT_ONCE = 100_000, 1_000
-_SIEVE = 2**24
-"""Places of a table by a key's last bits: nearly all of what is asked is told there to be no bill's."""
+_BITS = 24
+_SIEVE = 2**_BITS
+"""Places of a table by some bits of a key: nearly all of what is asked is told in two of them to be no bill's."""
 
 
 class _Known(NamedTuple):
-    """Bills by key, sorted, and the sieve of their keys."""
+    """Bills by key, sorted, and the sieves of the last bits of their keys and of those before them."""
 
     rows: Ints
     keys: Ints
-    sieve: np.ndarray[Any, np.dtype[np.bool_]]
+    last: np.ndarray[Any, np.dtype[np.bool_]]
+    before: np.ndarray[Any, np.dtype[np.bool_]]
+
+    def maybe(self, wanted: Ints) -> Ints:
+        """Places of the keys that may be a bill's: all that are, and few others."""
+        places = np.flatnonzero(self.last[wanted & (_SIEVE - 1)])
+        sifted: Ints = places[self.before[(wanted[places] >> _BITS) & (_SIEVE - 1)]]
+        return sifted
 
 
 def _of_column(keys: Any) -> _Hashes:
@@ -50,20 +58,23 @@ def _of_column(keys: Any) -> _Hashes:
     return np.concatenate(found) if found else np.zeros(0, dtype=np.uint64)
 
 
-def _neighbours(key: str) -> _Hashes:
-    """The hashes of all texts that are one wrong, swapped, missing or extra character away from a key."""
-    codes = np.frombuffer(key.encode(), dtype=np.uint8).astype(np.uint64)
-    size = len(codes)
-    before = np.zeros(size + 1, dtype=np.uint64)
-    np.cumsum(codes * _POWERS[:size], out=before[1:])
-    whole = before[-1:]
-    wrong = whole + (_ALPHABET - codes[:, None]) * _POWERS[:size, None]
-    missing = before[:, None] + _ALPHABET * _POWERS[: size + 1, None] + ((whole - before) * np.uint64(_BASE))[:, None]
-    extra = before[:-1] + (whole - before[1:]) * _INVERSE
-    swapped = whole + (codes[1:] - codes[:-1]) * (_POWERS[: size - 1] - _POWERS[1:size])
-    found = np.concatenate([wrong.reshape(-1), missing.reshape(-1), extra, swapped])
-    others: _Hashes = found[found != whole]
-    return others
+def _neighbours(keys: Sequence[str]) -> tuple[Ints, _Hashes]:
+    """The hashes of all texts that are one wrong, swapped, missing or extra character away from each of some keys of
+    equal length: the places of the keys, and the hashes."""
+    size = len(keys[0])
+    codes = np.frombuffer("".join(keys).encode(), dtype=np.uint8).reshape(len(keys), size).astype(np.uint64)
+    before = np.zeros((len(keys), size + 1), dtype=np.uint64)
+    np.cumsum(codes * _POWERS[:size], axis=1, out=before[:, 1:])
+    whole = before[:, -1:]
+    wrong = whole[:, :, None] + (_ALPHABET - codes[:, :, None]) * _POWERS[:size, None]
+    after = (whole - before) * np.uint64(_BASE)
+    missing = before[:, :, None] + _ALPHABET * _POWERS[: size + 1, None] + after[:, :, None]
+    extra = before[:, :-1] + (whole - before[:, 1:]) * _INVERSE
+    swapped = whole + (codes[:, 1:] - codes[:, :-1]) * (_POWERS[: size - 1] - _POWERS[1:size])
+    parts = [wrong.reshape(len(keys), -1), missing.reshape(len(keys), -1), extra, swapped]
+    found = np.concatenate(parts, axis=1)
+    owner, _ = others = np.nonzero(found != whole)
+    return owner, found[others]
 
 
 def _keys(hashes: _Hashes, minor: Ints) -> Ints:
@@ -80,22 +91,25 @@ def rows(bills: Bills, asked: Sequence[tuple[str, int]]) -> list[list[int]]:
     good = np.flatnonzero((bills.open_minor > 0) & np.isin(bills.open_minor, [amount for _, amount in asked]))
     own = _keys(_of_column(objects.take(columns.ints(good))), bills.open_minor[good])
     order = np.argsort(own)
-    known = _Known(good[order], own[order], np.zeros(_SIEVE, dtype=bool))
-    known.sieve[own & (_SIEVE - 1)] = True
-    found: list[list[int]] = []
-    for start in range(0, len(asked), _KEYS_AT_ONCE):
-        found += _part(asked[start : start + _KEYS_AT_ONCE], known)
-    return found
-
-
-def _part(asked: Sequence[tuple[str, int]], known: _Known) -> list[list[int]]:
-    sets = [_neighbours(key) if 0 < len(key) < _LONGEST else np.zeros(0, dtype=np.uint64) for key, _ in asked]
-    owner = np.repeat(np.arange(len(asked)), [len(one) for one in sets])
-    amounts = np.array([amount for _, amount in asked], dtype=np.int64)
-    wanted = _keys(np.concatenate(sets), amounts[owner])
-    maybe = np.flatnonzero(known.sieve[wanted & (_SIEVE - 1)])
-    first, last = (np.searchsorted(known.keys, wanted[maybe], side=side) for side in ("left", "right"))
+    known = _Known(good[order], own[order], np.zeros(_SIEVE, dtype=bool), np.zeros(_SIEVE, dtype=bool))
+    known.last[own & (_SIEVE - 1)] = True
+    known.before[(own >> _BITS) & (_SIEVE - 1)] = True
     found: list[dict[int, None]] = [{} for _ in asked]
-    for hit in np.flatnonzero(last > first).tolist():
-        found[int(owner[maybe[hit]])].update(dict.fromkeys(known.rows[first[hit] : last[hit]].tolist()))
+    for size in sorted({len(key) for key, _ in asked}):
+        places = [place for place, (key, _) in enumerate(asked) if len(key) == size]
+        for start in range(0, len(places), _KEYS_AT_ONCE) if 0 < size < _LONGEST else ():
+            _part(asked, places[start : start + _KEYS_AT_ONCE], known, found)
     return [list(one) for one in found]
+
+
+def _part(
+    asked: Sequence[tuple[str, int]], places: Sequence[int], known: _Known, found: Sequence[dict[int, None]]
+) -> None:
+    owner, hashes = _neighbours([asked[place][0] for place in places])
+    amounts = np.array([asked[place][1] for place in places], dtype=np.int64)
+    wanted = _keys(hashes, amounts[owner])
+    maybe = known.maybe(wanted)
+    first, last = (np.searchsorted(known.keys, wanted[maybe], side=side) for side in ("left", "right"))
+    for hit in np.flatnonzero(last > first).tolist():
+        one = found[places[int(owner[maybe[hit]])]]
+        one.update(dict.fromkeys(known.rows[first[hit] : last[hit]].tolist()))

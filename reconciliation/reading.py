@@ -122,14 +122,13 @@ class Case:
     @property
     def says_nothing(self) -> bool:
         """Whether the text names no purpose of its own, so that the sender may speak for it."""
-        known = {*self.sender.name, *_COMMON}
-        near = {*self.clues.slips, *self.clues.phones}
-        codes = [token for token in rules.tokens_of(self.text) if not token.isalpha() and token not in known]
-        return (
-            all(word in known for word in self.clues.words)
-            and not self.clues.receipt
-            and (not codes or (not self.clues.words and bool(near)))
-        )
+        name = self.sender.name
+        if self.clues.receipt or not all(word in _COMMON or word in name for word in self.clues.words):
+            return False
+        if not self.clues.words and (self.clues.slips or self.clues.phones):
+            return True
+        tokens = rules.tokens_of(self.text)
+        return all(token.isalpha() or token in _COMMON or token in name for token in tokens)
 
     def rows(self) -> Iterable[int]:
         """Every bill that is looked at for this payment; some come more than once."""
