@@ -142,14 +142,15 @@ def open_many(session: Session, found: Iterable[NewBreak]) -> None:
         )
         for new in sorted(found, key=lambda new: new.key)
     ]
-    if rows:
-        with raw(session).cursor() as cursor:
-            cursor.executemany(
-                "INSERT INTO break_case (public_id, key, reason, detail, amount_minor, owner, payment_id, invoice_id,"
-                " delivery_id, channel_account_id, stream_code, station_code, occurred_at)"
-                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (key) DO NOTHING",
-                rows,
-            )
+    if rows:  # one statement whatever their number: a statement's import may open a break a line
+        raw(session).execute(
+            "INSERT INTO break_case (public_id, key, reason, detail, amount_minor, owner, payment_id, invoice_id,"
+            " delivery_id, channel_account_id, stream_code, station_code, occurred_at)"
+            " SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::int8[], %s::text[], %s::int8[],"
+            " %s::int8[], %s::int8[], %s::int8[], %s::text[], %s::text[], %s::timestamptz[])"
+            " ON CONFLICT (key) DO NOTHING",
+            [list(column) for column in zip(*rows, strict=True)],
+        )
 
 
 def lower(session: Session, keys: Sequence[str], *, amount_minor: int) -> None:
