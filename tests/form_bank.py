@@ -60,6 +60,9 @@ class FormBank:
     def amount(self, text: str) -> int:
         return readings.cents(text, "amt")
 
+    def currency(self, text: str) -> str:
+        return readings.currency(text, "ccy")
+
     def came(self, word: str) -> bool | None:
         """Whether money came: None where the word is not known."""
         return {"CR": True, "DR": False}.get(word)
@@ -107,7 +110,7 @@ class FormBank:
                 reference=readings.reference(doc.get("txn"), "txn"),
                 amount_minor=self.amount(doc.get("amt", "")),
                 occurred_at=readings.moment(doc.get("when"), WHEN, "when"),
-                currency=readings.currency(doc.get("ccy"), "ccy"),
+                currency=self.currency(doc.get("ccy", "")),
                 channel_account=readings.account(doc.get("acct"), "acct"),
                 account_reference=readings.typed(doc.get("ref"), "ref"),
                 message="credit",

@@ -85,6 +85,11 @@ class TakesNoWordForACredit(FormBank):
         return super().came(word or "CR")
 
 
+class TakesEveryCurrencyForShillings(FormBank):
+    def currency(self, text: str) -> str:
+        return "KES"
+
+
 class RepeatsIdsAsTheyCame(FormBank):
     def id_in(self, body: bytes) -> str:
         try:
@@ -116,6 +121,7 @@ MISTAKES = [
     (DropsTheMinusBehind, "bad_amounts_never_pay", "'1,250.00-' is read as a payment"),
     (TakesAnyOtherWordForACredit, "only_known_words_pay", "cr_dr 'DR' is no payment, and the unknown 'ZZ' is one"),
     (TakesNoWordForACredit, "only_known_words_pay", "the direction cr_dr is '', and it is read as a payment"),
+    (TakesEveryCurrencyForShillings, "another_currency_is_told", "says UGX and the notice is read as KES"),
     (RepeatsIdsAsTheyCame, "echoes_are_escaped", r"changes the form of the answer: b'OK \r\nREFUSED'"),
 ]
 
@@ -253,6 +259,15 @@ class InCents(FormBank):
         made = super().rehearse(identifier, secrets)
         example = made.example.replace(b"1%2C250.00", b"125000")
         return replace(made, example=example, write_amount=str)
+
+
+def test_a_bank_that_writes_thousands_with_commas_may_say_so() -> None:
+    class WithCommas(FormBank):
+        def rehearse(self, identifier: str, secrets: Mapping[str, str] | None = None) -> Rehearsal:
+            made = super().rehearse(identifier, secrets)
+            return replace(made, write_amount=lambda minor: f"{minor // 100:,}.{minor % 100:02}")
+
+    assert result(WithCommas(), "amount_mutations_never_pay").outcome == "passed"
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ CHECKS: Final[Sequence[Check]] = (
     reading_checks.bad_amounts_never_pay,
     reading_checks.fractions_of_a_cent_are_refused,
     reading_checks.only_known_words_pay,
+    reading_checks.another_currency_is_told,
     reading_checks.times_are_aware,
     reading_checks.references_are_stable,
     reading_checks.same_body_same_identity,

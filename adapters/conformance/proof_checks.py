@@ -11,7 +11,6 @@ from pydantic import BaseModel, ValidationError
 
 from adapters.conformance.subject import ACCOUNT, OTHER_AMOUNT, STRANGER, Subject, skip
 from revenue_engine.channels import Interpretation, Paid, RehearsingAdapter, Reversed, Signed
-from revenue_engine.money import wire
 
 MUTATIONS: Final = 10_000
 
@@ -282,10 +281,16 @@ _EXACT = re.compile(r" *\d{1,3}(,\d{3})*(\.\d{1,6})? *|\d{1,12}(\.\d{1,6})?")
 
 def _is_amount(subject: Subject, text: str, minor: int) -> bool:
     """Whether a text says so many cents, in shillings or as the provider writes amounts."""
-    if subject.rehearsal.write_amount is not wire:
+    written = subject.rehearsal.write_amount(OTHER_AMOUNT)
+    if _shillings(written) != OTHER_AMOUNT:  # its digits mean something else, such as cents
         digits = [re.sub(r"[^0-9]", "", one).lstrip("0") for one in (text, subject.rehearsal.write_amount(minor))]
         return digits[0] == digits[1]
+    return _shillings(text) == minor
+
+
+def _shillings(text: str) -> int | None:
+    """The cents of an exact amount in shillings, with or without commas between thousands."""
     if _EXACT.fullmatch(text.strip()) is None:
-        return False
+        return None
     whole, _, cents = text.strip().replace(",", "").partition(".")
-    return int(whole) * 100 + int((cents.rstrip("0") or "0").ljust(2, "0")) == minor
+    return int(whole) * 100 + int((cents.rstrip("0") or "0").ljust(2, "0"))

@@ -204,6 +204,20 @@ def _is_word(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and value.isascii() and value.isalpha() and len(value) <= 20
 
 
+def another_currency_is_told(subject: Subject) -> None:
+    """A notice in another currency never says shillings: the primary book takes KES alone."""
+    paid = subject.read_example()
+    fields = [path for path, value in subject.example.leaves() if str(value).strip().upper() == paid.currency]
+    if not fields:
+        skip("the example names no currency")
+    found = subject.adapter.interpret(subject.example.put(fields, _OTHER_CURRENCY))
+    told = not isinstance(found, Paid) or found.currency != paid.currency
+    assert told, f"the currency says {_OTHER_CURRENCY} and the notice is read as {paid.currency}"
+
+
+_OTHER_CURRENCY = "UGX"
+
+
 def times_are_aware(subject: Subject) -> None:
     """Instants carry their zone; a payment without one says why."""
     for case, paid in subject.paid:
