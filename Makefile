@@ -23,7 +23,7 @@ demo: $(STAMP)  ## Start the embedded servers, load Busia, take payments and rec
 	$(BIN)/revenue-engine demo --no-serve $(ARGS)
 
 test: $(STAMP)  ## Run the test suite on real servers, two at a time (ARGS="-k words" chooses)
-	$(BIN)/python -m pytest -n 2 --dist loadscope $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 faults: $(STAMP)  ## Kill real processes under load for longer than the suite does (SEEDS=3 or SEEDS=1,2,3; KILLS=60)
 	SEEDS=$(SEEDS) KILLS=$(KILLS) $(BIN)/python -m tests.faults
