@@ -71,11 +71,10 @@ reader = SwiftReader()
 def _encoding(stream: BinaryIO) -> tuple[str, str]:
     """How the file is encoded and what to note about it: UTF-8 if all of it is, else the Windows table, else Latin-1.
 
-    The file is read once for this, and left where it was.
+    The file is read once for this, twice where it is no UTF-8, and left where it was.
     """
     start = stream.tell()
-    utf8, windows = codecs.getincrementaldecoder("utf-8")(), codecs.getincrementaldecoder("cp1252")()
-    is_utf8 = is_windows = True
+    utf8, is_utf8 = codecs.getincrementaldecoder("utf-8")(), True
     size = run = 0
     first = b""
     while chunk := stream.read(_CHUNK):
@@ -93,13 +92,15 @@ def _encoding(stream: BinaryIO) -> tuple[str, str]:
                 " Save it as plain text in UTF-8",
             )
         is_utf8 = is_utf8 and _decodes(utf8, chunk)
-        is_windows = is_windows and (is_utf8 or _decodes(windows, chunk))
     is_utf8 = is_utf8 and _decodes(utf8, b"", final=True)
     stream.seek(start)
     if not size:
         raise StatementRefused(StatementFault.EMPTY, "the file is empty")
     if is_utf8:
         return "utf-8-sig", ""
+    windows = codecs.getincrementaldecoder("cp1252")()
+    is_windows = all(_decodes(windows, chunk) for chunk in iter(lambda: stream.read(_CHUNK), b""))
+    stream.seek(start)
     codec, table = ("cp1252", "the Windows table cp1252") if is_windows else ("latin-1", "Latin-1")
     return codec, f"the text is not UTF-8 and was read by {table}: names may look wrong"
 

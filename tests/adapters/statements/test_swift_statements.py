@@ -313,6 +313,14 @@ def test_text_that_is_not_utf8_is_read_and_noted() -> None:
     assert closed(text.encode()).notes == ()
 
 
+@pytest.mark.parametrize("end", [b"\xe1\x8d", b"\xe1\x8d" + b"x" * 40_000 + b"\xff"])
+def test_bytes_that_are_utf8_up_to_a_point_and_in_no_windows_table_end_no_reading(end: bytes) -> None:
+    """An accent cut at the end of the file, or a wrong byte after a right one, far apart."""
+    found = closed(statement().encode() + end)
+    assert (found.lines, found.closing_minor) == (0, 100_000)
+    assert any("Latin-1" in note for note in found.notes)
+
+
 def test_pages_follow_each_other() -> None:
     first = ":20:A\n:25:1\n:28C:9/1\n:60F:C261101KES0,\n:61:261102C7,NTRF\n:62M:C261102KES7,\n"
     second = ":20:A\n:25:1\n:28C:9/2\n:60M:C261102KES7,\n:61:261102C1,NTRF\n:62F:C261102KES8,\n"
