@@ -16,7 +16,7 @@ import numpy as np
 from reconciliation import columns
 from reconciliation.candidates import Bills
 from reconciliation.columns import Ints
-from reconciliation.rules import folded
+from reconciliation.spelling import folded
 
 _Hashes = np.ndarray[Any, np.dtype[np.uint64]]
 _BASE = 0x9E3779B97F4A7C15

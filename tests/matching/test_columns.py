@@ -82,8 +82,7 @@ PHONES = st.builds(
     st.one_of(DIGITS, PHONES, st.sampled_from((A, B, A[:8], "0"))), st.sampled_from(((), ("BSA", "NO"), ("07", "X")))
 )
 def test_digits_in_one_piece_are_heard_as_any_text(typed: str, prefixes: tuple[str, ...]) -> None:
-    tokens = rules.tokens_of(typed)
-    plain = rules.numbers_in(tokens), typed not in rules.NOTHING, rules.clues(tokens, prefixes=prefixes)
+    plain = rules.read(typed).numbers, typed not in rules.NOTHING, rules.clues(typed, prefixes=prefixes)
     assert rules.hear_all([(typed, "")], prefixes) == [plain]
 
 

@@ -9,6 +9,7 @@ from rapidfuzz.distance import OSA
 
 from reconciliation import near, rules
 from reconciliation.candidates import Bills
+from revenue_engine.identifiers import plain
 from tests.matching.worlds import A, B, C, D, bill, left, matched, paid, run, tables
 
 STRANGER = {"payer_name": "JOHN", "msisdn": "2547*****999"}
@@ -30,7 +31,7 @@ def test_digits_of_any_script_and_characters_without_width(typed: str) -> None:
 
 
 def test_small_raised_digits_are_no_digits_of_a_number() -> None:
-    assert rules.plain("m² ½ № ③ Ｋ é") == "m        K e"
+    assert plain("m² ½ № ③ Ｋ é") == "m        K e"
     assert rules.read("508060611²").numbers == (A,)
 
 
