@@ -477,7 +477,7 @@ def _rivals(bills: Bills, cases: list[Case]) -> None:
     by_phone = [[(case.sender, case.amount_minor)] for case in cases]
     for case, _, found in grouped(cases, by_phone, _over(bills.rows_of_sender, bills.open_minor)):
         case.rivals = _few(found[0])
-    nameless = [case for case in cases if not case.sender.phone]
+    nameless = [case for case in cases if not case.sender.phone or case.sender.phone in case.clues.phones]
     by_name = [[(name_key(case.sender.name), case.amount_minor)] for case in nameless]
     for case, _, found in grouped(nameless, by_name, bills.rows_of_name):
         case.rivals = found[0] if len(found[0]) <= MOST_OF_A_NAME else []
