@@ -34,9 +34,8 @@ _PHONE = re.compile(
     rf")({_NINE})"
 )
 _LEAST_PHONE_DIGITS = 7
-_HIDDEN = re.compile(
-    r"\+?[0-9]{1,6}[ \-]?(?:[*X•]{2,}[ \-]?)+[0-9]{2,}|(?<![0-9A-Z*])(?:[*•]{2,}|X{3,})[ \-]?[0-9]{2,}"
-)
+_HIDDEN = re.compile(r"\+?[0-9]{1,9}[ \-]?(?:[*X]{2,}[ \-]?)+[0-9]{2,}|(?<![0-9A-Z*])(?:\*{2,}|X{3,})[ \-]?[0-9]{2,}")
+_STARS = str.maketrans(dict.fromkeys("•●∗＊", "*"))
 _DATE = re.compile(
     r"(?<![0-9])(?:(?:0?[1-9]|[12][0-9]|3[01])([./\-])(?:0?[1-9]|1[0-2])\1(?:20)?[0-9]{2}"
     r"|20[0-9]{2}([./\-])(?:0?[1-9]|1[0-2])\2(?:0?[1-9]|[12][0-9]|3[01]))(?![0-9])"
@@ -60,7 +59,7 @@ _BEFORE_NUMBERS = frozenset(
 """Words that stand before a bill's number; other letters before a year and a serial make a permit of them."""
 _STROKE = re.compile(r"(?<=[0-9])\s*[/\\:*_=|~]+\s*(?=[0-9])")
 _MAY_MISLEAD = re.compile(
-    r"[/\\:*_=|~•+(]|254|(?<![0-9A-Z])[0O][\s\-./]*[17IL]|CHQ|CHEQ|CHECK|CQ|SLIP|DRAFT|TEL|PHONE|SIMU|CELL|MOB|XX"
+    r"[/\\:*_=|~+(]|254|(?<![0-9A-Z])[0O][\s\-./]*[17IL]|CHQ|CHEQ|CHECK|CQ|SLIP|DRAFT|TEL|PHONE|SIMU|CELL|MOB|XX"
     r"|20[0-9]{2}"
 )
 MISLEADING = "(?i)CHQ|CHEQ|CHECK|CQ|SLIP|DRAFT|TEL|PHONE|SIMU|CELL|MOB|[a-z][^0-9a-z]*20[0-4][0-9]{6}"
@@ -90,7 +89,7 @@ class Said(NamedTuple):
 
 def said(text: str) -> Said:
     """Cut out of a text what is no number of a bill, and keep the phones."""
-    upper = plain(text).upper()
+    upper = plain(text if text.isascii() else text.translate(_STARS)).upper()
     if not _MAY_MISLEAD.search(upper):
         words = _TOKEN.findall(upper)
         return Said(words, words, ())

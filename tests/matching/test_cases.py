@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciliation import engine, files
+from reconciliation.engine import files, matching
 
 CASES = Path(os.environ.get("REVENUE_SHARED", Path(__file__).parents[3] / "shared")) / "cases"
 
@@ -52,11 +52,11 @@ SAID = {
 }
 
 
-def _answer(case: str) -> engine.Outcome:
+def _answer(case: str) -> matching.Outcome:
     folder = CASES / f"matching-{case}"
     if not folder.is_dir():
         pytest.skip(f"the case {case} does not stand beside the project")
-    return engine.match(files.read_invoices(folder / "bills.csv"), files.read_payments(folder / "payments.csv"))
+    return matching.match(files.read_invoices(folder / "bills.csv"), files.read_payments(folder / "payments.csv"))
 
 
 @pytest.mark.parametrize("case", RIGHT)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stdnum import damm
 
-from reconciliation import rules, spelling
+from reconciliation import ladder, spelling
 from reconciliation.spelling import Fit, fit, written
 from revenue_engine import identifiers
 from tests.matching.worlds import A, B, bill, left, matched, paid, run
@@ -41,8 +41,8 @@ def test_a_phone_is_no_number_however_it_is_written(
         parts.append(phone[at : at + size])
         at += size
     text = f"{before}{country}{gap.lstrip(')') if ')' in country else gap}{between.join(parts)}"
-    assert rules.read(text).numbers == ()
-    assert phone in rules.clues(text).phones
+    assert ladder.read(text).numbers == ()
+    assert phone in ladder.clues(text).phones
 
 
 @given(phones, st.integers(2, 5), st.sampled_from("*xX•"), st.sampled_from(("", "254", "0", "+254")))
@@ -50,7 +50,7 @@ def test_stars_stand_for_digits_so_nothing_is_joined_over_them(
     phone: str, hidden: int, star: str, country: str
 ) -> None:
     text = f"MPESA {country}{phone[: 7 - hidden]}{star * hidden}{phone[7:]} RENT"
-    assert rules.read(text).numbers == ()
+    assert ladder.read(text).numbers == ()
 
 
 @given(st.integers(10_000_000, 99_999_999).map(str).map(numbered))
@@ -63,11 +63,11 @@ def test_a_number_among_words_is_still_a_number(number: str) -> None:
         f"#{number}",
         f"{number} rent",
     ):
-        read = rules.read(text)
+        read = ladder.read(text)
         assert read.numbers == (number,)
         assert read.weak == ()
     for text in (f"{number[:3]} {number[3:6]} {number[6:]}", f"{number[:3]}-{number[3:6]}-{number[6:]}"):
-        read = rules.read(text)
+        read = ladder.read(text)
         assert set(read.numbers) <= {number}  # in groups a number that begins like a phone may be one
         assert read.numbers or identifiers.begins_like_a_phone(number)
 
@@ -79,7 +79,7 @@ def test_a_permit_s_year_and_serial_are_weak(year: int) -> None:
         f"SBP/{number[:4]}/{number[4:]}", f"{number[:4]}/{number[4:]}", f"{number[:4]}-{number[4:]}", f"SBP{number}",
         f"LIC {number[:4]} {number[4:]}", f"permit SBP-{number}",
     ):  # fmt: skip
-        read = rules.read(text)
+        read = ladder.read(text)
         assert read.numbers == read.weak == (number,), text
 
 
@@ -93,7 +93,7 @@ def test_a_permit_s_year_and_serial_are_weak(year: int) -> None:
 def test_what_a_bank_puts_together_needs_its_amount_and_its_payer(form: str) -> None:
     text = form.format(A[:6], A[6:])
     by_bank = {"narrative": text, "channel": "BANK", "msisdn": ""}
-    assert rules.read(text).weak == (A,)
+    assert ladder.read(text).weak == (A,)
     assert matched(run([bill(A)], [paid("T1", **by_bank | {"payer_name": "Grace Wafula"})])) == set()
     (row,) = run([bill(A)], [paid("T1", **by_bank | {"payer_name": "Grace Wafula"})]).suggestions.to_pylist()
     assert row["invoice_number"] == A
@@ -105,8 +105,8 @@ def test_what_a_bank_puts_together_needs_its_amount_and_its_payer(form: str) -> 
 @pytest.mark.parametrize("date", ["30/11/2026", "30-11-2026", "30.11.26", "2026-11-30", "1/12/2026", "10:30:15"])
 def test_dates_and_times_join_nothing(date: str) -> None:
     for digit in "0123456789":
-        assert rules.read(f"{date} {digit} rent").numbers == ()
-        assert rules.read(f"{digit} {date} rent").numbers == ()
+        assert ladder.read(f"{date} {digit} rent").numbers == ()
+        assert ladder.read(f"{digit} {date} rent").numbers == ()
 
 
 @pytest.mark.parametrize(
