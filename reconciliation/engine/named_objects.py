@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reconciliation import ladder, spelling
 from reconciliation.engine import columns
+from reconciliation.engine.case import Case
 from reconciliation.engine.indexes import TELLING, Bills
 from reconciliation.spelling import Fit
-
-if TYPE_CHECKING:
-    from reconciliation.engine.cases import Case
 
 MOST_OF_A_KIND = TELLING - 1
 """A key that finds more bills than this says nothing: its bills are not looked at."""

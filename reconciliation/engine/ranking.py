@@ -19,7 +19,7 @@ import numpy as np
 
 from reconciliation.engine import columns
 from reconciliation.engine import senders as evidence
-from reconciliation.engine.cases import Case
+from reconciliation.engine.case import Case
 from reconciliation.engine.columns import Ints
 from reconciliation.engine.indexes import Bills
 from reconciliation.engine.senders import Agreement, Proof, Sender

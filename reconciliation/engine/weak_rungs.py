@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from reconciliation.engine import senders
-from reconciliation.engine.cases import Case
+from reconciliation.engine.case import Case
 from reconciliation.engine.indexes import BillFacts, Bills, name_key
 from reconciliation.engine.policy import Policy
 from reconciliation.engine.senders import Agreement, Proof
