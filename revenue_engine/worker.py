@@ -22,7 +22,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from revenue_engine import importing, jobs, later, ledger, pipeline
+from revenue_engine import importing, jobs, judgements, later, ledger, pipeline
+from revenue_engine.access import approvals
 from revenue_engine.asking import Asker
 from revenue_engine.bell import Bell
 from revenue_engine.channels import CallbackAdapter
@@ -105,6 +106,7 @@ class Worker:
             for claimed in held:
                 self._single(claimed, work)
             done += len(held)
+        done += self.agreed()
         done += self.statements()
         self.unfolded += len(claims)
         if self.unfolded >= SNAPSHOT_EVERY:
@@ -112,6 +114,13 @@ class Worker:
             with transaction(self.engine) as session:
                 ledger.snapshot(session)
         return done
+
+    def agreed(self) -> int:
+        """Do what two persons agreed to, each in its transaction; how many were claimed."""
+        held = self._claim(approvals.KIND, 50)
+        for claimed in held:
+            self._single(claimed, judgements.do)
+        return len(held)
 
     def statements(self) -> int:
         """Import one statement file that waits, alone in its transaction; how many were claimed."""
