@@ -47,8 +47,8 @@ def init(
     Safe to run again. The administrators' one-time enrolment codes are shown by each run until one of them enrols."""
     import migrations
     from revenue_engine import bootstrap, embedded
-    from revenue_engine import county as counties
     from revenue_engine.access import persons
+    from revenue_engine.county import loading as counties
     from revenue_engine.db import transaction
 
     with answering(as_json=as_json):
@@ -126,7 +126,7 @@ def demo(
 def intake() -> None:
     """Receive callbacks: the small process that keeps every delivery before it answers."""
     from revenue_engine import bootstrap
-    from revenue_engine import intake as receiving
+    from revenue_engine.intake import server as receiving
 
     with answering(as_json=False):
         settings = bootstrap.settings()
@@ -144,7 +144,7 @@ def worker(
     """Work on what was received: record, apply, receipt. Sweeps by itself; Redis only wakes it sooner."""
     from revenue_engine import bootstrap
     from revenue_engine import worker as working
-    from revenue_engine.asking import Asker
+    from revenue_engine.collection.polling import Asker
 
     with answering(as_json=False):
         settings = bootstrap.settings()
