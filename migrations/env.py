@@ -13,7 +13,6 @@ from revenue_engine.db import Base
 MAPPED = (
     "reconciliation.breaks",
     "reconciliation.matches",
-    "reconciliation.runs.leftovers",
     "reconciliation.runs.manifest",
     "reconciliation.runs.payer_links",
     "reconciliation.runs.policies",

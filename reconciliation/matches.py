@@ -1,4 +1,4 @@
-"""Matches that stand, who asked for those made by hand, and matches that a person took back."""
+"""Matches that stand, who asked for those made by hand, what a person took back, and what is left and why."""
 
 from __future__ import annotations
 
@@ -186,3 +186,81 @@ def asked(session: Session, public: str) -> Asked:
     if row is None:
         raise NotFound(f"no request {public!r}", public_id=public)
     return Asked(*row)
+
+
+# --- what is left ----------------------------------------------------------------------------------------------------
+
+
+class MatchLeft(Base):
+    """Why a payment was left in suspense: the reason and the bill that came nearest. Replaced by each run."""
+
+    __tablename__ = "match_left"
+    payment_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    run_id: Mapped[int | None] = mapped_column(ForeignKey("matching_run.id"))
+    """None where it was left when the money came, and no run has looked at it since."""
+    amount_minor: Mapped[int]
+    reason: Mapped[str]
+    failed: Mapped[str]
+    why: Mapped[str]
+    invoice_id: Mapped[int | None]
+
+
+class MatchSuggestion(Base):
+    """A bill that a person may choose for a payment that was left; rank 1 is the best. Replaced by each run."""
+
+    __tablename__ = "match_suggestion"
+    payment_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    rank: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    run_id: Mapped[int | None] = mapped_column(ForeignKey("matching_run.id"))
+    invoice_id: Mapped[int]
+    amount_minor: Mapped[int]
+    why: Mapped[str]
+
+
+class Left(NamedTuple):
+    """A payment that a run left, in cents, with the bill that came nearest."""
+
+    payment_id: int
+    amount_minor: int
+    reason: str
+    failed: str
+    why: str
+    invoice_id: int | None
+
+
+class Suggested(NamedTuple):
+    """A bill to choose from."""
+
+    payment_id: int
+    rank: int
+    invoice_id: int
+    amount_minor: int
+    why: str
+
+
+def replace_left(session: Session, run_id: int, left: Sequence[Left], suggested: Sequence[Suggested]) -> None:
+    """Show people what this run left, in place of what the run before it left."""
+    connection = raw(session)
+    connection.execute("SELECT pg_advisory_xact_lock(7207, 0)")  # two runs that end at once: the later one's is shown
+    connection.execute("DELETE FROM match_suggestion")
+    connection.execute("DELETE FROM match_left")
+    _note_left(session, run_id, left, suggested)
+
+
+def note_left(session: Session, left: Sequence[Left], suggested: Sequence[Suggested]) -> None:
+    """Show people what was left in suspense when its money came, until a run has looked at it."""
+    _note_left(session, None, left, suggested)
+
+
+def _note_left(session: Session, run_id: int | None, left: Sequence[Left], suggested: Sequence[Suggested]) -> None:
+    with raw(session).cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO match_left (run_id, payment_id, amount_minor, reason, failed, why, invoice_id)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+            [(run_id, *one) for one in left],
+        )
+        cursor.executemany(
+            "INSERT INTO match_suggestion (run_id, payment_id, rank, invoice_id, amount_minor, why)"
+            " VALUES (%s, %s, %s, %s, %s, %s)",
+            [(run_id, *one) for one in suggested],
+        )
