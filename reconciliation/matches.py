@@ -128,16 +128,22 @@ def refused(session: Session, *, payment_ids: Collection[int] | None = None) -> 
     return found
 
 
-def payment_named(session: Session, reference: str) -> int:
-    """The payment of a provider's reference, or of a public id. Raises NotFound, and Conflict where two have it."""
-    rows = (
+def _payments_called(session: Session, name: str) -> list[tuple[int]]:
+    return (
         raw(session)
         .execute(
             "SELECT id FROM payment WHERE kind = 'payment' AND (reference = %(name)s OR public_id = %(name)s)",
-            {"name": reference.strip()},
+            {"name": name},
         )
         .fetchall()
     )
+
+
+def payment_named(session: Session, reference: str) -> int:
+    """The payment of a provider's reference, or of a public id. Raises NotFound, and Conflict where two have it."""
+    name = reference.strip()
+    # A clerk writes a receipt in small letters; where a bank means them, its reference is found first.
+    rows = _payments_called(session, name) or _payments_called(session, name.upper())
     if not rows:
         raise NotFound(f"no payment {reference!r}", reference=reference)
     if len(rows) > 1:

@@ -26,7 +26,7 @@ from revenue_engine.access import audit
 from revenue_engine.billing import open_bills
 from revenue_engine.collection import held_money
 from revenue_engine.db import raw, transaction
-from revenue_engine.errors import Conflict, IntegrityFault, InvalidValue, NotFound
+from revenue_engine.errors import Conflict, IntegrityFault, InvalidValue
 from revenue_engine.ledger import chart
 from revenue_engine.money import parse_wire, wire
 from revenue_engine.payments import NewApplication, receipts
@@ -323,12 +323,11 @@ def _of_judged(
 def ask(session: Session, reference: str, number: str, *, reason: str, by: str) -> str:
     """Ask that money in suspense be set against the bill of a number; answers the request's public id.
 
-    Raises NotFound for an unknown payment or bill, Conflict where none of the payment is in suspense.
+    The bill is named as it is printed: by its pay account number in groups or not, or by its own number. Raises
+    NotFound for an unknown payment or bill, Conflict where none of the payment is in suspense or the bill takes none.
     """
     payment_id = reconciliation_matches.payment_named(session, reference)
-    invoice_id = open_bills.numbers(session, [number]).bills.get(number)
-    if invoice_id is None:
-        raise NotFound(f"no bill has the number {number!r}", number=number)
+    invoice_id, number = open_bills.payable(session, number)
     if not any(one.account == chart.SUSPENSE for one in payments.held(session, payment_ids=[payment_id])):
         raise Conflict(f"nothing of {reference} is in suspense", reference=reference)
     public = reconciliation_matches.request(session, payment_id=payment_id, invoice_id=invoice_id, reason=reason, by=by)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from revenue_engine import identifiers
 from revenue_engine.billing.tariffs import COMPONENTS
 from revenue_engine.db import raw
+from revenue_engine.errors import Conflict, NotFound
 from revenue_engine.ledger.postings import Bill
 
 
@@ -177,6 +178,29 @@ def bills_by_id(session: Session, invoice_ids: Iterable[int]) -> list[tuple[obje
     if not wanted:
         return []
     return raw(session).execute(READ_BILLS + " WHERE i.id = ANY(%s) ORDER BY i.id", (wanted,)).fetchall()
+
+
+def payable(session: Session, written: str) -> tuple[int, str]:
+    """The open bill of a number as it is printed: its pay account number, in groups or not, or its own number.
+
+    Answers its id and its pay account number. Raises NotFound, and Conflict where nothing is left of it to pay.
+    """
+    row = (
+        raw(session)
+        .execute(
+            "SELECT i.id, i.pay_account_number, o.outstanding_minor, o.cancelled FROM invoice i"
+            " JOIN open_bill o ON o.invoice_id = i.id WHERE i.number = %s OR i.pay_account_number = %s",
+            (written.strip().upper(), identifiers.key(written)),
+        )
+        .fetchone()
+    )
+    if row is None:
+        raise NotFound(f"no bill has the number {written!r}", number=written)
+    invoice_id, number, left, cancelled = row
+    if not left:
+        state = "was cancelled" if cancelled else "is paid"
+        raise Conflict(f"bill {number} {state}: nothing is left of it", number=number)
+    return invoice_id, number
 
 
 class NamedThing(NamedTuple):
