@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, ForeignKey
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine.db import Base, raw
+from revenue_engine.money import wire
 
 
 class MatchLeft(Base):
@@ -83,3 +84,27 @@ _PHONE = re.compile(r"(?<!\d)(?:\+?254|0)?[17]\d{8}(?!\d)")
 def without_phones(words: str, numbers: Collection[str]) -> str:
     """A why as it may be kept: a run of digits that may be somebody's phone, and is no bill's number, is covered."""
     return _PHONE.sub(lambda found: found[0] if found[0] in numbers else f"(number ending {found[0][-3:]})", words)
+
+
+def listed(session: Session) -> list[dict[str, Any]]:
+    """What the last run left and why, each with the bills to choose from, the best first; money as decimal strings."""
+    rows = raw(session).execute(
+        "SELECT p.reference, l.amount_minor, l.reason, l.why, coalesce(json_agg(json_build_object("
+        "'bill', i.pay_account_number, 'amount_minor', s.amount_minor, 'why', s.why) ORDER BY s.rank)"
+        " FILTER (WHERE s.rank IS NOT NULL), '[]') FROM match_left l"
+        " JOIN payment p ON p.id = l.payment_id LEFT JOIN match_suggestion s ON s.payment_id = l.payment_id"
+        " LEFT JOIN invoice i ON i.id = s.invoice_id"
+        " GROUP BY p.id, l.payment_id ORDER BY p.occurred_at, p.id"
+    )
+    return [
+        {
+            "payment": row[0],
+            "amount": wire(row[1]),
+            "reason": row[2],
+            "why": row[3],
+            "suggestions": [
+                {"bill": one["bill"], "amount": wire(one["amount_minor"]), "why": one["why"]} for one in row[4]
+            ],
+        }
+        for row in rows
+    ]
