@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from revenue_engine.billing.tariffs import COMPONENTS
 from revenue_engine.db import raw
 from revenue_engine.ledger.postings import Bill
+from revenue_engine.work.locks import Lock
 
 
 @dataclass(slots=True)
@@ -153,7 +154,7 @@ def lock_payers(session: Session, payer_ids: Iterable[int]) -> None:
     wanted = sorted(set(payer_ids))
     if wanted:
         raw(session).execute(
-            "SELECT pg_advisory_xact_lock(7202, mod(id, 2147483647)::int) FROM unnest(%s::bigint[]) WITH ORDINALITY"
+            "SELECT pg_advisory_xact_lock(%s, mod(id, 2147483647)::int) FROM unnest(%s::bigint[]) WITH ORDINALITY"
             " AS w (id, n) ORDER BY n",
-            (wanted,),
+            (Lock.PAYER, wanted),
         )

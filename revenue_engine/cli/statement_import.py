@@ -95,10 +95,11 @@ def _wait(delivery: int) -> dict[str, Any]:
 
     from revenue_engine import bootstrap, worker
     from revenue_engine.db import raw, transaction
+    from revenue_engine.statements import importing
 
     reading = worker.Worker(bootstrap.engine("worker"), bootstrap.adapters(), bootstrap.statement_readers())
     while True:
-        reading.statements()
+        reading.do(importing.IMPORT)
         with transaction(bootstrap.engine("api")) as session:
             row = (
                 raw(session)
