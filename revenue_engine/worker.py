@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from revenue_engine import ledger
+from revenue_engine import judgements, ledger
 from revenue_engine.collection import held_money, pipeline
 from revenue_engine.collection.polling import Asker
 from revenue_engine.collection.tools import Tools
@@ -44,7 +44,7 @@ LOOK_AGAIN_SECONDS = 3.0
 """Retry delay of a delivery whose counterpart may be in another worker's uncommitted transaction. Retries go on while
 any worker holds a lease that is older than the first look, since that worker may be committing the counterpart."""
 
-WORK = kinds.gather(held_money.JOBS, importing.JOBS)
+WORK = kinds.gather(held_money.JOBS, judgements.JOBS, importing.JOBS)
 """What every room has a worker do, a row a transaction. Deliveries are done in batches, by ``_deliveries``."""
 _TELLS_OF_MONEY = frozenset({Kind.INTERPRET, Kind.STATEMENT})
 """Work whose uncommitted rows may hold the other half of a payment."""

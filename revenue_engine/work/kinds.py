@@ -28,6 +28,8 @@ class Kind(StrEnum):
     """Set a payer's unapplied credit against a bill that was just issued."""
     PAY_REOPENED = "pay_reopened"
     """Set other money that named a bill against the bill, which is open again."""
+    APPROVED = "approved"
+    """Do what two persons agreed to."""
     PULL = "pull"
     """Ask a channel account for what its provider received."""
     QUERY = "query"
