@@ -164,7 +164,7 @@ def _read(run: _Run) -> None:
     opened: StatementOpened | None = None
     statement_id, fresh = 0, 0
     waiting: list[StatementLine] = []
-    for event in proved(reader.read(stream, filename=name)):
+    for event in proved(reader.read(stream, filename=name), today=periods.today()):
         if isinstance(event, StatementOpened):
             opened = event
             _is_of(run.channel, opened)

@@ -15,13 +15,15 @@ import enum
 import hashlib
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import BinaryIO, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from revenue_engine.channels import Kind, Party
 from revenue_engine.errors import Rejected
 from revenue_engine.money import wire
 
+AHEAD = timedelta(days=7)
+"""How far ahead of today a bank may book: what it takes on before holidays bears the day after them."""
 SNIFFED = 65_536
 """How much of a file a reader may look at to know it, in bytes."""
 
@@ -240,18 +242,22 @@ def pick(readers: Mapping[str, StatementReader], stream: BinaryIO, filename: str
     raise StatementRefused(StatementFault.NOT_A_STATEMENT, f"no reader knows the file; looked for: {'; '.join(looked)}")
 
 
-def proved(events: Iterable[StatementEvent]) -> Iterator[StatementEvent]:
+def proved(events: Iterable[StatementEvent], *, today: date = date.max) -> Iterator[StatementEvent]:
     """The same events, refused where they prove wrong: whoever keeps a statement reads it through this.
 
     Raises StatementRefused when a statement does not add up, when one account's next statement in the file does not
-    open with the balance the one before closed with, or when a statement stands in the file twice.
+    open with the balance the one before closed with, when a statement stands in the file twice, or when a line that
+    counts is booked more than `AHEAD` after ``today``.
     """
+    latest = date.max if today > date.max - AHEAD else today + AHEAD
     closings: dict[tuple[str, str], int] = {}
     names: set[Hashable] = set()
     count = 0
     opened: StatementOpened | None = None
     for event in events:
         if isinstance(event, StatementLine):  # almost every event is one
+            if event.booked_on > latest and event.counts:
+                raise _not_yet(event, today)
             yield event
             continue
         if isinstance(event, StatementOpened):
@@ -273,6 +279,15 @@ def proved(events: Iterable[StatementEvent]) -> Iterator[StatementEvent]:
         raise StatementRefused(StatementFault.MISSING_FIELD, "the file ends inside a statement")
     if not count:
         raise StatementRefused(StatementFault.EMPTY, "there is no statement in the file")
+
+
+def _not_yet(line: StatementLine, today: date) -> StatementRefused:
+    return StatementRefused(
+        StatementFault.BAD_DATE,
+        f"the line is booked on {line.booked_on}, and today is {today}: no bank books so far ahead. Days and months"
+        " were exchanged, or the clock of this machine is wrong; ask for the file anew",
+        line=line.number,
+    )
 
 
 def _follows(opened: StatementOpened, closings: dict[tuple[str, str], int]) -> None:
