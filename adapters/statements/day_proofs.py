@@ -12,7 +12,7 @@ from typing import Final
 
 from adapters.receipts import receipt_day
 from adapters.statements.rows import Moment, Number
-from revenue_engine.statements import StatementFault, StatementRefused
+from revenue_engine.ports.statements import StatementFault, StatementRefused
 
 _RECEIPT: Final = re.compile(r"(?<![A-Z0-9])[A-Z][A-L][1-9A-V][A-Z0-9]{7}(?![A-Z0-9])")
 _SERIAL: Final = re.compile(r"\d{5}(?:\.\d+)?", re.ASCII)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from adapters.statements.mpesa_times import Times
 from adapters.statements.rows import Cells, Rows
 from revenue_engine.money import LARGEST_MINOR
-from revenue_engine.statements import StatementFault, StatementRefused
+from revenue_engine.ports.statements import StatementFault, StatementRefused
 
 CURRENCY = "KES"
 COMPLETED = "completed"

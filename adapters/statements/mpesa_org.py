@@ -39,9 +39,9 @@ from adapters.statements.mpesa_words import kind_of, party_of, sentence
 from adapters.statements.rows import Cells, Moment, Rows, find_in_head, find_rows
 from adapters.statements.running import Chain
 from adapters.statements.tally import Tally
-from revenue_engine.channels import Kind
 from revenue_engine.money import wire
-from revenue_engine.statements import (
+from revenue_engine.ports.callbacks import Kind
+from revenue_engine.ports.statements import (
     StatementClosed,
     StatementEvent,
     StatementFault,

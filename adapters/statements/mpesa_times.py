@@ -17,7 +17,7 @@ from typing import Final
 from adapters.receipts import receipt_day
 from adapters.statements.rows import Moment
 from revenue_engine.periods import NAIROBI
-from revenue_engine.statements import StatementFault, StatementRefused
+from revenue_engine.ports.statements import StatementFault, StatementRefused
 
 
 class Shape(enum.StrEnum):
