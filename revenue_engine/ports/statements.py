@@ -14,7 +14,7 @@ from __future__ import annotations
 import enum
 import hashlib
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import BinaryIO, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
@@ -90,14 +90,18 @@ class StatementOpened:
 
 @dataclass(frozen=True, slots=True)
 class StatementDetail:
-    """One payment inside a batched line."""
+    """One payment inside a booked line, or a charge that the bank kept of it."""
 
     amount_minor: int
-    """Signed as its line is."""
+    """Signed as a line is. The details of a line come to its amount."""
     reference: str = ""
+    """The bank's own, upper case; empty where it gives none."""
     account_reference: str = ""
     text: str = ""
     party: Party = field(default_factory=Party)
+    references: tuple[tuple[str, str], ...] = ()
+    kind: Kind | None = None
+    """CHARGE for a charge; None for a payment, which is what its line is."""
 
 
 class StatementLine(NamedTuple):
@@ -279,6 +283,63 @@ def proved(events: Iterable[StatementEvent], *, today: date = date.max) -> Itera
         raise StatementRefused(StatementFault.MISSING_FIELD, "the file ends inside a statement")
     if not count:
         raise StatementRefused(StatementFault.EMPTY, "there is no statement in the file")
+
+
+_APART = 32
+"""Bits: the n-th payment inside a line has the line's number, and n above these bits."""
+
+
+def one_by_one(events: Iterable[StatementEvent]) -> Iterator[StatementEvent]:
+    """The same events, each payment and charge inside a booked line as a line of its own, and the foot counting them.
+
+    A payment without a reference of the bank's has that of its line and its place in it. Each has a number of its own.
+    """
+    seen: dict[int, int] = {}
+    more = both_ways = 0
+    for event in events:
+        if isinstance(event, StatementLine):
+            lines = _apart(event) if event.details else (event,)
+            if event.counts and event.details:
+                more += len(lines) - 1
+                both_ways += sum(max(one.amount_minor, 0) for one in lines) - max(event.amount_minor, 0)
+            for line in lines:
+                key = hash((line.reference, line.kind, line.amount_minor, line.booked_on, line.text, line.counts))
+                occurrence = seen[key] = max(seen.get(key, 0) + 1, line.occurrence)
+                yield line if occurrence == line.occurrence else line._replace(occurrence=occurrence)
+            continue
+        if isinstance(event, StatementOpened):
+            seen, more, both_ways = {}, 0, 0
+            yield event
+        else:
+            yield replace(
+                event,
+                lines=event.lines + more,
+                credits_minor=event.credits_minor + both_ways,
+                debits_minor=event.debits_minor + both_ways,
+            )
+
+
+def _apart(line: StatementLine) -> tuple[StatementLine, ...]:
+    found = []
+    for place, part in enumerate(line.details):
+        numbered = line.reference and place and part.kind is not Kind.CHARGE
+        own = part.reference or (f"{line.reference}/{place + 1}" if numbered else line.reference)
+        found.append(
+            line._replace(
+                number=line.number + (place << _APART),
+                amount_minor=part.amount_minor,
+                reference=own,
+                occurrence=1,
+                kind=part.kind or (line.kind if (part.amount_minor < 0) is (line.amount_minor < 0) else None),
+                text=part.text or line.text,
+                account_reference=part.account_reference,
+                balance_after_minor=None,
+                party=part.party,
+                references=part.references or line.references,
+                details=(),
+            )
+        )
+    return tuple(found)
 
 
 def _not_yet(line: StatementLine, today: date) -> StatementRefused:

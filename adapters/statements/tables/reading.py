@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -483,7 +484,7 @@ class _Statement:
         }
         for line, cells in self._rows.preamble:
             filled = [cell for cell in cells if cell.strip()]
-            for cell, beside in zip(filled, [*filled[1:], ""], strict=True):
+            for cell, beside in itertools.zip_longest(filled, filled[1:], fillvalue=""):
                 label, _, behind = cell.partition(":")
                 field, value = wanted.get(plain(label)), behind.strip() or beside
                 if field is not None and value:
