@@ -99,8 +99,9 @@ def _turned(stream: BinaryIO) -> frozenset[int]:
             survey.feed(chunk, size)
             survey.out.clear()
     except StatementRefused:
-        pass  # the reading comes to it and says where it is
-    stream.seek(start)
+        return frozenset()  # the reading comes to it too, and says where it is
+    finally:
+        stream.seek(start)
     return frozenset(survey.turned)
 
 

@@ -155,10 +155,10 @@ class Times:
         quick = _QUICK.fullmatch(text) if self._plain else None
         if quick is not None and type(text) is str:
             day, _, month, year, hour, minute, second = quick.groups()
-            try:
-                return datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), tzinfo=NAIROBI)
-            except ValueError:
-                pass
+            numbers, clock = (int(day), int(month), int(year)), (int(hour), int(minute), int(second))
+            at = Written(Shape.YEAR_LAST, numbers, clock).read(Order.DAY_MONTH_YEAR)
+            if at is not None:
+                return at
         found = written(text)
         at = None
         if found is not None:
