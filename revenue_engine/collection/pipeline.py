@@ -216,7 +216,7 @@ def wonder(batch: Batch, arrived: Arrived, item: int, meaning: Unknown) -> None:
 
 def keep(batch: Batch, arrived: Arrived, channel: Channel, item: int, meaning: Paid | Reversed) -> None:
     """Add what was understood to the facts of a batch, or say why it cannot be one."""
-    if meaning.channel_account and meaning.channel_account != channel.identifier:
+    if not accounts.is_called(channel.identifier, meaning.channel_account):
         reason = f"the body names account {meaning.channel_account}, the endpoint belongs to {channel.identifier}"
         batch.end(
             arrived, "waiting", reason, BreakReason.WRONG_SHORTCODE_OR_STREAM, break_keys.of_delivery(arrived.id, item)

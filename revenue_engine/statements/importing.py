@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 
@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from reconciliation import break_keys, breaks
 from reconciliation.breaks import BreakReason, NewBreak
-from revenue_engine import identifiers, payments, periods
+from revenue_engine import payments, periods
 from revenue_engine.access import audit
 from revenue_engine.billing import tariffs
 from revenue_engine.channels import accounts, deliveries
@@ -26,15 +26,18 @@ from revenue_engine.collection import interpretation, pipeline, same_payment, se
 from revenue_engine.collection.batch import Batch
 from revenue_engine.collection.tools import Tools
 from revenue_engine.errors import NotFound
+from revenue_engine.money import wire
 from revenue_engine.payments import Identity
 from revenue_engine.ports.callbacks import CallbackAdapter, Interpretation, Kind, Paid, Purpose, Reversed, Unknown
 from revenue_engine.ports.statements import (
     StatementClosed,
+    StatementEvent,
     StatementFault,
     StatementLine,
     StatementOpened,
     StatementReader,
     StatementRefused,
+    one_by_one,
     pick,
     proved,
 )
@@ -69,6 +72,8 @@ class Imported:
     """Payments in the books, of the time it covers, that no statement shows."""
     refused: str = ""
     """Why nothing of the file was kept; empty when it was."""
+    others: list[str] = field(default_factory=list)
+    """Statements of other accounts in the file, as words: each is to be brought for its own account."""
 
 
 @dataclass(slots=True)
@@ -169,10 +174,11 @@ def _read(run: _Run) -> None:
     opened: StatementOpened | None = None
     statement_id, fresh = 0, 0
     waiting: list[StatementLine] = []
-    for event in proved(reader.read(stream, filename=name)):
+    told = one_by_one(proved(reader.read(stream, filename=name), today=periods.today()))
+    for event in _of_this_account(run, told):
         if isinstance(event, StatementOpened):
             opened = event
-            _is_of(run.channel, opened)
+            _in_shillings(opened)
             statement_id, fresh = store.new_id(run.session), 0
             run.first_at = run.last_at = None
             run.fresh_days, run.recognised = {}, set()
@@ -203,6 +209,7 @@ def _read(run: _Run) -> None:
             "lines": run.done.lines,
             "new_lines": run.done.new_lines,
             "gap_accepted": run.gap_accepted,
+            "others": run.done.others,
         },
     )
 
@@ -222,13 +229,35 @@ def _note_balance(run: _Run, line: StatementLine) -> None:
     run.balance_minor += line.amount_minor
 
 
-def _is_of(channel: Channel, opened: StatementOpened) -> None:
-    told, ours = identifiers.key(opened.account), identifiers.key(channel.identifier)
-    if told and told.lstrip("0") != ours.lstrip("0"):
+def _of_this_account(run: _Run, events: Iterable[StatementEvent]) -> Iterator[StatementEvent]:
+    """The statements of a file that are of the account it was brought for; of the others the run notes which they are.
+
+    A statement that names no account is of the one it was brought for. Raises StatementRefused where all are of others.
+    """
+    other: StatementOpened | None = None
+    ours = 0
+    for event in events:
+        if isinstance(event, StatementOpened):
+            other = None if accounts.is_called(run.channel.identifier, event.account) else event
+            ours += other is None
+        if other is None:
+            yield event
+        elif isinstance(event, StatementClosed):
+            balances = ""
+            if other.opening_minor is not None and event.closing_minor is not None:
+                balances = f", {wire(other.opening_minor)} to {wire(event.closing_minor)}"
+            run.done.others.append(
+                f"account {other.account}: {event.lines} {'line' if event.lines == 1 else 'lines'}{balances}"
+            )
+    if not ours and run.done.others:
         raise StatementRefused(
             StatementFault.BAD_VALUE,
-            f"the file is of account {opened.account}, and it was brought for {channel.identifier}",
+            f"the file is of {'; '.join(run.done.others)}, and it was brought for {run.channel.identifier}: bring it"
+            " for the account it is of",
         )
+
+
+def _in_shillings(opened: StatementOpened) -> None:
     if opened.currency != "KES":
         raise StatementRefused(StatementFault.BAD_CURRENCY, f"the primary book takes KES, not {opened.currency}")
 
