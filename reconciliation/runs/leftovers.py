@@ -9,8 +9,11 @@ from typing import Any, NamedTuple
 from sqlalchemy import BigInteger, ForeignKey
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from revenue_engine import payments
+from revenue_engine.billing import payers
 from revenue_engine.db import Base, raw
 from revenue_engine.money import wire
+from revenue_engine.work.locks import Lock
 
 
 class MatchLeft(Base):
@@ -62,7 +65,9 @@ class Suggested(NamedTuple):
 def replace_left(session: Session, run_id: int, left: Sequence[Left], suggested: Sequence[Suggested]) -> None:
     """Show people what this run left, in place of what the run before it left."""
     connection = raw(session)
-    connection.execute("SELECT pg_advisory_xact_lock(7207, 0)")  # two runs that end at once: the later one's is shown
+    connection.execute(
+        "SELECT pg_advisory_xact_lock(%s, 0)", (Lock.LEFTOVERS,)
+    )  # two runs that end at once: the later one's is shown
     connection.execute("DELETE FROM match_suggestion")
     connection.execute("DELETE FROM match_left")
     with connection.cursor() as cursor:
@@ -88,23 +93,28 @@ def without_phones(words: str, numbers: Collection[str]) -> str:
 
 def listed(session: Session) -> list[dict[str, Any]]:
     """What the last run left and why, each with the bills to choose from, the best first; money as decimal strings."""
-    rows = raw(session).execute(
-        "SELECT p.reference, l.amount_minor, l.reason, l.why, coalesce(json_agg(json_build_object("
-        "'bill', i.pay_account_number, 'amount_minor', s.amount_minor, 'why', s.why) ORDER BY s.rank)"
-        " FILTER (WHERE s.rank IS NOT NULL), '[]') FROM match_left l"
-        " JOIN payment p ON p.id = l.payment_id LEFT JOIN match_suggestion s ON s.payment_id = l.payment_id"
-        " LEFT JOIN invoice i ON i.id = s.invoice_id"
-        " GROUP BY p.id, l.payment_id ORDER BY p.occurred_at, p.id"
+    left = (
+        raw(session)
+        .execute(
+            "SELECT l.payment_id, l.amount_minor, l.reason, l.why, coalesce(json_agg(json_build_array("
+            "s.invoice_id, s.amount_minor, s.why) ORDER BY s.rank) FILTER (WHERE s.rank IS NOT NULL), '[]')"
+            " FROM match_left l LEFT JOIN match_suggestion s ON s.payment_id = l.payment_id GROUP BY l.payment_id"
+        )
+        .fetchall()
     )
+    told = payments.by_ids(session, [row[0] for row in left])
+    bills = payers.pay_account_numbers(session, [invoice for row in left for invoice, _, _ in row[4]])
     return [
         {
-            "payment": row[0],
-            "amount": wire(row[1]),
-            "reason": row[2],
-            "why": row[3],
+            "payment": told[payment_id].identity.reference,
+            "amount": wire(minor),
+            "reason": reason,
+            "why": why,
             "suggestions": [
-                {"bill": one["bill"], "amount": wire(one["amount_minor"]), "why": one["why"]} for one in row[4]
+                {"bill": bills[invoice], "amount": wire(part), "why": words} for invoice, part, words in suggested
             ],
         }
-        for row in rows
+        for payment_id, minor, reason, why, suggested in sorted(
+            left, key=lambda row: (told[row[0]].occurred_at, row[0])
+        )
     ]

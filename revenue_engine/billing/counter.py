@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from revenue_engine import periods
+from revenue_engine import identifiers, periods
 from revenue_engine.billing import invoices, payers, tariffs
 from revenue_engine.billing.payers import Invoice, InvoiceLine, OpenBill, Payer
 from revenue_engine.billing.tariffs import Charge
@@ -195,7 +195,7 @@ def listed(
             phone = payers.normalise_phone(words)
         except InvalidValue:
             phone = ""
-        ids = payers.bills_named(session, words=payers.normalise_alias(words), phone=phone)
+        ids = payers.bills_named(session, words=identifiers.key(words), phone=phone)
     rows = raw(session).execute(
         _LISTED,
         {

@@ -10,6 +10,7 @@ import typer
 from revenue_engine import __version__
 from revenue_engine.cli import (
     adapters,
+    approvals,
     bench,
     breaks,
     callbacks,
@@ -18,6 +19,7 @@ from revenue_engine.cli import (
     ledgers,
     matching,
     payments,
+    persons,
     reconciling,
     reports,
     running,
@@ -37,12 +39,14 @@ app = typer.Typer(
 )
 running.register(app)
 matching.register(app)
+persons.register(app)
 app.add_typer(invoices.app, name="invoice")
 app.add_typer(payments.app, name="payment")
 app.add_typer(breaks.app, name="break")
 app.add_typer(setup.tariff_app, name="tariff")
 app.add_typer(setup.station_app, name="station")
 app.add_typer(adapters.app, name="adapter")
+app.add_typer(approvals.app, name="approval")
 app.add_typer(callbacks.app, name="callback")
 app.add_typer(channels.app, name="channel")
 statement_import.register(statements.app)

@@ -71,14 +71,15 @@ def _wait(delivery: int) -> dict[str, Any]:
 
     from revenue_engine import bootstrap, worker
     from revenue_engine.db import transaction
-    from revenue_engine.statements import imported
+    from revenue_engine.statements import imported, importing
     from revenue_engine.work import jobs
+    from revenue_engine.work.kinds import Kind
 
     reading = worker.Worker(bootstrap.engine("worker"), bootstrap.adapters(), bootstrap.statement_readers())
     while True:
-        reading.statements()
+        reading.do(importing.IMPORT)
         with transaction(bootstrap.engine("api")) as session:
-            standing = jobs.standing(session, kind="statement", ref_id=delivery)
+            standing = jobs.standing(session, kind=Kind.STATEMENT, ref_id=delivery)
             if standing is None:
                 return imported.answer(session, delivery)
             if standing.state == "dead":
@@ -99,6 +100,8 @@ def _show(answer: dict[str, Any]) -> None:
             f" credits {one['credits']}, debits {one['debits']}, closing {one['closing']}",
             highlight=False,
         )
+    for other in answer["others"]:
+        out.print(f"the file also holds a statement of {other}: bring the file for that account too", highlight=False)
     if answer["found"]:
         table = Table("what it showed", "lines", "KES", "to look at", box=None)
         for one in answer["found"]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from reconciliation import breaks
+from reconciliation import break_keys, breaks
 from reconciliation.breaks import Listed
 from revenue_engine import payments
 from revenue_engine.billing import open_bills, payers
@@ -85,7 +85,7 @@ def _on_bill(minor: int, number: str, left: int) -> str:
 
 def _held(held: payments.Held, about: Sequence[Listed]) -> str:
     where = "in suspense" if held.account == chart.SUSPENSE else "kept as the payer's credit"
-    holding = breaks.keys_of_payment(held.payment_id)
+    holding = break_keys.held(held.payment_id)
     why = [
         f"{one.detail} (break {one.number}, {one.owner})"
         for one in about

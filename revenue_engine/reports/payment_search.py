@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from reconciliation import breaks
 from reconciliation.breaks import BreakReason
-from revenue_engine import payments, periods
+from revenue_engine import identifiers, payments, periods
 from revenue_engine.billing import payers
 from revenue_engine.billing.tariffs import county
 from revenue_engine.channels import accounts, deliveries
@@ -94,10 +94,10 @@ def understood(text: str) -> Asked:
         minor = int(money[1].replace(",", "")) * 100 + int(money[2] or 0) if money else None
         codes = [one for one in _CODE.findall(upper) if not re.fullmatch(r"(KSHS?|KES)\d+", one)]
         account = _FOR_ACCOUNT.search(upper)
-        words = payers.normalise_alias(account[1]) if account else ""
+        words = identifiers.key(account[1]) if account else ""
         codes = [one for one in dict.fromkeys(codes) if one != words]
         return Asked(tidy, tuple(codes[:5]), "", words, minor, is_message=True)
-    words = payers.normalise_alias(tidy)
+    words = identifiers.key(tidy)
     phone = ""
     if re.fullmatch(r"\+?[\d ()./-]{9,20}", tidy):
         try:

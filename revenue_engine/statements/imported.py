@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from reconciliation import breaks
-from revenue_engine.channels import deliveries
+from revenue_engine.access import audit
+from revenue_engine.channels import accounts, deliveries
 from revenue_engine.db import raw
 from revenue_engine.money import wire
 
@@ -21,6 +22,7 @@ def answer(session: Session, delivery: int) -> dict[str, Any]:
     ``differences`` is how many open breaks it showed; ``ok`` is false where the file was refused; ``message``
     says why.
     """
+    imports = audit.facts_of(session, action="statement.imported", subject=f"delivery {delivery}")
     state, reason = deliveries.outcome(session, delivery)
     rows = raw(session).execute(
         "SELECT public_id, first_day, last_day, lines, new_lines, credits_minor, debits_minor, closing_minor"
@@ -29,6 +31,7 @@ def answer(session: Session, delivery: int) -> dict[str, Any]:
     )
     found = breaks.counted_of_delivery(session, delivery)
     return {
+        "others": [one for facts in imports for one in facts.get("others", ())],
         "ok": not reason.startswith("refused"),
         "delivery": delivery,
         "state": state,
@@ -57,19 +60,21 @@ def answer(session: Session, delivery: int) -> dict[str, Any]:
 
 def listed(session: Session, *, account: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
     """The statements in the books, the newest days first, as plain data by ``COLUMNS``."""
+    names = accounts.identifiers_of_all(session)
     rows = raw(session).execute(
-        "SELECT a.identifier, s.first_day, s.last_day, s.format, s.lines, s.new_lines, s.opening_minor,"
-        " s.closing_minor, s.public_id FROM statement s"
-        " JOIN channel_account a ON a.id = s.channel_account_id"
-        " WHERE %(account)s::text IS NULL OR a.identifier = %(account)s"
-        " ORDER BY s.last_day DESC NULLS LAST, s.id DESC LIMIT %(limit)s",
-        {"account": account, "limit": limit},
+        "SELECT channel_account_id, first_day, last_day, format, lines, new_lines, opening_minor, closing_minor,"
+        " public_id FROM statement WHERE %(accounts)s::bigint[] IS NULL OR channel_account_id = ANY(%(accounts)s)"
+        " ORDER BY last_day DESC NULLS LAST, id DESC LIMIT %(limit)s",
+        {
+            "accounts": None if account is None else [one for one, name in names.items() if name == account],
+            "limit": limit,
+        },
     )
     return [
         dict(
             zip(
                 COLUMNS,
-                [row[0], *(day and day.isoformat() for day in row[1:3]), *row[3:6]]
+                [names[row[0]], *(day and day.isoformat() for day in row[1:3]), *row[3:6]]
                 + [None if minor is None else wire(minor) for minor in row[6:8]]
                 + [row[8]],
                 strict=True,
