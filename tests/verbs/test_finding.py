@@ -13,8 +13,8 @@ from revenue_engine.errors import InvalidValue, RevenueError
 from revenue_engine.money import grouped, parse_wire
 from revenue_engine.reports import bills, homes, payment_search
 from revenue_engine.reports.payment_search import Answer, understood
-from tests.books import Books, confirmation, reversal
 from tests.conftest import Database
+from tests.support.books import Books, confirmation, reversal
 
 
 @pytest.fixture

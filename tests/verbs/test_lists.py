@@ -21,8 +21,8 @@ from revenue_engine.errors import InvalidValue, NotFound
 from revenue_engine.reports import breaks as lists
 from revenue_engine.reports import daily, render
 from revenue_engine.reports import lists as rendering
-from tests.books import DAY, Books
 from tests.conftest import Database
+from tests.support.books import DAY, Books
 from tests.test_cli import run
 
 
