@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from revenue_engine.db import Base, raw
 from revenue_engine.errors import Conflict, InvalidValue, NotFound
 from revenue_engine.identifiers import public_id
+from revenue_engine.work.locks import Lock
 
 
 class MatchRequest(Base):
@@ -247,10 +248,24 @@ class Suggested(NamedTuple):
 def replace_left(session: Session, run_id: int, left: Sequence[Left], suggested: Sequence[Suggested]) -> None:
     """Show people what this run left, in place of what the run before it left."""
     connection = raw(session)
-    connection.execute("SELECT pg_advisory_xact_lock(7207, 0)")  # two runs that end at once: the later one's is shown
+    # Two runs that end at once: the later one's is shown.
+    connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", (Lock.LEFTOVERS,))
     connection.execute("DELETE FROM match_suggestion")
     connection.execute("DELETE FROM match_left")
     _note_left(session, run_id, left, suggested)
+
+
+def left(session: Session) -> list[tuple[Any, ...]]:
+    """What is left: payment id, cents, reason, why, and [invoice id, cents, why] of each suggestion, the best first."""
+    return (
+        raw(session)
+        .execute(
+            "SELECT l.payment_id, l.amount_minor, l.reason, l.why, coalesce(json_agg(json_build_array("
+            "s.invoice_id, s.amount_minor, s.why) ORDER BY s.rank) FILTER (WHERE s.rank IS NOT NULL), '[]')"
+            " FROM match_left l LEFT JOIN match_suggestion s ON s.payment_id = l.payment_id GROUP BY l.payment_id"
+        )
+        .fetchall()
+    )
 
 
 def note_left(session: Session, left: Sequence[Left], suggested: Sequence[Suggested]) -> None:

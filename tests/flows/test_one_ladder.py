@@ -12,7 +12,7 @@ from reconciliation.runs import running
 from revenue_engine import db, identifiers
 from revenue_engine.billing import invoices, payers
 from revenue_engine.billing.tariffs import AssessedLine
-from tests.books import DAY, NOON, Books
+from tests.support.books import DAY, NOON, Books
 
 PHONES = (
     "+254 712345609", "254 712345609", "+254-712-345-609", "0 712345609", "tel +254 712345609", "712345609",
