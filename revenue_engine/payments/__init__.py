@@ -1,6 +1,6 @@
 """Evidence of money that moved, the payments it proves, and what each payment was set against."""
 
-from revenue_engine.payments.applications import Application, NewApplication, applied, apply
+from revenue_engine.payments.applications import Application, NewApplication, applied, apply, last_application
 from revenue_engine.payments.evidence import (
     Evidence,
     Fact,
@@ -58,6 +58,7 @@ __all__ = [
     "find",
     "held",
     "held_for",
+    "last_application",
     "lock",
     "pushes",
     "record",
