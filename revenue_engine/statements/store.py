@@ -532,3 +532,11 @@ def not_in_any(session: Session, channel_account_id: int, first: datetime, until
         )
         .fetchall()
     )
+
+
+def covered_until(session: Session) -> dict[int, date]:
+    """The last day that a statement of each channel account covers, by the account's id."""
+    rows = raw(session).execute(
+        "SELECT channel_account_id, max(last_day) FROM statement WHERE last_day IS NOT NULL GROUP BY 1"
+    )
+    return {row[0]: row[1] for row in rows}
