@@ -99,6 +99,21 @@ def repeated(channel_account_id: int, kind: str, reference: str) -> str:
     return f"repeated:{channel_account_id}:{kind}:{reference}"
 
 
+def drop_prefix(name: str) -> str:
+    """What the keys of all breaks about one bank's drop begin with."""
+    return f"drop:{name}:"
+
+
+def drop(name: str, fault: str, look_id: int) -> str:
+    """A bank's drop that could not be looked into: the fault, and the first look that met it."""
+    return f"{drop_prefix(name)}{fault}:{look_id}"
+
+
+def foreign(delivery_id: int) -> str:
+    """Statements in a fetched file that are of accounts its drop does not speak for."""
+    return f"foreign:{delivery_id}"
+
+
 def suspense(payment_id: int) -> str:
     """A payment's money in suspense."""
     return f"{SUSPENSE_PREFIX}{payment_id}"

@@ -45,6 +45,7 @@ class BreakReason(enum.StrEnum):
     SETTLEMENT_NOT_BANKED = "settlement_not_banked"
     BANKED_NOT_SETTLED = "banked_not_settled"
     NOT_ASKED_IN_TIME = "not_asked_in_time"
+    STATEMENT_NOT_FETCHED = "statement_not_fetched"
 
 
 class Break(Base):
@@ -84,6 +85,7 @@ OWNERS = {
     BreakReason.WRONG_SHORTCODE_OR_STREAM: "ict",
     BreakReason.CLOCK_DIFFERS: "ict",
     BreakReason.NOT_ASKED_IN_TIME: "ict",
+    BreakReason.STATEMENT_NOT_FETCHED: "ict",
 }
 """Who looks first; everything else is for finance."""
 

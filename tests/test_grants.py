@@ -8,7 +8,7 @@ from psycopg import errors, sql
 
 from tests.conftest import Database
 
-ROLES = ("intake", "worker", "api", "report", "seal")
+ROLES = ("intake", "worker", "api", "report", "seal", "fetch")
 MONEY = frozenset(
     {
         "journal",
@@ -32,6 +32,9 @@ MONEY = frozenset(
         "audit_event",
         "statement",
         "statement_line",
+        "statement_drop",
+        "fetched_file",
+        "fetch_look",
         "movement_name",
         "asked",
         "push_end",
@@ -120,6 +123,7 @@ INSERTS: dict[str, Table] = {
     | {"match_request", "matching_policy", "policy_trial", "policy_activation", "payer_link_answer"},
     "report": NONE,
     "seal": NONE,
+    "fetch": frozenset({"delivery", "fetched_file", "fetch_look"}),
 }
 UPDATES: dict[str, Table] = {
     "intake": NONE,
@@ -138,6 +142,7 @@ UPDATES: dict[str, Table] = {
     ),
     "report": NONE,
     "seal": NONE,
+    "fetch": NONE,
 }
 DELETES: dict[str, Table] = {
     "intake": NONE,
@@ -145,6 +150,7 @@ DELETES: dict[str, Table] = {
     "api": NONE,
     "report": NONE,
     "seal": NONE,
+    "fetch": NONE,
 }
 READS_NOT: dict[str, Table] = {  # what a role may not read whole (some columns of it may be open)
     "worker": NONE,
@@ -166,6 +172,7 @@ READS_ONLY: dict[str, Table] = {
         }
     ),
     "seal": frozenset({"journal", "posting", "audit_event", "closed_day"}),
+    "fetch": frozenset({"statement_drop", "fetched_file", "fetch_look"}),
 }
 
 

@@ -30,6 +30,8 @@ _DELIVERY = {"id", "received_on", "received_at", "channel_account_id", "endpoint
 READABLE = {
     ("api", "channel_endpoint"): {"id", "channel_account_id", "purpose", "created_at", "revoked_at"},
     ("api", "delivery"): _DELIVERY | {"peer", "verdict", "verdict_reason"},
+    ("fetch", "channel_account"): {"id", "adapter", "identifier", "mode"},
+    ("fetch", "delivery"): {"id"},
     ("report", "delivery"): _DELIVERY | {"verdict", "verdict_reason"},
     ("report", "payer"): {"id", "public_id", "created_at"},
 }

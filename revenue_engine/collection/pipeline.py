@@ -25,12 +25,12 @@ from revenue_engine.errors import ConfigurationError
 from revenue_engine.money import KES
 from revenue_engine.payments import Identity, receipts
 from revenue_engine.ports.callbacks import (
+    FILES,
     CallbackAdapter,
     Ignored,
     Interpretation,
     Kind,
     Paid,
-    Purpose,
     Reversed,
     Strength,
     Unknown,
@@ -72,7 +72,7 @@ def process(
         if arrived.channel_account_id in busy:
             batch.outcome.put_off.add(arrived.id)
             continue
-        if arrived.purpose == Purpose.STATEMENT:  # a file is no message: it is read by itself, and proved
+        if arrived.purpose in FILES:  # a file is no message: it is read by itself, and proved
             batch.facts += interpretation.undecided(session, arrived)
             continue
         if not arrived.accepted and not _proved_since(arrived, proofs[arrived.id], channel, adapter, secrets_dir):
@@ -231,7 +231,7 @@ def keep(batch: Batch, arrived: Arrived, channel: Channel, item: int, meaning: P
         batch.end(arrived, "waiting", reason, BreakReason.PAYOUT_NOT_EXPECTED, break_keys.of_delivery(arrived.id, item))
         return
     batch.facts.append(interpretation.fact(arrived, channel, item, meaning))
-    if arrived.purpose != Purpose.STATEMENT:
+    if arrived.purpose not in FILES:
         batch.closed.append(break_keys.of_delivery(arrived.id, item))  # whatever an earlier look at it complained of
     if meaning.request_id:
         batch.closed.append(break_keys.request(meaning.request_id))

@@ -28,7 +28,16 @@ from revenue_engine.collection.tools import Tools
 from revenue_engine.errors import NotFound
 from revenue_engine.money import wire
 from revenue_engine.payments import Identity
-from revenue_engine.ports.callbacks import CallbackAdapter, Interpretation, Kind, Paid, Purpose, Reversed, Unknown
+from revenue_engine.ports.callbacks import (
+    FILES,
+    CallbackAdapter,
+    Interpretation,
+    Kind,
+    Paid,
+    Purpose,
+    Reversed,
+    Unknown,
+)
 from revenue_engine.ports.statements import (
     StatementClosed,
     StatementEvent,
@@ -41,7 +50,7 @@ from revenue_engine.ports.statements import (
     pick,
     proved,
 )
-from revenue_engine.statements import line_identity, store
+from revenue_engine.statements import delivered, line_identity, store
 from revenue_engine.statements.store import Kept
 from revenue_engine.work import jobs
 from revenue_engine.work.kinds import Kind as JobKind
@@ -128,8 +137,10 @@ def import_statement(
     if not arrivals:
         raise NotFound(f"no delivery {delivery_id}", delivery=delivery_id)
     (arrived,) = arrivals
-    if arrived.purpose != Purpose.STATEMENT:
+    if arrived.purpose not in FILES:
         return Imported(refused="not brought as a statement: whatever came to an address proves nothing as one")
+    if not arrived.accepted:
+        return Imported(refused=delivered.not_read(session, arrived, arrived.verdict_reason))
     store.in_turn(session, delivery_id, arrived.channel_account_id)
     channels = accounts.channels(session)
     channel = channels[arrived.channel_account_id]
@@ -146,7 +157,9 @@ def import_statement(
         adapters,
         readers,
         county.confirm_limit_minor,
-        deliveries.header(session, arrived.id, "gap_accepted") or None,
+        (deliveries.header(session, arrived.id, "gap_accepted") or None)
+        if arrived.purpose == Purpose.STATEMENT
+        else None,
         still_at_it,
     )
     run.missed = breaks.open_keys(session, BreakReason.RECEIVED_NOT_IN_STATEMENT, channel_account_id=channel.id)
@@ -154,10 +167,15 @@ def import_statement(
         with session.begin_nested():
             _read(run)
     except StatementRefused as refused:
-        deliveries.write_outcomes(
-            session, [(arrived.id, "ignored", f"refused, {refused.code}: {refused.message}"[:500])]
-        )
+        reason = f"refused, {refused.code}: {refused.message}"
+        if arrived.purpose == Purpose.FETCHED:
+            return Imported(refused=delivered.not_read(session, arrived, reason))
+        deliveries.write_outcomes(session, [(arrived.id, "ignored", reason[:500])])
         return Imported(refused=refused.message)
+    if arrived.purpose == Purpose.FETCHED:
+        opened, closed = delivered.was_read(session, arrived, brought=bool(run.done.statements))
+        run.batch.opened += opened
+        run.batch.closed += closed
     if not run.batch.outcome.evidence:
         known = f"a statement of {run.done.lines} lines, all of them known already"
         run.batch.ended.append((arrived.id, "ignored", known))
@@ -165,6 +183,13 @@ def import_statement(
     if arrived.id in outcome.look_again:  # a payment it takes back may be committing in another worker right now
         jobs.add_absent(session, kind=JobKind.INTERPRET, refs=[arrived.id], after_seconds=LOOK_AGAIN_SECONDS)
     return run.done
+
+
+def _gap_accepted(session: Session, arrived: Arrived) -> str | None:
+    """Why a person said that no statement stands between this one and the last; a bank's own delivery never says it."""
+    if arrived.purpose != Purpose.STATEMENT:
+        return None
+    return deliveries.header(session, arrived.id, "gap_accepted") or None
 
 
 def _read(run: _Run) -> None:
