@@ -110,7 +110,8 @@ def refuse(error: RevenueError, *, as_json: bool) -> None:
     if as_json:
         print_json({"ok": False, **error.as_dict()})
     else:
-        err.print(f"[bold red]Refused:[/] {error.message}", highlight=False)
+        err.print("[bold red]Refused:[/] ", end="")
+        err.print(error.message, highlight=False, markup=False, soft_wrap=True)
     raise typer.Exit(exit_code(error))
 
 
