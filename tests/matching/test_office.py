@@ -233,7 +233,7 @@ def test_a_statement_is_a_list_of_payments(folder: Path) -> None:
         "Balance Confirmed,Reason Type,Other Party Info,Linked Transaction ID,A/C No.,Currency\n"
     )
     row = (
-        "UCA000000{0},2026-04-01 09:00:0{0},2026-04-01 09:00:0{0},Pay Bill from 25471****345 - ACHIENG ODERA Acc. {1},"
+        "UD1000000{0},2026-04-01 09:00:0{0},2026-04-01 09:00:0{0},Pay Bill from 25471****345 - ACHIENG ODERA Acc. {1},"
         "Completed,{2},,{3},true,Pay Utility,25471****345 - ACHIENG ODERA,,{1},KES\n"
     )
     (folder / "org.csv").write_text(
