@@ -46,10 +46,14 @@ def settings() -> Settings:
     return load_settings()
 
 
-@lru_cache(maxsize=1)
-def servers() -> Servers:
-    """The servers of this process, started or re-attached to."""
-    return embedded.ensure(settings())
+@lru_cache(maxsize=4)
+def servers(*, make: bool = False, bell: bool = False) -> Servers:
+    """The servers of this process, re-attached to or started again.
+
+    Books are made only with ``make`` and a bell beside somebody else's database only with ``bell``: a command that
+    reads creates nothing. Raises ConfigurationError where there are no books.
+    """
+    return embedded.ensure(settings(), make=make, bell=make or bell)
 
 
 @lru_cache(maxsize=8)

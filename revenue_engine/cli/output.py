@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from revenue_engine.errors import ConfigurationError, Retryable, RevenueError
 
@@ -17,9 +18,6 @@ OK, FAILED, USAGE, ATTENTION, CONFIGURATION, DEPENDENCY = 0, 1, 2, 3, 4, 5
 """0 ok, 1 failed or refused, 2 usage, 3 done but needs attention, 4 configuration, 5 a dependency is down."""
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Answer as JSON on standard output; money as decimal strings.")]
-
-_NOT_MADE = frozenset({"42P01", "42703", "42883", "3F000", "22023"})
-"""What PostgreSQL says where a table, column, function, schema or role is not there: init was not run, or long ago."""
 
 out = Console()
 err = Console(stderr=True)
@@ -43,6 +41,8 @@ def answering(*, as_json: bool) -> Iterator[None]:
     import psycopg
     from sqlalchemy.exc import DBAPIError
 
+    from revenue_engine.db import refusal
+
     try:
         yield
     except RevenueError as error:
@@ -50,9 +50,8 @@ def answering(*, as_json: bool) -> Iterator[None]:
     except (psycopg.Error, DBAPIError) as error:
         origin = getattr(error, "orig", None) or error
         words = str(origin).splitlines()[0]
-        if getattr(origin, "sqlstate", None) in _NOT_MADE:
-            what = f"the database is not made for this version yet ({words}). Run 'revenue-engine init'."
-            refuse(ConfigurationError(what), as_json=as_json)
+        if isinstance(origin, psycopg.Error) and (no := refusal(origin)) is not None:
+            refuse(no, as_json=as_json)
         elif isinstance(origin, psycopg.OperationalError):
             refuse(Retryable(f"the database does not answer: {words}. Run 'revenue-engine doctor'."), as_json=as_json)
         else:
@@ -64,5 +63,6 @@ def refuse(error: RevenueError, *, as_json: bool) -> None:
     if as_json:
         print_json({"ok": False, **error.as_dict()})
     else:
-        err.print(f"[bold red]Refused:[/] {error.message}", highlight=False)
+        # Unwrapped: it may hold a path or a line of SQL that somebody copies.
+        err.print(f"[bold red]Refused:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
     raise typer.Exit(exit_code(error))
