@@ -21,7 +21,7 @@ from psycopg import sql
 from revenue_engine import bootstrap, doctor
 from revenue_engine.config import Settings
 from tests.conftest import Database
-from tests.intake_server import Rig, free_port
+from tests.support.intake_server import Rig, free_port
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -18,9 +18,9 @@ from revenue_engine.errors import ConfigurationError, Retryable
 from revenue_engine.intake import connections, server
 from revenue_engine.intake.listening import listen
 from revenue_engine.ports.callbacks import AckOutcome, Interpretation, Purpose, Unknown, Verdict
-from tests import intake_server
 from tests.conftest import Database
-from tests.intake_server import HOME, KEPT, Rig, free_port
+from tests.support import intake_server
+from tests.support.intake_server import HOME, KEPT, Rig, free_port
 
 pytestmark = pytest.mark.timeout(90)
 

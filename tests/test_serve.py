@@ -22,7 +22,7 @@ import pytest
 from revenue_engine import embedded
 from revenue_engine.config import Settings
 from tests.conftest import Database
-from tests.intake_server import HOME, free_port
+from tests.support.intake_server import HOME, free_port
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -8,9 +8,11 @@ from datetime import date
 
 from sqlalchemy.orm import Session
 
+from revenue_engine import identifiers
 from revenue_engine.billing.tariffs import COMPONENTS
 from revenue_engine.db import raw
 from revenue_engine.ledger.postings import Bill
+from revenue_engine.work.locks import Lock
 
 
 @dataclass(slots=True)
@@ -91,8 +93,8 @@ def stations(session: Session) -> tuple[dict[str, str], dict[str, str]]:
     streams: dict[str, str] = {}
     for code, name, stream_code in raw(session).execute("SELECT code, name, stream_code FROM station ORDER BY code"):
         streams[code] = stream_code
-        for key in (code, name):
-            keys.setdefault("".join(filter(str.isalnum, key.upper())), code)
+        for written in (code, name):
+            keys.setdefault(identifiers.key(written), code)
     return keys, streams
 
 
@@ -153,7 +155,15 @@ def lock_payers(session: Session, payer_ids: Iterable[int]) -> None:
     wanted = sorted(set(payer_ids))
     if wanted:
         raw(session).execute(
-            "SELECT pg_advisory_xact_lock(7202, mod(id, 2147483647)::int) FROM unnest(%s::bigint[]) WITH ORDINALITY"
+            "SELECT pg_advisory_xact_lock(%s, mod(id, 2147483647)::int) FROM unnest(%s::bigint[]) WITH ORDINALITY"
             " AS w (id, n) ORDER BY n",
-            (wanted,),
+            (Lock.PAYER, wanted),
         )
+
+
+def left_of(session: Session, invoice_ids: Iterable[int]) -> dict[int, int]:
+    """What is left to pay of each of some bills, in cents, without locking them."""
+    rows = raw(session).execute(
+        "SELECT invoice_id, outstanding_minor FROM open_bill WHERE invoice_id = ANY(%s)", (sorted(set(invoice_ids)),)
+    )
+    return {row[0]: row[1] for row in rows}

@@ -171,7 +171,6 @@ class OpenBill(Base):
 # --- payers and objects ----------------------------------------------------------------------------------------------
 
 _KIND = re.compile(r"[a-z][a-z_]{1,19}", re.ASCII)
-_NOT_ALNUM = re.compile(r"[^0-9A-Z]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,14 +196,6 @@ def normalise_phone(phone: str) -> str:
     if parsed is None or not phonenumbers.is_valid_number(parsed):
         raise InvalidValue("this is not a phone number; write it as 0700 000 101 or +254 700 000 101", field="phone")
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
-
-
-def normalise_alias(alias: str) -> str:
-    """Letters and digits only, upper case: ``kda 123 a`` and ``KDA-123A`` are both ``KDA123A``.
-
-    Only ASCII letters and digits are kept, because nothing else can be typed as an account number.
-    """
-    return _NOT_ALNUM.sub("", alias.upper())
 
 
 def add_payer(session: Session, *, name: str, phone: str | None = None) -> Payer:
@@ -249,7 +240,7 @@ def add_object(
     standing = session.execute(
         select(BilledObject.reference)
         .join(Alias, Alias.object_id == BilledObject.id)
-        .where(BilledObject.stream_code == stream_code, Alias.normal == normalise_alias(tidy))
+        .where(BilledObject.stream_code == stream_code, Alias.normal == identifiers.key(tidy))
         .limit(1)
     ).scalar()
     if standing is not None:
@@ -278,7 +269,7 @@ def _aliases(reference: str, aliases: Iterable[str]) -> dict[str, str]:
     """Each normal form once, with the first way it was typed; the reference is the first of them."""
     normals: dict[str, str] = {}
     for typed in (reference, *aliases):
-        normal = normalise_alias(typed)
+        normal = identifiers.key(typed)
         if not 1 <= len(normal) <= 60:
             raise InvalidValue(
                 "a reference or alias holds 1 to 60 letters or digits",
@@ -367,7 +358,7 @@ def search(session: Session, code: str, *, limit: int = 20) -> list[Found]:
     text_ = code.strip().upper()
     if not text_ or limit < 1:
         return []
-    values = {"text": text_, "normal": normalise_alias(text_), "limit": limit}
+    values = {"text": text_, "normal": identifiers.key(text_), "limit": limit}
     return [Found(*row) for row in raw(session).execute(_SEARCH, values)]
 
 
@@ -381,8 +372,50 @@ def find_invoice(session: Session, *, number: str | None = None, pay_account_num
     if number is not None:
         statement = select(Invoice).where(Invoice.number == number.strip().upper())
     else:
-        statement = select(Invoice).where(Invoice.pay_account_number == normalise_alias(pay_account_number or ""))
+        statement = select(Invoice).where(Invoice.pay_account_number == identifiers.key(pay_account_number or ""))
     found = session.scalars(statement).one_or_none()
     if found is None:
         raise NotFound(f"no invoice {number or pay_account_number!r}", number=number or pay_account_number)
+    return found
+
+
+def pay_account_numbers(session: Session, invoice_ids: Iterable[int]) -> dict[int, str]:
+    """The pay account number of each of some bills, by the bill's id."""
+    rows = raw(session).execute(
+        "SELECT id, pay_account_number FROM invoice WHERE id = ANY(%s)", (sorted(set(invoice_ids)),)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def bills_named(session: Session, *, words: str = "", phone: str = "", limit: int = 200) -> list[int]:
+    """The newest bills that a number, a plate or another name of an object names, or of the payers of a phone.
+
+    ``words`` are letters and digits (``identifiers.key``), ``phone`` is in E.164.
+    """
+    rows = raw(session).execute(
+        "SELECT id FROM invoice WHERE number = %(number)s OR pay_account_number = %(words)s"
+        "    OR payer_id = ANY(ARRAY(SELECT id FROM payer WHERE phone = %(phone)s AND %(phone)s <> ''))"
+        "    OR object_id = ANY(ARRAY(SELECT object_id FROM alias WHERE normal = %(words)s"
+        "       UNION SELECT object_id FROM pay_account WHERE number = %(words)s AND object_id IS NOT NULL))"
+        " ORDER BY id DESC LIMIT %(limit)s",
+        {"words": words, "number": re.sub(r"^INV(\d{4})(\d+)$", r"INV-\1-\2", words), "phone": phone, "limit": limit},
+    )
+    return [row[0] for row in rows]
+
+
+def is_known(session: Session, words: str) -> bool:
+    """Whether letters and digits are a pay account number or another name of a billed object."""
+    row = raw(session).execute(
+        "SELECT EXISTS (SELECT FROM pay_account WHERE number = %(words)s)"
+        " OR EXISTS (SELECT FROM alias WHERE normal = %(words)s)",
+        {"words": words},
+    )
+    return bool((row.fetchone() or (False,))[0])
+
+
+def invoice_id(session: Session, public: str) -> int:
+    """The key of the bill of a public id. Raises NotFound."""
+    found = session.scalar(select(Invoice.id).where(Invoice.public_id == public))
+    if found is None:
+        raise NotFound(f"no invoice {public!r}", public_id=public)
     return found

@@ -17,6 +17,7 @@ import psycopg
 import structlog
 from pydantic import BaseModel, ValidationError
 
+from revenue_engine import identifiers
 from revenue_engine.channels.settings import read_settings
 from revenue_engine.errors import ConfigurationError
 from revenue_engine.ports.callbacks import AckOutcome, AskingAdapter, CallbackAdapter, EchoingAdapter, Purpose
@@ -113,7 +114,7 @@ async def read_directory(
         endpoints={endpoint.token_sha256: endpoint for endpoint in found},
         refuse_unknown_accounts=refuse,
         prefixes=tuple(sorted(prefixes)),
-        stations=frozenset(re.sub(r"[^A-Z0-9]", "", text.upper()) for text in stations) - {""},
+        stations=frozenset(map(identifiers.key, stations)) - {""},
     )
 
 

@@ -510,7 +510,7 @@ async def _respond(send: Send, status: int, body: bytes, *, close: bool = False,
 def _failure(error: RevenueError | psycopg.Error) -> RevenueError:
     if isinstance(error, RevenueError):
         return error
-    return db.refusal(error, login=LOGIN) or Retryable(
+    return db.said_no(error, login=LOGIN) or Retryable(
         f"the intake's database does not answer: {str(error).splitlines()[0]}"
     )
 

@@ -264,7 +264,7 @@ class Store:
             try:
                 return await self._connect()
             except psycopg.Error as error:
-                if (why := db.refusal(error, login=LOGIN)) is not None:
+                if (why := db.said_no(error, login=LOGIN)) is not None:
                     raise why from error
                 if not isinstance(error, psycopg.OperationalError):
                     raise

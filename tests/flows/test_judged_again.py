@@ -16,9 +16,9 @@ from adapters.kcb import adapter as kcb
 from revenue_engine.db import make_engine, transaction
 from revenue_engine.work import jobs
 from revenue_engine.worker import Worker
-from tests import intake_server
 from tests.conftest import Database
-from tests.intake_server import Rig
+from tests.support import intake_server
+from tests.support.intake_server import Rig
 
 ROOT = Path(__file__).parents[2]
 
