@@ -20,6 +20,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.types import UserDefinedType
 
 from revenue_engine.errors import (
+    ConfigurationError,
     Conflict,
     IntegrityFault,
     InvalidValue,
@@ -110,6 +111,42 @@ def make_engine(url: str, *, role: str | None = None, pool_size: int = 5) -> Eng
             dbapi_connection.autocommit = autocommit
 
     return engine
+
+
+_NOT_MADE = frozenset({"42P01", "42703", "42704", "42883", "3F000", "22023"})
+"""What PostgreSQL says where a table, column, function, schema or role is not there: init was not run, or long ago."""
+_NO_LOGIN = (
+    "authentication failed",
+    "no password supplied",
+    "does not exist",
+    "no pg_hba.conf",
+    "not permitted to log",
+)
+
+
+def said_no(error: psycopg.Error, *, login: str = "") -> ConfigurationError | None:
+    """What a database that answers says no to, as a setting to mend; None where it is away or something else is wrong.
+
+    ``login`` is the role whose login was used, where that is known.
+    """
+    words = str(error).splitlines()[0] if str(error) else type(error).__name__
+    variable = f"REVENUE_{login.upper()}_DATABASE_URL" if login else "REVENUE_DATABASE_URL"
+    if error.sqlstate in _NOT_MADE:
+        return ConfigurationError(
+            f"the database is not made for this version yet ({words}). Run 'revenue-engine init'."
+        )
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        role = f"revenue_{login}" if login else "the role its work needs"
+        return ConfigurationError(
+            f"the database's login may not do this ({words}): it is no member of {role} (fix: GRANT that role to it,"
+            f" or give {variable} another login; 'revenue-engine doctor' looks at each)",
+            variable=variable,
+        )
+    if isinstance(error, psycopg.OperationalError) and any(no in words for no in _NO_LOGIN):
+        why = words.rpartition("FATAL: ")[2].strip()
+        main = "" if not login else ", or REVENUE_DATABASE_URL where it has no login of its own"
+        return ConfigurationError(f"the database refuses the login: {why} (fix: {variable}{main})", variable=variable)
+    return None
 
 
 @contextlib.contextmanager
