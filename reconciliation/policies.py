@@ -17,11 +17,11 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from reconciliation import books, engine
 from reconciliation.books import BillRow, PaymentRow
 from reconciliation.policy import RULES_VERSION, Policy
-from revenue_engine.db import Base, raw
+from revenue_engine.db import Base, Sealed, raw
 from revenue_engine.errors import Conflict, InvalidValue, NotFound
 
 
-class MatchingPolicy(Base):
+class MatchingPolicy(Sealed, Base):
     """A policy that was proposed; its digest covers the settings and the version of the rules."""
 
     __tablename__ = "matching_policy"
@@ -33,7 +33,7 @@ class MatchingPolicy(Base):
     proposed_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class PolicyTrial(Base):
+class PolicyTrial(Sealed, Base):
     """What a policy would have done to confirmed history, beside the policy in force."""
 
     __tablename__ = "policy_trial"
@@ -47,7 +47,7 @@ class PolicyTrial(Base):
     tried_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class PolicyActivation(Base):
+class PolicyActivation(Sealed, Base):
     """The moment from which runs use a policy; the last one is in force."""
 
     __tablename__ = "policy_activation"

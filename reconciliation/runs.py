@@ -11,12 +11,12 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, raw
+from revenue_engine.db import Base, Sealed, raw
 from revenue_engine.errors import Conflict, InvalidValue, NotFound
 from revenue_engine.identifiers import public_id
 
 
-class MatchingRun(Base):
+class MatchingRun(Sealed, Base):
     """The first half of a run's manifest: what it read, by which policy and rules, for whom."""
 
     __tablename__ = "matching_run"
@@ -32,7 +32,7 @@ class MatchingRun(Base):
     started_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class MatchingRunEnd(Base):
+class MatchingRunEnd(Sealed, Base):
     """The other half: what came of it. A run without one was cut off; what it set stands, match by match."""
 
     __tablename__ = "matching_run_end"
@@ -42,7 +42,7 @@ class MatchingRunEnd(Base):
     ended_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class MatchRequest(Base):
+class MatchRequest(Sealed, Base):
     """A person asks that money in suspense be set against a bill; another person agrees, or nothing happens."""
 
     __tablename__ = "match_request"
@@ -55,7 +55,7 @@ class MatchRequest(Base):
     requested_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class PaymentMatch(Base):
+class PaymentMatch(Sealed, Base):
     """Money of one payment that left suspense for one bill, by a run or by two persons, and why."""
 
     __tablename__ = "payment_match"
@@ -80,7 +80,7 @@ class PaymentMatch(Base):
     made_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class MatchReversal(Base):
+class MatchReversal(Sealed, Base):
     """A match that a person took back. No run makes it again."""
 
     __tablename__ = "match_reversal"

@@ -23,7 +23,6 @@ from revenue_engine.ledger import chart
 from revenue_engine.money import wire
 from revenue_engine.tariffs import County, PublicHoliday, Station, Stream, TariffLine
 
-LOAD_LOCK = 7210
 """Advisory lock space: one loader at a time."""
 
 SettingsModels = Mapping[str, type[BaseModel]]
@@ -84,7 +83,7 @@ def load(
     problems += _settings_fit(files, settings_models, secrets_dir)
     if problems:
         raise CountyRefused(code, problems)
-    raw(session).execute("SELECT pg_advisory_xact_lock(%s, 0)", (LOAD_LOCK,))
+    raw(session).execute("SELECT lock_set_up()")
     loaded = Loaded(files.county["name"], mode)
     plan = _Plan(session, files, mode, loaded)
     if plan.problems:

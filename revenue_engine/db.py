@@ -9,10 +9,10 @@ from functools import lru_cache
 from typing import Any, cast
 
 import psycopg
-from sqlalchemy import BigInteger, Date, Engine, LargeBinary, MetaData, Text, create_engine, event
+from sqlalchemy import BigInteger, Date, Engine, LargeBinary, MetaData, Text, create_engine, event, text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.dialects.postgresql.base import ischema_names
-from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import UserDefinedType
 
@@ -54,6 +54,12 @@ class Base(DeclarativeBase):
         datetime: TIMESTAMP(timezone=True),
         dict[str, Any]: JSONB,
     }
+
+
+class Sealed:
+    """The transaction that wrote a row: the order in which a seal covers rows. Written by the database alone."""
+
+    xid: Mapped[int] = mapped_column(XID8, server_default=text("pg_current_xact_id()"))
 
 
 def make_engine(url: str, *, role: str | None = None, pool_size: int = 5) -> Engine:

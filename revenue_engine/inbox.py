@@ -27,11 +27,11 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine import audit, identifiers
 from revenue_engine.channels import Purpose
-from revenue_engine.db import Base, copy_rows, raw
+from revenue_engine.db import Base, Sealed, copy_rows, raw
 from revenue_engine.errors import Conflict, InvalidValue, NotFound
 
 
-class ChannelAccount(Base):
+class ChannelAccount(Sealed, Base):
     """A way to pay that we own: a shortcode, a till, a bank account; test or live."""
 
     __tablename__ = "channel_account"
@@ -39,6 +39,7 @@ class ChannelAccount(Base):
         UniqueConstraint("adapter", "identifier", "mode"),
         CheckConstraint("mode IN ('test', 'live')", name="mode"),
         CheckConstraint("status IN ('sample', 'active', 'disabled')", name="status"),
+        CheckConstraint("clearing_account LIKE '1200.%'", name="clearing"),
     )
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     public_id: Mapped[str] = mapped_column(unique=True)
@@ -52,7 +53,7 @@ class ChannelAccount(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class ChannelEndpoint(Base):
+class ChannelEndpoint(Sealed, Base):
     """One opaque URL given to a provider. Only the SHA-256 of its token is kept."""
 
     __tablename__ = "channel_endpoint"
@@ -70,7 +71,7 @@ class ChannelEndpoint(Base):
     revoked_at: Mapped[datetime | None]
 
 
-class Delivery(Base):
+class Delivery(Sealed, Base):
     """One HTTP hit or one file, exactly as it came; ``verdict`` is what ``verify`` said of its proof."""
 
     __tablename__ = "delivery"
@@ -96,7 +97,7 @@ class Delivery(Base):
     verdict_reason: Mapped[str]
 
 
-class DeliveryOutcome(Base):
+class DeliveryOutcome(Sealed, Base):
     """How a delivery that is not evidence of money ended, the newest row last. Append only: a replay adds a row."""
 
     __tablename__ = "delivery_outcome"

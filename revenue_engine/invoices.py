@@ -110,7 +110,7 @@ def issue_invoices(
         ],
         fresh_keys=True,
     )
-    jobs.add(session, kind=APPLY_CREDIT, refs=[bill.id for bill in issued if bill.payer_id is not None])
+    jobs.add_for_new_bills(session, kind=APPLY_CREDIT, refs=[bill.id for bill in issued if bill.payer_id is not None])
     audit.record(
         session,
         actor=issued_by,

@@ -255,6 +255,21 @@ def replay(session: Session, *, kind: str, ref_id: int) -> None:
     )
 
 
+def add_for_new_bills(session: Session, *, kind: str, refs: list[int]) -> None:
+    """Write a work row for each bill that this very transaction issued; whoever issues bills may, and no more."""
+    if refs:
+        raw(session).execute("SELECT work_on_new_bills(%s, %s)", (kind, sorted(set(refs))))
+
+
+def read_again(session: Session, delivery_id: int) -> bool:
+    """Let a delivery be read again: a dead job is revived, a finished one is written anew, one that waits stays.
+
+    Answers whether there is such a delivery or such work to do.
+    """
+    row = raw(session).execute("SELECT read_again(%s)", (delivery_id,)).fetchone()
+    return bool(row and row[0])
+
+
 @dataclass(frozen=True, slots=True)
 class Backlog:
     """How much work waits: counts, and for how many seconds the job that waits longest has been due."""

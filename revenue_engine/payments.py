@@ -14,13 +14,13 @@ from sqlalchemy import Identity as Serial
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine.channels import Party, Strength
-from revenue_engine.db import Base, copy_rows, next_ids, raw
+from revenue_engine.db import Base, Sealed, copy_rows, next_ids, raw
 from revenue_engine.errors import NotFound
 from revenue_engine.identifiers import public_id
 from revenue_engine.ledger import chart
 
 
-class PushRequest(Base):
+class PushRequest(Sealed, Base):
     """Our own request that a payer's phone ask for money (an STK push), and the bill it asks for."""
 
     __tablename__ = "push_request"
@@ -33,7 +33,7 @@ class PushRequest(Base):
     requested_by: Mapped[str]
 
 
-class PushEnd(Base):
+class PushEnd(Sealed, Base):
     """How a push ended that brought no money, by the first message that said so."""
 
     __tablename__ = "push_end"
@@ -44,7 +44,7 @@ class PushEnd(Base):
     recorded_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class Payment(Base):
+class Payment(Sealed, Base):
     """A recorded fact about money: its identity is (channel account, kind, provider reference), unique for ever.
 
     Narrow and never partitioned, because that uniqueness is what keeps one shilling from counting twice. What names
@@ -82,7 +82,7 @@ class PaymentParty(Base):
     account_reference: Mapped[str]
 
 
-class Evidence(Base):
+class Evidence(Sealed, Base):
     """One message about one movement of money. Evidence without a payment of its identity is unconfirmed or waiting."""
 
     __tablename__ = "evidence"
@@ -111,7 +111,7 @@ class Evidence(Base):
     recorded_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class Application(Base):
+class Application(Sealed, Base):
     """Payment money set against one component of one bill; a negative amount takes it off again."""
 
     __tablename__ = "application"

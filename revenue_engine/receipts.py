@@ -10,11 +10,11 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index,
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine import periods
-from revenue_engine.db import Base, copy_rows, next_ids, raw
+from revenue_engine.db import Base, Sealed, copy_rows, next_ids, raw
 from revenue_engine.identifiers import public_id
 
 
-class Receipt(Base):
+class Receipt(Sealed, Base):
     """The numbered proof given to a payer: a receipt for named money, an acknowledgement for suspense money."""
 
     __tablename__ = "receipt"
@@ -47,7 +47,7 @@ class ReceiptSeries(Base):
     last_number: Mapped[int] = mapped_column(server_default=text("0"))
 
 
-class ReceiptCancellation(Base):
+class ReceiptCancellation(Sealed, Base):
     """Why a receipt no longer proves anything; its number stays taken."""
 
     __tablename__ = "receipt_cancellation"

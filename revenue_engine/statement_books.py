@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine.channels import Kind
-from revenue_engine.db import Base, copy_rows, raw
+from revenue_engine.db import Base, Sealed, copy_rows, raw
 from revenue_engine.errors import Retryable
 from revenue_engine.identifiers import public_id
 from revenue_engine.money import wire
@@ -34,7 +34,7 @@ from revenue_engine.statements import (
 )
 
 
-class Statement(Base):
+class Statement(Sealed, Base):
     """One statement of one channel account that added up and was kept whole."""
 
     __tablename__ = "statement"
@@ -65,7 +65,7 @@ class Statement(Base):
     recorded_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class StatementRow(Base):
+class StatementRow(Sealed, Base):
     """One line of a kept statement, once for ever: a later export of the same day brings it no second time.
 
     What it says in words stands only in the raw file, because it names people.
