@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import parse_qsl, quote, quote_plus
 
-from revenue_engine.channels import BodyFormat, Pairs
 from revenue_engine.errors import InvalidValue
-from revenue_engine.strict_json import MAX_BYTES, storable
+from revenue_engine.ports.callbacks import BodyFormat, Pairs
+from revenue_engine.ports.strict_json import MAX_BYTES, storable
 
 MOST_FIELDS: Final = 200
 """Most fields of a form. A payment notice has about ten."""

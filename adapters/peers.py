@@ -8,7 +8,7 @@ from typing import Annotated, Final, TypeAlias
 
 from pydantic import AfterValidator
 
-from revenue_engine.channels import Verdict
+from revenue_engine.ports.callbacks import Verdict
 
 ACCEPTED: Final = Verdict(accepted=True)
 

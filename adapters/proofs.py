@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from pydantic import AfterValidator, Field
 
 from adapters.peers import ACCEPTED
-from revenue_engine.channels import Verdict
+from revenue_engine.ports.callbacks import Verdict
 
 SMALLEST_KEY: Final = 2048
 """Bits of an RSA key that is still worth something."""

@@ -15,7 +15,7 @@ from typing import Final
 from revenue_engine.errors import InvalidValue
 from revenue_engine.money import LARGEST_MINOR, minor_from_decimal
 from revenue_engine.periods import NAIROBI
-from revenue_engine.strict_json import storable
+from revenue_engine.ports.strict_json import storable
 
 PLAIN = re.compile(r"-?\d{1,12}(?:\.\d{1,6})?", re.ASCII)
 _GROUPED = re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d{1,6})?", re.ASCII)

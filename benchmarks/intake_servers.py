@@ -26,7 +26,7 @@ def ours(url: str, port: int) -> uvicorn.Server:
     """The intake, with the rights it has in production."""
     from adapters.mpesa import adapter
     from revenue_engine.bootstrap import configure_logging
-    from revenue_engine.intake import create_app, server
+    from revenue_engine.intake.server import create_app, server
 
     configure_logging("warning")
     return server(create_app(url, adapters={"mpesa": adapter}), host="127.0.0.1", port=port)

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from reconciliation.evidence import Agreement, Sender, compare, name_words, phone_pattern
+from reconciliation.engine.senders import Agreement, Sender, compare, name_words, phone_pattern
 from revenue_engine.money import parse_wire
 
 SHOWN = 3

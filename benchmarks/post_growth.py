@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from benchmarks import bench_post, post_world, quiet
 from benchmarks.post_world import World
-from revenue_engine import db, ledger, periods, receivables
+from revenue_engine import db, ledger, periods
+from revenue_engine.billing import payers
 
 STEPS = (100_000, 1_000_000)
 ASKED = 50
@@ -57,8 +58,8 @@ def _asked(world: World, engine: Any) -> dict[str, Any]:
         effective = _median(session, [lambda s: ledger.balance(s, post_world.CLEARING, effective=on)] * ASKED)
         known = _median(session, [lambda s: ledger.balance(s, post_world.CLEARING, effective=on, known_at=at)] * ASKED)
     with db.transaction(engine) as session:
-        reference = _median(session, [lambda s, code=code: receivables.search(s, code) for code in references])
-        number = _median(session, [lambda s, code=code: receivables.search(s, code) for code in numbers])
+        reference = _median(session, [lambda s, code=code: payers.search(s, code) for code in references])
+        number = _median(session, [lambda s, code=code: payers.search(s, code) for code in numbers])
     return {
         "postings": postings,
         "past_balance_ms": effective,

@@ -17,7 +17,7 @@ def ours(name: str) -> Callable[[str], int]:
     """One of our readers, found by its entry point, with its proof: what an import of the file does before it books."""
     from importlib.metadata import entry_points
 
-    from revenue_engine.statements import StatementLine, proved
+    from revenue_engine.ports.statements import StatementLine, proved
 
     reader = next(point for point in entry_points(group="revenue_engine.statements") if point.name == name).load()
 

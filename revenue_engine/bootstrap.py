@@ -16,14 +16,14 @@ from pydantic import ValidationError
 from sqlalchemy import Engine
 
 from revenue_engine import db, embedded, periods
-from revenue_engine.asking import Clients
-from revenue_engine.channels import CallbackAdapter
+from revenue_engine.channels.accounts import Channel
+from revenue_engine.collection.polling import Clients
 from revenue_engine.config import Settings, load_settings
 from revenue_engine.embedded import Servers
 from revenue_engine.errors import ConfigurationError, Rejected
-from revenue_engine.inbox import Channel
-from revenue_engine.outbound import OutboundClient
-from revenue_engine.statements import StatementReader, pick
+from revenue_engine.ports.callbacks import CallbackAdapter
+from revenue_engine.ports.outbound import OutboundClient
+from revenue_engine.ports.statements import StatementReader, pick
 
 if TYPE_CHECKING:
     import httpx2

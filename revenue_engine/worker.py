@@ -22,15 +22,18 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from revenue_engine import importing, jobs, later, ledger, pipeline
-from revenue_engine.asking import Asker
-from revenue_engine.bell import Bell
-from revenue_engine.channels import CallbackAdapter
+from revenue_engine import ledger
+from revenue_engine.collection import held_money, pipeline
+from revenue_engine.collection.polling import Asker
 from revenue_engine.db import transaction
 from revenue_engine.errors import Retryable, RevenueError
 from revenue_engine.identifiers import public_id
-from revenue_engine.jobs import Claim
-from revenue_engine.statements import StatementReader
+from revenue_engine.ports.callbacks import CallbackAdapter
+from revenue_engine.ports.statements import StatementReader
+from revenue_engine.statements import importing
+from revenue_engine.work import jobs
+from revenue_engine.work.jobs import Claim
+from revenue_engine.work.wakeup import Bell
 
 log = structlog.get_logger("worker")
 
@@ -45,8 +48,8 @@ worker is at it that began before that: only then can neither have missed the ot
 
 
 _ONE_BY_ONE: Mapping[str, Callable[[Session, int], object]] = {
-    "apply_credit": later.apply_credit,
-    "pay_reopened": later.pay_reopened,
+    "apply_credit": held_money.apply_credit,
+    "pay_reopened": held_money.pay_reopened,
 }
 """Work that is rare, and done a row a transaction."""
 

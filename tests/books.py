@@ -14,11 +14,12 @@ from sqlalchemy import Engine
 
 from adapters.mpesa import adapter as mpesa
 from adapters.sandbox import mpesa_bodies as bodies
-from revenue_engine import db, invoices, receivables
+from revenue_engine import db
+from revenue_engine.billing import invoices, payers
+from revenue_engine.billing.tariffs import AssessedLine
 from revenue_engine.ledger import chart
 from revenue_engine.periods import NAIROBI
-from revenue_engine.statements import StatementReader
-from revenue_engine.tariffs import AssessedLine
+from revenue_engine.ports.statements import StatementReader
 from revenue_engine.worker import Worker
 
 SHORTCODE = "600100"
@@ -62,7 +63,7 @@ class Books:
     def payer(self, name: str = "Achieng Odera") -> int:
         """A payer; the id."""
         with db.transaction(self.as_role("api")) as session:
-            return receivables.add_payer(session, name=name).id
+            return payers.add_payer(session, name=name).id
 
     def bill(self, shillings: int, *, payer: int | None = None, stream: str = "SBP", **parts: int) -> invoices.Issued:
         """An issued bill of so many shillings of principal; other components by name, in shillings."""

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from adapters import bodies, proofs, readings
-from revenue_engine.channels import (
+from revenue_engine.errors import InvalidValue
+from revenue_engine.ports.callbacks import (
     AckOutcome,
     Freshness,
     Ignored,
@@ -26,7 +27,6 @@ from revenue_engine.channels import (
     Unknown,
     Verdict,
 )
-from revenue_engine.errors import InvalidValue
 
 HEADER = "X-Bank-Signature"
 WHEN = ("%d/%m/%Y %H:%M:%S",)

@@ -22,8 +22,8 @@ from psycopg.types.json import Jsonb
 from pydantic import BaseModel
 
 from adapters.mpesa import adapter as mpesa
-from revenue_engine import intake
-from revenue_engine.channels import AckOutcome, CallbackAdapter, Interpretation, Purpose, Unknown, Verdict
+from revenue_engine.intake import server
+from revenue_engine.ports.callbacks import AckOutcome, CallbackAdapter, Interpretation, Purpose, Unknown, Verdict
 from tests.books import Books
 from tests.conftest import Database
 
@@ -101,7 +101,7 @@ class Rig:
     def serve(self, **more: Any) -> Served:
         """The intake on this database with its own login."""
         own = self.database.role_url("intake")
-        app = intake.create_app(own, adapters=ADAPTERS, role=None if "options=" not in own else "intake", **more)
+        app = server.create_app(own, adapters=ADAPTERS, role=None if "options=" not in own else "intake", **more)
         served = Served(app, free_port())
         self.running.append(served)
         return served.start()
@@ -128,10 +128,10 @@ def free_port() -> int:
 class Served:
     """The intake under uvicorn in a thread."""
 
-    def __init__(self, app: intake.Intake, port: int) -> None:
+    def __init__(self, app: server.Intake, port: int) -> None:
         self.app = app
         self.port = port
-        self.server: uvicorn.Server = intake.server(app, host=HOME, port=port)
+        self.server: uvicorn.Server = server.server(app, host=HOME, port=port)
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.client = httpx2.Client(base_url=f"http://{HOME}:{port}", timeout=20)
 
@@ -162,12 +162,12 @@ class Process:
     _PROGRAM = """
 import json, sys
 from adapters.mpesa import adapter
-from revenue_engine import intake
 from revenue_engine.bootstrap import configure_logging
 from revenue_engine.config import Settings
+from revenue_engine.intake import server
 given = json.load(sys.stdin)
 configure_logging("info")
-intake.run(Settings(intake_port=given["port"]), database_url=given["url"], adapters={"mpesa": adapter},
+server.run(Settings(intake_port=given["port"]), database_url=given["url"], adapters={"mpesa": adapter},
            role=given["role"])
 """
 

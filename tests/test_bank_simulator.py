@@ -12,9 +12,9 @@ import pytest
 from defusedxml import ElementTree
 
 from adapters.sandbox import bank
-from revenue_engine.channels import AckOutcome, Paid
 from revenue_engine.errors import InvalidValue
 from revenue_engine.money import parse_wire
+from revenue_engine.ports.callbacks import AckOutcome, Paid
 
 DAY = date(2026, 9, 15)
 ACCOUNTS = {"kcb": "1100100", "coop": "01120000000100", "ncba": "880000"}

@@ -20,7 +20,7 @@ from revenue_engine.cli import output, statements
 from revenue_engine.cli.app import app
 from revenue_engine.cli.statements import Preview
 from revenue_engine.errors import ConfigurationError
-from revenue_engine.statements import StatementFault, StatementRefused
+from revenue_engine.ports.statements import StatementFault, StatementRefused
 
 ROOT = Path(__file__).parents[1]
 FIXTURES = ROOT / "tests" / "adapters" / "statements"

@@ -22,8 +22,8 @@ from adapters.kcb import KcbAdapter
 from adapters.kcb import adapter as kcb
 from adapters.mpesa import adapter as mpesa
 from adapters.signed_json import coop, creditbank, equity, jenga, ncba
-from revenue_engine.channels import AckOutcome, Interpretation, Paid, Purpose, Unknown, Verdict
 from revenue_engine.errors import Conflict, InvalidValue
+from revenue_engine.ports.callbacks import AckOutcome, Interpretation, Paid, Purpose, Unknown, Verdict
 
 FIXTURES = Path(__file__).parent / "adapters"
 

@@ -17,9 +17,19 @@ from pydantic import BaseModel
 
 from adapters import bodies, conformance
 from adapters.conformance.subject import Subject
-from revenue_engine.channels import AckOutcome, BodyFormat, Freshness, Paid, Pairs, Rehearsal, Signed, Unknown, Verdict
 from revenue_engine.errors import InvalidValue
-from revenue_engine.strict_json import loads
+from revenue_engine.ports.callbacks import (
+    AckOutcome,
+    BodyFormat,
+    Freshness,
+    Paid,
+    Pairs,
+    Rehearsal,
+    Signed,
+    Unknown,
+    Verdict,
+)
+from revenue_engine.ports.strict_json import loads
 from tests.form_bank import HEADER, SECONDS, FormBank
 
 FIXTURES = Path(__file__).parent / "adapters" / "form_bank"

@@ -15,15 +15,18 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Engine
 
 from adapters import mpesa
-from reconciliation import rules
-from revenue_engine import county, county_files, inbox, ledger, open_bills, periods, tariffs
-from revenue_engine.county_files import CountyRefused
+from reconciliation import ladder
+from revenue_engine import ledger, periods
+from revenue_engine.billing import open_bills, tariffs
+from revenue_engine.billing.tariffs import spot_match
+from revenue_engine.channels import accounts as channel_accounts
+from revenue_engine.county import files, loading
+from revenue_engine.county.files import CountyRefused
 from revenue_engine.db import make_engine, raw, transaction
 from revenue_engine.errors import Conflict, InvalidValue, NotFound
-from revenue_engine.tariffs import spot_match
 
-BUSIA = county_files.HERE / "busia"
-MODELS: county.SettingsModels = {"mpesa": mpesa.MpesaSettings}
+BUSIA = files.HERE / "busia"
+MODELS: loading.SettingsModels = {"mpesa": mpesa.MpesaSettings}
 
 
 @pytest.fixture
@@ -49,7 +52,7 @@ def spoil(folder: Path, file: str, old: str, new: str) -> int:
 
 def refused(engine: Engine, folder: Path, mode: str = "test") -> list[str]:
     with transaction(engine) as session, pytest.raises(CountyRefused) as error:
-        county.load(session, "busia", directory=folder, settings_models=MODELS, mode=mode)
+        loading.load(session, "busia", directory=folder, settings_models=MODELS, mode=mode)
     return [str(problem) for problem in error.value.problems]
 
 
@@ -74,7 +77,7 @@ def row_counts(engine: Engine) -> tuple[Any, ...]:
 
 def test_busia_loads_whole_as_a_test_county_and_again_changes_nothing(engine: Engine) -> None:
     with transaction(engine) as session:
-        loaded = county.load(session, "busia", settings_models=MODELS)
+        loaded = loading.load(session, "busia", settings_models=MODELS)
     assert loaded.added == {
         "county": 1,
         "streams": 21,
@@ -86,7 +89,7 @@ def test_busia_loads_whole_as_a_test_county_and_again_changes_nothing(engine: En
     assert "Busia County, test books: 1 county, 21 streams" in str(loaded)
     before = row_counts(engine)
     with transaction(engine) as session:
-        again = county.load(session, "busia", settings_models=MODELS)
+        again = loading.load(session, "busia", settings_models=MODELS)
     assert not again.changed
     assert str(again) == "Busia County, test books: all of it was loaded already"
     assert row_counts(engine) == before
@@ -97,29 +100,29 @@ def test_busia_loads_whole_as_a_test_county_and_again_changes_nothing(engine: En
             date(2026, 7, 1),
             25_000_000,
         )
-        assert {one.mode for one in inbox.channels(session).values()} == {"test"}
+        assert {one.mode for one in channel_accounts.channels(session).values()} == {"test"}
         assert not ledger.trial_balance(session)
 
 
 def test_every_stream_has_its_accounts_and_every_channel_its_clearing(engine: Engine) -> None:
     with transaction(engine) as session:
-        county.load(session, "busia")
+        loading.load(session, "busia")
         rows = raw(session).execute("SELECT code, parent FROM account").fetchall()
         accounts = dict(rows)
         for code in session.scalars(tariffs.select(tariffs.Stream.code)):
             assert accounts[f"1300.{code}"] == "1300"
             assert {f"4000.{code}.{component}" for component in tariffs.COMPONENTS} <= accounts.keys()
-        assert [one.clearing_account for one in inbox.channels(session).values()] == [
+        assert [one.clearing_account for one in channel_accounts.channels(session).values()] == [
             "1200.mpesa-600100-test",
             "1200.mpesa-600101-test",
         ]
         assert accounts["1200.mpesa-600100-test"] == "1200"
-        assert county.open_accounts(session) == 0
+        assert loading.open_accounts(session) == 0
 
 
 def test_busia_is_plausible(engine: Engine) -> None:
     with transaction(engine) as session:
-        county.load(session, "busia")
+        loading.load(session, "busia")
         notes = {row[0] for row in raw(session).execute("SELECT DISTINCT note FROM stream")}
         assert {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13} == notes
         kept = dict(
@@ -139,7 +142,7 @@ def test_busia_is_plausible(engine: Engine) -> None:
 
 def test_the_truck_entry_fee_lived_four_days(engine: Engine) -> None:
     with transaction(engine) as session:
-        county.load(session, "busia")
+        loading.load(session, "busia")
         charged = tariffs.assess(session, item_code="TRAILER.IN", quantity=1, on=date(2024, 10, 31))
         assert charged.amount_minor == 40_000
         with pytest.raises(NotFound, match="suspended"):
@@ -162,7 +165,7 @@ def test_spot_amounts_of_busia_buy_one_thing(
     engine: Engine, stream: str, amount: int, item: str, quantity: int
 ) -> None:
     with transaction(engine) as session:
-        county.load(session, "busia")
+        loading.load(session, "busia")
         found = spot_match(tariffs.spot_lines(session, on=date(2026, 11, 20), stream_code=stream), amount)
         assert found is not None
         assert (found.line.item_code, found.quantity) == (item, quantity)
@@ -170,7 +173,7 @@ def test_spot_amounts_of_busia_buy_one_thing(
 
 def test_every_spot_stream_has_a_station_and_distinct_prices(engine: Engine) -> None:
     with transaction(engine) as session:
-        county.load(session, "busia")
+        loading.load(session, "busia")
         stations = {row[0] for row in raw(session).execute("SELECT DISTINCT stream_code FROM station")}
         by_stream: dict[str, list[int]] = {}
         for line in tariffs.spot_lines(session, on=date(2026, 11, 20)):
@@ -183,25 +186,25 @@ def test_every_spot_stream_has_a_station_and_distinct_prices(engine: Engine) -> 
 @pytest.mark.parametrize("typed", ["{0}", "{0} KDA123A", "kda 123a {0}", "{0}, stall 4"])
 def test_every_station_of_busia_is_known_by_its_code_and_by_its_name(engine: Engine, typed: str) -> None:
     with transaction(engine) as session:
-        county.load(session, "busia")
+        loading.load(session, "busia")
         keys, streams = open_bills.stations(session)
         prefixes = tariffs.prefixes(session)
         names = raw(session).execute("SELECT code, name FROM station").fetchall()
-    known = rules.Known({}, {}, {}, keys)
+    known = ladder.Known({}, {}, {}, keys)
     assert len(streams) == len(names)
     for code, name in names:
         for said in (code, name, name.lower(), name.upper().replace(" ", "")):
-            assert rules.name(rules.read(typed.format(said), prefixes=prefixes), known).station_code == code, said
+            assert ladder.name(ladder.read(typed.format(said), prefixes=prefixes), known).station_code == code, said
 
 
 def test_two_stations_in_one_reference_are_not_chosen_between(engine: Engine) -> None:
     with transaction(engine) as session:
-        county.load(session, "busia")
+        loading.load(session, "busia")
         keys, _ = open_bills.stations(session)
-    known = rules.Known({}, {}, {}, keys)
-    assert rules.name(rules.read("malaba tanaka"), known).station_code is None
-    assert rules.name(rules.read("malaba market tanaka"), known).station_code is None
-    assert rules.name(rules.read("malaba"), known).station_code == "MALABA"
+    known = ladder.Known({}, {}, {}, keys)
+    assert ladder.name(ladder.read("malaba tanaka"), known).station_code is None
+    assert ladder.name(ladder.read("malaba market tanaka"), known).station_code is None
+    assert ladder.name(ladder.read("malaba"), known).station_code == "MALABA"
 
 
 # --- live is not test ------------------------------------------------------------------------------------------------
@@ -232,11 +235,11 @@ def test_a_live_county_loads_its_own_and_listens_to_the_provider_only(engine: En
     ]
     spoil(folder, "channel_accounts.toml", ', "127.0.0.1"', "")
     with transaction(engine) as session:
-        county.load(session, "busia", directory=folder, settings_models=MODELS, mode="live")
-        channel = next(iter(inbox.channels(session).values()))
+        loading.load(session, "busia", directory=folder, settings_models=MODELS, mode="live")
+        channel = next(iter(channel_accounts.channels(session).values()))
         assert (channel.mode, channel.clearing_account) == ("live", "1200.mpesa-600100")
         with pytest.raises(Conflict, match="sample"):
-            county.add_channel_account(
+            loading.add_channel_account(
                 session, adapter="mpesa", identifier="600109", mode="live", name="A", settings={}, status="sample"
             )
     assert refused(engine, BUSIA) == [
@@ -250,9 +253,9 @@ def test_test_books_take_no_live_account(engine: Engine, folder: Path) -> None:
     message = "test books take no live channel account: real money belongs in live books"
     assert f"channel_accounts.toml:{line}: mode: {message}" in problems
     with transaction(engine) as session:
-        county.load(session, "busia")
+        loading.load(session, "busia")
         with pytest.raises(Conflict, match="live books"):
-            county.add_channel_account(
+            loading.add_channel_account(
                 session, adapter="mpesa", identifier="600109", mode="live", name="A", settings={}
             )
 
@@ -361,7 +364,7 @@ def test_everything_wrong_is_said_at_once_and_as_data(engine: Engine, folder: Pa
         spoil(folder, "holidays.csv", "2024-12-25", "25.12.2024"),
     ]
     with transaction(engine) as session, pytest.raises(CountyRefused) as error:
-        county.load(session, "busia", directory=folder)
+        loading.load(session, "busia", directory=folder)
     told = error.value.as_dict()
     assert told["code"] == "county_refused"
     assert {(one["file"], one["line"]) for one in told["problems"]} == {
@@ -375,12 +378,12 @@ def test_everything_wrong_is_said_at_once_and_as_data(engine: Engine, folder: Pa
 def test_unknown_counties_and_modes_are_refused(engine: Engine) -> None:
     with transaction(engine) as session:
         with pytest.raises(NotFound, match="there are: busia"):
-            county.load(session, "atlantis")
+            loading.load(session, "atlantis")
         for code in ("../busia", "Busia", ""):
             with pytest.raises(InvalidValue):
-                county.load(session, code)
+                loading.load(session, code)
         with pytest.raises(InvalidValue, match="test or live"):
-            county.load(session, "busia", mode="demo")
+            loading.load(session, "busia", mode="demo")
 
 
 # --- loading again ---------------------------------------------------------------------------------------------------
@@ -388,7 +391,7 @@ def test_unknown_counties_and_modes_are_refused(engine: Engine) -> None:
 
 def test_a_new_financial_year_is_new_lines_and_an_end_of_the_old(engine: Engine, folder: Path) -> None:
     with transaction(engine) as session:
-        county.load(session, "busia", directory=folder)
+        loading.load(session, "busia", directory=folder)
     old = next(
         row for row in (folder / "tariffs.csv").read_text().splitlines() if row.startswith("SBP.SHOP") and "4000" in row
     )
@@ -398,7 +401,7 @@ def test_a_new_financial_year_is_new_lines_and_an_end_of_the_old(engine: Engine,
     new = old.replace("4000.00", "4500.00").replace("2025-07-01,,", "2027-07-01,,")
     spoil(folder, "tariffs.csv", old, f"{ended}\n{new}")
     with transaction(engine) as session:
-        loaded = county.load(session, "busia", directory=folder, by="finance")
+        loaded = loading.load(session, "busia", directory=folder, by="finance")
         assert (loaded.added["tariff lines"], loaded.tariff_lines_changed) == (1, 1)
         for on, amount in ((date(2027, 6, 30), 400_000), (date(2027, 7, 1), 450_000)):
             assert tariffs.assess(session, item_code="SBP.SHOP", quantity=1, on=on).amount_minor == amount
@@ -423,7 +426,7 @@ def test_what_was_loaded_is_not_rewritten(
     engine: Engine, folder: Path, file: str, old: str, new: str, column: str
 ) -> None:
     with transaction(engine) as session:
-        county.load(session, "busia", directory=folder, settings_models=MODELS)
+        loading.load(session, "busia", directory=folder, settings_models=MODELS)
     before = row_counts(engine)
     spoil(folder, file, old, new)
     problems = refused(engine, folder)
@@ -434,7 +437,7 @@ def test_what_was_loaded_is_not_rewritten(
 
 def test_what_officers_changed_since_stands_and_is_said(engine: Engine, database: Any) -> None:
     with transaction(engine) as session:
-        county.load(session, "busia")
+        loading.load(session, "busia")
     with database.connect() as connection:
         connection.execute("UPDATE county SET confirm_limit_minor = 100")
         connection.execute("UPDATE channel_account SET status = 'disabled' WHERE identifier = '600101'")
@@ -444,7 +447,7 @@ def test_what_officers_changed_since_stands_and_is_said(engine: Engine, database
             " WHERE item_code = 'BODA.STICKER' AND effective_to IS NULL"
         )
     with transaction(engine) as session:
-        again = county.load(session, "busia")
+        again = loading.load(session, "busia")
     assert not again.changed
     assert len(again.kept) == 5
     assert "kept: county.toml: confirm_limit is 1.00 in the database, 250000.00 in the file" in str(again)
@@ -452,7 +455,7 @@ def test_what_officers_changed_since_stands_and_is_said(engine: Engine, database
 
 def test_a_line_of_the_console_and_a_line_of_the_file_are_not_in_force_at_once(engine: Engine, folder: Path) -> None:
     with transaction(engine) as session:
-        county.load(session, "busia", directory=folder, settings_models=MODELS)
+        loading.load(session, "busia", directory=folder, settings_models=MODELS)
         raw(session).execute(
             "INSERT INTO tariff_line (item_code, stream_code, name, unit, amount_minor, law, effective_from, status)"
             " VALUES ('SBP.SHOP', 'SBP', 'Shop', 'year', 1, 'Act', '2026-09-01', 'sample')"
@@ -470,8 +473,8 @@ class PigeonSettings(BaseModel):
 
 def test_a_channel_account_gets_its_clearing_account(engine: Engine) -> None:
     with transaction(engine) as session:
-        county.load(session, "busia")
-        added = county.add_channel_account(
+        loading.load(session, "busia")
+        added = loading.add_channel_account(
             session,
             adapter="pigeon",
             identifier="L-7",
@@ -484,7 +487,7 @@ def test_a_channel_account_gets_its_clearing_account(engine: Engine) -> None:
         assert added.public_id.startswith("cha_")
         assert (added.status, added.clearing_account) == ("active", "1200.pigeon-L-7-test")
         with pytest.raises(Conflict, match="registered already"):
-            county.add_channel_account(
+            loading.add_channel_account(
                 session, adapter="pigeon", identifier="L-7", mode="test", name="Again", settings={}
             )
 
@@ -512,19 +515,19 @@ def test_a_wrong_channel_account_is_refused_by_field(engine: Engine, changes: di
         **changes,
     }
     with transaction(engine) as session:
-        county.load(session, "busia")
+        loading.load(session, "busia")
         with pytest.raises(InvalidValue) as error:
-            county.add_channel_account(session, **values, settings_models={"pigeon": PigeonSettings})
+            loading.add_channel_account(session, **values, settings_models={"pigeon": PigeonSettings})
         assert error.value.facts["field"] == field
 
 
 def test_a_token_is_shown_once_and_its_endpoint_can_be_closed(engine: Engine, database: Any) -> None:
     with transaction(engine) as session:
-        county.load(session, "busia")
-        account = inbox.find_channel_account(session, adapter="mpesa", identifier="600100", mode="test")
+        loading.load(session, "busia")
+        account = channel_accounts.find_channel_account(session, adapter="mpesa", identifier="600100", mode="test")
         assert account is not None
         tokens = [
-            inbox.add_endpoint(session, channel_account_id=account.id, purpose=purpose, by="ict")
+            channel_accounts.add_endpoint(session, channel_account_id=account.id, purpose=purpose, by="ict")
             for purpose in ("confirmation", "push_result")
         ]
         assert all(re.fullmatch(r"[A-Za-z0-9_-]{43}", token) for token in tokens)
@@ -535,16 +538,16 @@ def test_a_token_is_shown_once_and_its_endpoint_can_be_closed(engine: Engine, da
         assert kept is not None
         assert not any(token in kept[0] or token.encode().hex() in kept[0] for token in tokens)
     with transaction(engine) as session:
-        inbox.revoke_endpoint(session, endpoint_id=rows[0][0], by="ict")
+        channel_accounts.revoke_endpoint(session, endpoint_id=rows[0][0], by="ict")
         with pytest.raises(Conflict, match="revoked already"):
-            inbox.revoke_endpoint(session, endpoint_id=rows[0][0])
+            channel_accounts.revoke_endpoint(session, endpoint_id=rows[0][0])
         with pytest.raises(NotFound):
-            inbox.revoke_endpoint(session, endpoint_id=99)
+            channel_accounts.revoke_endpoint(session, endpoint_id=99)
         with pytest.raises(NotFound):
-            inbox.add_endpoint(session, channel_account_id=99, purpose="confirmation")
+            channel_accounts.add_endpoint(session, channel_account_id=99, purpose="confirmation")
         with pytest.raises(InvalidValue, match="purpose"):
-            inbox.add_endpoint(session, channel_account_id=account.id, purpose="gossip")
+            channel_accounts.add_endpoint(session, channel_account_id=account.id, purpose="gossip")
         raw(session).execute("UPDATE channel_account SET status = 'disabled' WHERE id = %s", (account.id,))
         session.expire_all()
         with pytest.raises(Conflict, match="disabled"):
-            inbox.add_endpoint(session, channel_account_id=account.id, purpose="confirmation")
+            channel_accounts.add_endpoint(session, channel_account_id=account.id, purpose="confirmation")

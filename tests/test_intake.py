@@ -15,10 +15,11 @@ import psycopg
 import pytest
 
 from adapters.mpesa import adapter as mpesa
-from revenue_engine import intake, intake_store
-from revenue_engine.channels import Answer, Verdict
 from revenue_engine.config import Settings
 from revenue_engine.errors import ConfigurationError
+from revenue_engine.intake import server
+from revenue_engine.intake import store as intake_store
+from revenue_engine.ports.callbacks import Answer, Verdict
 from tests.conftest import Database
 from tests.intake_server import HOME, KEPT, PROVIDER, REFUSED, Process, Rig, free_port
 
@@ -146,8 +147,8 @@ def test_our_own_proxy_is_believed_for_its_nearest_stranger_only(rig: Rig) -> No
     ],
 )
 def test_the_peer(client: tuple[str, int] | None, forwarded: str, peer: str) -> None:
-    proxies = (intake.ipaddress.ip_network("10.0.0.0/8"),)
-    assert intake._peer(client, forwarded, proxies) == peer
+    proxies = (server.ipaddress.ip_network("10.0.0.0/8"),)
+    assert server._peer(client, forwarded, proxies) == peer
 
 
 def test_our_own_mistakes_refuse_the_proof_and_keep_the_delivery(rig: Rig) -> None:
@@ -201,7 +202,7 @@ def test_a_body_without_end_is_cut_off_and_answered(rig: Rig, chunked: bool) -> 
 
 
 def test_a_body_that_trickles_is_given_up(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "READ_WITHIN", 0.4)
+    monkeypatch.setattr(server, "READ_WITHIN", 0.4)
     token, served = rig.endpoint(), rig.serve()
     with served.raw() as connection:
         connection.sendall(f"POST /cb/v1/{token} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc".encode())
@@ -215,7 +216,7 @@ def test_a_body_that_trickles_is_given_up(rig: Rig, monkeypatch: pytest.MonkeyPa
 
 
 def test_headers_that_trickle_are_given_up(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "HEAD_WITHIN", 0.6)
+    monkeypatch.setattr(server, "HEAD_WITHIN", 0.6)
     token, served = rig.endpoint(), rig.serve()
     with served.raw() as connection, served.raw() as silent:
         head = f"POST /cb/v1/{token} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode()
@@ -309,7 +310,7 @@ def test_it_refuses_to_start_where_a_commit_is_not_durable(rig: Rig) -> None:
     rig.sql(f"ALTER DATABASE {rig.database.name} SET synchronous_commit = off")
     settings = Settings(intake_port=free_port())
     with pytest.raises(ConfigurationError, match="synchronous_commit = off"):
-        intake.run(settings, database_url=rig.database.url, adapters={"mpesa": mpesa})
+        server.run(settings, database_url=rig.database.url, adapters={"mpesa": mpesa})
 
 
 def test_one_row_the_database_refuses_does_not_fail_the_others(rig: Rig) -> None:

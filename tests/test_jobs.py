@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from revenue_engine import jobs
 from revenue_engine.db import make_engine, raw, transaction
 from revenue_engine.errors import Retryable
-from revenue_engine.jobs import Claim
+from revenue_engine.work import jobs
+from revenue_engine.work.jobs import Claim
 from revenue_engine.worker import Worker
 from tests.conftest import Database
 
@@ -404,8 +404,8 @@ def test_a_job_that_kills_every_worker_is_dead_in_the_end(desk: Desk) -> None:
 
 KILLED = """
 import sys, time
-from revenue_engine import jobs
 from revenue_engine.db import make_engine, transaction
+from revenue_engine.work import jobs
 engine = make_engine(sys.argv[1], role="worker")
 with transaction(engine) as session:
     claims = jobs.claim(session, kind="interpret", worker="killed", limit=10, lease_seconds=1)

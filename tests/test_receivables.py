@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from revenue_engine import identifiers, invoices, ledger, periods, receivables
+from revenue_engine import identifiers, ledger, periods
+from revenue_engine.billing import invoices, payers
+from revenue_engine.billing.invoices import InvoiceRequest, cancel_invoice, issue_invoice, issue_invoices
+from revenue_engine.billing.payers import add_object, add_payer, find_invoice, normalise_alias, search
+from revenue_engine.billing.tariffs import COMPONENTS, AssessedLine, Charge
 from revenue_engine.db import make_engine, raw, transaction
 from revenue_engine.errors import Conflict, IntegrityFault, InvalidValue, NotFound
-from revenue_engine.invoices import InvoiceRequest, cancel_invoice, issue_invoice, issue_invoices
 from revenue_engine.ledger import chart
-from revenue_engine.receivables import add_object, add_payer, find_invoice, normalise_alias, search
-from revenue_engine.tariffs import COMPONENTS, AssessedLine, Charge
 
 DUE = date(2027, 3, 31)
 AT = datetime(2026, 11, 20, 9, 30, tzinfo=periods.NAIROBI)
@@ -92,7 +93,7 @@ def test_a_bill_is_posted_by_component_in_the_order_money_pays_it(engine: Engine
         ]
         assert bill.number == f"INV-2627-{bill.id:06d}"
         assert bill.total_minor == 825_000
-        stored = session.get_one(receivables.OpenBill, bill.id)
+        stored = session.get_one(payers.OpenBill, bill.id)
         assert [getattr(stored, f"{c}_minor") for c in COMPONENTS] == [5_000, 0, 0, 120_000, 700_000]
         rows = raw(session).execute("SELECT seq, tariff_line_id, quantity, amount_minor FROM invoice_line ORDER BY seq")
         assert rows.fetchall() == [(0, 2, 2, 700_000), (1, None, 1, 120_000), (2, None, 1, 5_000)]
@@ -122,7 +123,7 @@ def test_a_cancelled_bill_leaves_nothing_behind(engine: Engine) -> None:
             ("4000.SBP.principal", "1300.SBP", 350_000),
         ]
         assert ledger.balance(session, "1300.SBP").net_minor == 0
-        left = session.get_one(receivables.OpenBill, bill.id)
+        left = session.get_one(payers.OpenBill, bill.id)
         assert (left.cancelled, left.outstanding_minor) == (True, 0)
         acts = raw(session).execute("SELECT actor, action, object FROM audit_event ORDER BY id").fetchall()
         assert acts == [
@@ -179,8 +180,8 @@ def test_lines_total_open_bill_and_receivable_agree(
         for bill, (some, _) in zip(issued, wanted, strict=True):
             total = sum(one.quantity * one.unit_amount_minor for one in some)
             assert bill.total_minor == total == sum(bill.components.values())
-            assert session.get_one(receivables.Invoice, bill.id).total_minor == total
-            assert session.get_one(receivables.OpenBill, bill.id).outstanding_minor == total
+            assert session.get_one(payers.Invoice, bill.id).total_minor == total
+            assert session.get_one(payers.OpenBill, bill.id).outstanding_minor == total
             assert sum(amount for _, _, amount in drcr(session, f"invoice:{bill.id}:issued")) == total
         session.expire_all()
         kept = 0
@@ -305,7 +306,7 @@ def test_the_worker_issues_spot_bills_and_cannot_cancel(engine: Engine, database
     with transaction(worker) as session:
         bill = issue_invoice(session, request, issued_by="pipeline")
         assert (bill.total_minor, bill.station_code, bill.payer_id) == (5_000, "TANAKA", None)
-        assert session.get_one(receivables.Invoice, bill.id).billing == "spot"
+        assert session.get_one(payers.Invoice, bill.id).billing == "spot"
         posting = ledger.load(session, key=f"invoice:{bill.id}:issued").postings[0]
         assert (posting.station_code, posting.invoice_id) == ("TANAKA", bill.id)
     with Session(worker) as session, pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -466,5 +467,5 @@ def test_an_invoice_is_found_by_either_number(engine: Engine) -> None:
 def test_searching_reads_indexes_only(engine: Engine) -> None:
     with transaction(engine) as session:
         raw(session).execute("SET LOCAL enable_seqscan = off")
-        plan = raw(session).execute("EXPLAIN " + receivables._SEARCH, {"text": "X", "normal": "X", "limit": 5})
+        plan = raw(session).execute("EXPLAIN " + payers._SEARCH, {"text": "X", "normal": "X", "limit": 5})
         assert "Seq Scan" not in "\n".join(row[0] for row in plan)

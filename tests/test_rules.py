@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from stdnum import damm
 
-from reconciliation import rules
+from reconciliation import ladder
 
 
 def number(body: str) -> str:
@@ -16,10 +16,10 @@ def number(body: str) -> str:
 @pytest.mark.parametrize("body", ["55190089", "10150517", "58815000", "24681357"])
 def test_letters_for_digits_are_read_however_many_there_are(body: str) -> None:
     written = number(body).replace("0", "O").replace("1", "l").replace("5", "S")
-    assert rules.read(written).numbers == (number(body),)
+    assert ladder.read(written).numbers == (number(body),)
 
 
 def test_letters_alone_are_a_word_and_no_number() -> None:
     for start in range(10_000_000, 10_000_400):
         word = number(str(start)).translate(str.maketrans("0123456789", "OIZEASGTBG"))
-        assert rules.read(word).numbers == ()
+        assert ladder.read(word).numbers == ()

@@ -11,10 +11,10 @@ from stdnum import damm
 from adapters.mpesa import adapter
 from adapters.sandbox import mpesa
 from adapters.sandbox.mpesa_people import Bill, Population, Spot
-from reconciliation import rules
-from revenue_engine.channels import Asked, Ignored, Paid, Purpose, Reversed, Unknown
+from reconciliation import ladder
 from revenue_engine.errors import InvalidValue
 from revenue_engine.identifiers import is_pay_account_number
+from revenue_engine.ports.callbacks import Asked, Ignored, Paid, Purpose, Reversed, Unknown
 
 FIRST = date(2026, 11, 16)
 SHORTCODES = {"": "600100", "HOSPITAL": "600101"}
@@ -149,20 +149,20 @@ def test_bodies_say_what_happened() -> None:
 def test_what_is_certain_can_be_read() -> None:
     """The ladder names the bills of every certain credit, whatever the slip; of a name or a phone it reads nothing."""
     population, made = planned(3000)
-    known = rules.Known(
+    known = ladder.Known(
         {bill.pay_account: number for number, bill in enumerate(population.bills)},
         {},
         {f"KDA{n:03d}A": frozenset({n}) for n in range(40)},
         {"MALABA": "MALABA", "BUSIAMKT": "BUSIAMKT", "BUSIAMARKET": "BUSIAMKT"},
     )
     for credit in made.truth.credits:
-        named = rules.name(rules.read(credit.typed), known)
+        named = ladder.name(ladder.read(credit.typed), known)
         if credit.bills:
             assert [population.bills[n].key for n in named.invoice_ids] == list(credit.bills), credit
         elif credit.spot is not None:
             assert named.object_id is not None or named.station_code == credit.spot.station, credit
         else:
-            assert named.rung is rules.Rung.NONE, credit
+            assert named.rung is ladder.Rung.NONE, credit
 
 
 def test_what_is_withheld_is_in_the_truth_alone() -> None:

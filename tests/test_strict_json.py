@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from revenue_engine.errors import InvalidValue
-from revenue_engine.strict_json import MAX_BYTES, MAX_DEPTH, MAX_NUMBER, loads, storable
+from revenue_engine.ports.strict_json import MAX_BYTES, MAX_DEPTH, MAX_NUMBER, loads, storable
 
 
 def test_reads_numbers_exactly() -> None:

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from revenue_engine import tariffs
+from revenue_engine.billing import tariffs
+from revenue_engine.billing.tariffs import COUNTABLE_UNITS, Charge, SpotMatch, TariffLine, spot_match
 from revenue_engine.db import make_engine, transaction
 from revenue_engine.errors import Conflict, IntegrityFault, InvalidValue, NotFound
-from revenue_engine.tariffs import COUNTABLE_UNITS, Charge, SpotMatch, TariffLine, spot_match
 
 DAY = date(2026, 11, 20)
 

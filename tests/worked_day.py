@@ -13,13 +13,14 @@ from datetime import date, datetime
 
 from sqlalchemy.orm import Session
 
-from revenue_engine import audit, ledger, payments, receipts
+from revenue_engine import ledger, payments
+from revenue_engine.access import audit
 from revenue_engine.db import raw
 from revenue_engine.ledger import chart, postings
 from revenue_engine.ledger.postings import Bill, Placed
-from revenue_engine.payments import NewApplication
+from revenue_engine.payments import NewApplication, receipts
+from revenue_engine.payments.receipts import ToIssue
 from revenue_engine.periods import NAIROBI
-from revenue_engine.receipts import ToIssue
 
 THURSDAY, FRIDAY = date(2026, 11, 19), date(2026, 11, 20)
 STREAMS = (

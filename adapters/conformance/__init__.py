@@ -18,8 +18,8 @@ from typing import Any, Final, Literal
 
 from adapters.conformance import hostile_checks, proof_checks, reading_checks
 from adapters.conformance.subject import Check, NotApplicableError, Subject, WaitingError
-from revenue_engine.channels import CallbackAdapter
 from revenue_engine.errors import ConfigurationError, RevenueError
+from revenue_engine.ports.callbacks import CallbackAdapter
 
 CHECKS: Final[Sequence[Check]] = (
     reading_checks.port_is_kept,

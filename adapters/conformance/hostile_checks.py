@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from adapters.conformance.spelling import JsonObject
 from adapters.conformance.subject import Subject, skip
-from revenue_engine.channels import (
+from revenue_engine.errors import InvalidValue
+from revenue_engine.ports.callbacks import (
     AckOutcome,
     Answer,
     AskingAdapter,
@@ -21,8 +22,7 @@ from revenue_engine.channels import (
     Reversed,
     as_wire,
 )
-from revenue_engine.errors import InvalidValue
-from revenue_engine.strict_json import loads
+from revenue_engine.ports.strict_json import loads
 
 _MEGABYTE: Final = 1_048_576
 

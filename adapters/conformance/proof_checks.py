@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import BaseModel, ValidationError
 
 from adapters.conformance.subject import ACCOUNT, OTHER_AMOUNT, STRANGER, Subject, skip
-from revenue_engine.channels import Interpretation, Paid, RehearsingAdapter, Reversed, Signed
+from revenue_engine.ports.callbacks import Interpretation, Paid, RehearsingAdapter, Reversed, Signed
 
 MUTATIONS: Final = 10_000
 

@@ -12,7 +12,8 @@ from typing import TypeGuard
 from adapters.conformance.spelling import Path as Field
 from adapters.conformance.spelling import Spelled
 from adapters.conformance.subject import ACCOUNT, NOT_FILLED, OTHER_AMOUNT, Subject, skip
-from revenue_engine.channels import (
+from revenue_engine.money import wire
+from revenue_engine.ports.callbacks import (
     Answer,
     AskingAdapter,
     CallbackAdapter,
@@ -26,7 +27,6 @@ from revenue_engine.channels import (
     Unknown,
     as_wire,
 )
-from revenue_engine.money import wire
 
 
 def port_is_kept(subject: Subject) -> None:

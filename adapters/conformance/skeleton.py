@@ -48,7 +48,7 @@ from collections.abc import @collections@
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from adapters import @readers@
-from revenue_engine.channels import (
+from revenue_engine.ports.callbacks import (
     AckOutcome,
 @format_import@    Ignored,
     Interpretation,
@@ -211,9 +211,9 @@ FORMAT = BodyFormat(lines, written, layouts=lambda pairs: [written(pairs).replac
 '''
 
 _STRICT: Final = {
-    "json": "from revenue_engine.strict_json import loads\n",
+    "json": "from revenue_engine.ports.strict_json import loads\n",
     "form": "",
-    "text": "from revenue_engine.strict_json import MAX_BYTES, storable\n",
+    "text": "from revenue_engine.ports.strict_json import MAX_BYTES, storable\n",
 }
 _FILLED_IN: Final = {
     "json": ("FILL THIS IN where the body is no plain object.", "json.dumps(dict(fields)).encode()", "None"),

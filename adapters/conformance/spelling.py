@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, Protocol, TypeAlias
 
-from revenue_engine.channels import BodyFormat, Pairs
 from revenue_engine.errors import InvalidValue
-from revenue_engine.strict_json import loads
+from revenue_engine.ports.callbacks import BodyFormat, Pairs
+from revenue_engine.ports.strict_json import loads
 
 Path: TypeAlias = tuple[str, ...]
 """Where a field stands: its name, and in JSON the names of the objects around it."""

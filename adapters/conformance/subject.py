@@ -13,7 +13,8 @@ from pydantic import BaseModel
 
 from adapters.conformance.spelling import PairBody, Spelled, json_object
 from adapters.conformance.spelling import Path as Field
-from revenue_engine.channels import (
+from revenue_engine.errors import ConfigurationError
+from revenue_engine.ports.callbacks import (
     AckOutcome,
     CallbackAdapter,
     Interpretation,
@@ -24,7 +25,6 @@ from revenue_engine.channels import (
     Signed,
     Unknown,
 )
-from revenue_engine.errors import ConfigurationError
 
 ACCOUNT: Final = "600100"
 """The test account the kit rehearses with."""

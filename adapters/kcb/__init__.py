@@ -20,7 +20,8 @@ from adapters import proofs, readings
 from adapters.kcb import acks, rehearsals
 from adapters.peers import ACCEPTED, Peers
 from adapters.peers import judge as judge_peer
-from revenue_engine.channels import (
+from revenue_engine.errors import InvalidValue
+from revenue_engine.ports.callbacks import (
     AckOutcome,
     Answer,
     Asked,
@@ -33,8 +34,7 @@ from revenue_engine.channels import (
     Unknown,
     Verdict,
 )
-from revenue_engine.errors import InvalidValue
-from revenue_engine.strict_json import loads
+from revenue_engine.ports.strict_json import loads
 
 SIGNATURE: Final = "Signature"
 _STAMPS: Final = ("%Y%m%d%H%M%S", "%Y%m%d%H%M", "iso")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from revenue_engine.channels import AckOutcome, Answer
-from revenue_engine.strict_json import storable
+from revenue_engine.ports.callbacks import AckOutcome, Answer
+from revenue_engine.ports.strict_json import storable
 
 _LONGEST_ECHO: Final = 64
 

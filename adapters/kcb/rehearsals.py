@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from revenue_engine.channels import Rehearsal, Signed
+from revenue_engine.ports.callbacks import Rehearsal, Signed
 
 KEY = "private_key"
 

@@ -16,7 +16,8 @@ from adapters.mpesa import fields, pulls, pushes, results
 from adapters.mpesa.asking import MpesaAsking
 from adapters.peers import Peers
 from adapters.peers import judge as judge_peer
-from revenue_engine.channels import (
+from revenue_engine.errors import InvalidValue
+from revenue_engine.ports.callbacks import (
     AckOutcome,
     Answer,
     Asked,
@@ -31,8 +32,7 @@ from revenue_engine.channels import (
     Unknown,
     Verdict,
 )
-from revenue_engine.errors import InvalidValue
-from revenue_engine.strict_json import loads
+from revenue_engine.ports.strict_json import loads
 
 PUBLISHED_PEERS: Final = (
     "196.201.212.69",

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from revenue_engine.channels import Purpose
 from revenue_engine.errors import ConfigurationError, InvalidValue
-from revenue_engine.strict_json import loads
+from revenue_engine.ports.callbacks import Purpose
+from revenue_engine.ports.strict_json import loads
 
 HOSTS: Final[Mapping[str, str]] = {
     "sandbox": "https://sandbox.safaricom.co.ke",

@@ -10,7 +10,7 @@ from adapters import readings
 from adapters.mpesa import fields
 from revenue_engine.errors import InvalidValue
 from revenue_engine.money import parse_wire
-from revenue_engine.strict_json import loads
+from revenue_engine.ports.strict_json import loads
 
 _FIELDS: Final = 6
 

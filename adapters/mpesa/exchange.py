@@ -19,7 +19,7 @@ from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attem
 from adapters import readings
 from adapters.mpesa import fields
 from revenue_engine.errors import ConfigurationError, InvalidValue, Retryable
-from revenue_engine.strict_json import loads
+from revenue_engine.ports.strict_json import loads
 
 TRIES: Final = 4
 LONGEST_PAUSE: Final = 8

@@ -24,9 +24,9 @@ from adapters.mpesa import MpesaSettings, fields, pulls, requests
 from adapters.mpesa.asking import LOOPBACK, MpesaAsking, check_registrable, read_addresses
 from adapters.mpesa.exchange import PENDING, Exchange, Heard, Proof
 from revenue_engine import periods
-from revenue_engine.channels import Purpose
 from revenue_engine.errors import ConfigurationError, InvalidValue, Rejected, Retryable
-from revenue_engine.outbound import Answered, NotKnown, NotSent, Sending, Sent
+from revenue_engine.ports.callbacks import Purpose
+from revenue_engine.ports.outbound import Answered, NotKnown, NotSent, Sending, Sent
 
 PULL_WINDOW: Final = timedelta(hours=48)
 """How far back the provider remembers for a pull. What is older stands in the statement."""

@@ -19,10 +19,10 @@ from typing import Final
 
 from adapters import readings
 from adapters.mpesa import fields
-from revenue_engine.channels import Ignored, Interpretation, Paid, Party, Strength, Unknown
 from revenue_engine.errors import InvalidValue
 from revenue_engine.periods import NAIROBI
-from revenue_engine.strict_json import loads
+from revenue_engine.ports.callbacks import Ignored, Interpretation, Paid, Party, Strength, Unknown
+from revenue_engine.ports.strict_json import loads
 
 _NOTHING: Final = "a pull answer with no transactions"
 _TIME: Final = re.compile(

@@ -8,8 +8,8 @@ from typing import Final, Literal
 
 from adapters import readings
 from adapters.mpesa import fields
-from revenue_engine.channels import Ignored, Interpretation, Paid, Party, Unknown
 from revenue_engine.errors import InvalidValue
+from revenue_engine.ports.callbacks import Ignored, Interpretation, Paid, Party, Unknown
 
 DEFINITE_FAILURES: Final[Mapping[str, str]] = {
     "1": "the payer's balance is too low",

@@ -12,8 +12,8 @@ from typing import Final, Literal, TypeAlias
 from adapters import readings
 from adapters.mpesa import fields
 from adapters.mpesa.pushes import DEFINITE_FAILURES
-from revenue_engine.channels import Ignored, Interpretation, Kind, Paid, Party, Reversed, Strength, Unknown
 from revenue_engine.errors import InvalidValue
+from revenue_engine.ports.callbacks import Ignored, Interpretation, Kind, Paid, Party, Reversed, Strength, Unknown
 
 Params: TypeAlias = Mapping[str, object]
 _Reader: TypeAlias = Callable[[Mapping[str, object], Params, str], Interpretation]

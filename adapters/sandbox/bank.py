@@ -20,10 +20,10 @@ import httpx2
 from adapters.kcb import adapter as kcb
 from adapters.kcb import rehearsals
 from adapters.signed_json import coop, ncba
-from revenue_engine.channels import AckOutcome, EchoingAdapter, Rehearsal, RehearsingAdapter, Signed
 from revenue_engine.errors import InvalidValue
 from revenue_engine.money import wire
 from revenue_engine.periods import NAIROBI
+from revenue_engine.ports.callbacks import AckOutcome, EchoingAdapter, Rehearsal, RehearsingAdapter, Signed
 
 Fault = Literal["", "lost", "twice", "forged", "debit"]
 FAULTS: Final[tuple[Fault, ...]] = ("lost", "twice", "forged", "debit")

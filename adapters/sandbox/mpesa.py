@@ -16,9 +16,9 @@ from typing import Final, Literal
 from adapters.sandbox import mpesa_bodies as bodies
 from adapters.sandbox import mpesa_slips as slips
 from adapters.sandbox.mpesa_people import Bill, Population, Spot
-from revenue_engine.channels import Purpose
 from revenue_engine.errors import InvalidValue
 from revenue_engine.periods import NAIROBI
+from revenue_engine.ports.callbacks import Purpose
 
 # Shares are parts of a thousand: whole numbers, as all that stands near money.
 BAD_REFERENCE: Final = 40

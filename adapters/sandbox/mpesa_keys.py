@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
-from revenue_engine.channels import Purpose
+from revenue_engine.ports.callbacks import Purpose
 
 
 @cache

@@ -27,10 +27,10 @@ from adapters.sandbox.mpesa_keys import Keys
 from adapters.sandbox.mpesa_ledger import Books, Movement, payer
 from adapters.sandbox.mpesa_posts import Faults, Post, Sender
 from revenue_engine import periods
-from revenue_engine.channels import Purpose
 from revenue_engine.errors import InvalidValue, NotFound
 from revenue_engine.money import minor_from_decimal, wire
 from revenue_engine.periods import NAIROBI, nairobi_date
+from revenue_engine.ports.callbacks import Purpose
 
 PAGE: Final = 100
 PULL_WINDOW: Final = timedelta(hours=48)

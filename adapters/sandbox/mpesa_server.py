@@ -28,8 +28,8 @@ from starlette.routing import Route
 
 from adapters.sandbox.mpesa_posts import Faults
 from adapters.sandbox.mpesa_provider import Call, Provider, Refusal
-from revenue_engine.channels import Purpose
 from revenue_engine.errors import Retryable, RevenueError
+from revenue_engine.ports.callbacks import Purpose
 
 READY_SECONDS: Final = 20
 

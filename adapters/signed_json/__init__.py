@@ -29,7 +29,8 @@ from adapters.signed_json.settings import (
     SaltedSettings,
     SecretSettings,
 )
-from revenue_engine.channels import (
+from revenue_engine.errors import ConfigurationError, InvalidValue
+from revenue_engine.ports.callbacks import (
     AckOutcome,
     Answer,
     Asked,
@@ -42,8 +43,7 @@ from revenue_engine.channels import (
     Unknown,
     Verdict,
 )
-from revenue_engine.errors import ConfigurationError, InvalidValue
-from revenue_engine.strict_json import loads, storable
+from revenue_engine.ports.strict_json import loads, storable
 
 _LONGEST_ECHO = 100
 _NO_YEAR = 2100

@@ -14,8 +14,8 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from revenue_engine.channels import Strength
 from revenue_engine.errors import ConfigurationError
+from revenue_engine.ports.callbacks import Strength
 
 PathText: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
 Template: TypeAlias = dict[str, Any]

@@ -8,9 +8,9 @@ from datetime import datetime
 from adapters import readings
 from adapters.signed_json import mapping
 from adapters.signed_json.mapping import Bank, Form, Source
-from revenue_engine.channels import Ignored, Interpretation, Paid, Party, Unknown
 from revenue_engine.errors import InvalidValue
-from revenue_engine.strict_json import loads
+from revenue_engine.ports.callbacks import Ignored, Interpretation, Paid, Party, Unknown
+from revenue_engine.ports.strict_json import loads
 
 Doc = Mapping[str, object]
 

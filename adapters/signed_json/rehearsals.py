@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from adapters import proofs, readings
 from adapters.signed_json.mapping import Bank, Proof
 from adapters.signed_json.reading import form_of, hashed_parts
-from revenue_engine.channels import Rehearsal, Signed
 from revenue_engine.errors import InvalidValue
-from revenue_engine.strict_json import loads
+from revenue_engine.ports.callbacks import Rehearsal, Signed
+from revenue_engine.ports.strict_json import loads
 
 HOME = ("127.0.0.1", "::1")
 

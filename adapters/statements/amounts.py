@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from revenue_engine.statements import StatementFault, StatementRefused
+from revenue_engine.ports.statements import StatementFault, StatementRefused
 
 _LARGEST_WHOLE = 15
 """Digits before the decimal sign, leading zeros not counted: what a SWIFT amount can hold, and a bigint of cents."""

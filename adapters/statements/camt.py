@@ -17,7 +17,7 @@ from defusedxml.ElementTree import DefusedXMLParser
 from adapters.statements import camt_entries
 from adapters.statements.camt_entries import Fields, Here, refuse
 from adapters.statements.tally import Tally
-from revenue_engine.statements import StatementEvent, StatementFault, StatementOpened, StatementRefused
+from revenue_engine.ports.statements import StatementEvent, StatementFault, StatementOpened, StatementRefused
 
 LARGEST_BYTES: Final = 512 * 1024 * 1024
 """A hundred thousand entries with all their parties are 100 to 250 MB."""

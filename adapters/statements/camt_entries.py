@@ -13,8 +13,8 @@ from typing import Final, TypeAlias
 
 from adapters.statements.amounts import xml_minor
 from adapters.statements.tally import Tally
-from revenue_engine.channels import Kind, Party
-from revenue_engine.statements import StatementDetail, StatementFault, StatementLine, StatementRefused
+from revenue_engine.ports.callbacks import Kind, Party
+from revenue_engine.ports.statements import StatementDetail, StatementFault, StatementLine, StatementRefused
 
 Fields: TypeAlias = dict[str, str]
 """Text by path inside its scope; ``@`` behind a path is its currency; values of one path stand on lines."""

@@ -10,7 +10,7 @@ from datetime import datetime
 from adapters.statements.rows import Cells, Moment, Rows
 from revenue_engine.money import LARGEST_MINOR
 from revenue_engine.periods import NAIROBI
-from revenue_engine.statements import StatementFault, StatementRefused
+from revenue_engine.ports.statements import StatementFault, StatementRefused
 
 CURRENCY = "KES"
 COMPLETED = "completed"

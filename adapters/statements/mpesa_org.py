@@ -38,7 +38,7 @@ from adapters.statements.rows import Cells, Moment, Rows, find_in_head, find_row
 from adapters.statements.running import Chain
 from adapters.statements.tally import Tally
 from revenue_engine.money import wire
-from revenue_engine.statements import (
+from revenue_engine.ports.statements import (
     StatementClosed,
     StatementEvent,
     StatementFault,

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from revenue_engine.channels import Kind, Party
+from revenue_engine.ports.callbacks import Kind, Party
 
 _PAYER = re.compile(r" (?:from|by) (?=[\d+*])")
 _LONGEST = 500

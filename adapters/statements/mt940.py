@@ -20,12 +20,7 @@ from adapters.statements import swift_entries
 from adapters.statements.swift_entries import refuse
 from adapters.statements.tally import Tally
 from revenue_engine.money import wire
-from revenue_engine.statements import (
-    StatementEvent,
-    StatementFault,
-    StatementOpened,
-    StatementRefused,
-)
+from revenue_engine.ports.statements import StatementEvent, StatementFault, StatementOpened, StatementRefused
 
 LARGEST_BYTES: Final = 512 * 1024 * 1024
 """A hundred thousand entries are 15 to 25 MB."""

@@ -24,7 +24,7 @@ from tempfile import TemporaryFile
 from typing import Any, BinaryIO, TypeAlias, cast
 
 from adapters.statements import workbook
-from revenue_engine.statements import StatementFault, StatementRefused
+from revenue_engine.ports.statements import StatementFault, StatementRefused
 
 LARGEST_TEXT = 512 * 2**20
 LARGEST_WORKBOOK = 64 * 2**20

@@ -10,8 +10,8 @@ from typing import Final
 from adapters.statements import narratives
 from adapters.statements.amounts import minor, swift_minor
 from adapters.statements.tally import Tally
-from revenue_engine.channels import Kind, Party
-from revenue_engine.statements import StatementEvent, StatementFault, StatementLine, StatementRefused
+from revenue_engine.ports.callbacks import Kind, Party
+from revenue_engine.ports.statements import StatementEvent, StatementFault, StatementLine, StatementRefused
 
 _ENTRY: Final = re.compile(
     r"(\d{6}(?:\d{4}| {4})?)"

@@ -7,7 +7,7 @@ from datetime import date
 from operator import itemgetter
 from typing import Final
 
-from revenue_engine.statements import StatementClosed, StatementLine, StatementOpened
+from revenue_engine.ports.statements import StatementClosed, StatementLine, StatementOpened
 
 _KEY: Final = itemgetter(
     *map(StatementLine._fields.index, ("reference", "kind", "amount_minor", "booked_on", "text", "counts"))

@@ -13,7 +13,7 @@ from rich.table import Table
 from revenue_engine.cli.output import FAILED, JsonFlag, answering, out, print_json
 
 if TYPE_CHECKING:
-    from revenue_engine.channels import CallbackAdapter
+    from revenue_engine.ports.callbacks import CallbackAdapter
 
 
 app = typer.Typer(help="Adapters of providers.", no_args_is_help=True)

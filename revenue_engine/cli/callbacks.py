@@ -28,7 +28,7 @@ def parse(
 ) -> None:
     """Say what a callback body means. Exit 3 when it cannot be understood."""
     from revenue_engine import bootstrap
-    from revenue_engine.channels import Purpose, Unknown, as_wire
+    from revenue_engine.ports.callbacks import Purpose, Unknown, as_wire
 
     with answering(as_json=as_json):
         adapters = bootstrap.adapters()
@@ -57,12 +57,13 @@ def listing(
 
     from rich.table import Table
 
-    from revenue_engine import bootstrap, inbox, periods
+    from revenue_engine import bootstrap, periods
+    from revenue_engine.channels import deliveries
     from revenue_engine.db import transaction
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("api")) as session:
-            found = inbox.standing(session, state=state, limit=limit)
+            found = deliveries.standing(session, state=state, limit=limit)
         if as_json:
             print_json([asdict(one) for one in found])
             return
@@ -79,8 +80,9 @@ def replay(
     as_json: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:
     """Read a delivery again, by today's settings; a payment that stands is never posted twice."""
-    from revenue_engine import bootstrap, jobs
+    from revenue_engine import bootstrap
     from revenue_engine.db import raw, transaction
+    from revenue_engine.work import jobs
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("api")) as session:
@@ -109,9 +111,9 @@ def send(
     import httpx2
 
     from revenue_engine import bootstrap
-    from revenue_engine.channels import Signed
     from revenue_engine.cli import onboarding
     from revenue_engine.errors import InvalidValue, Retryable
+    from revenue_engine.ports.callbacks import Signed
 
     with answering(as_json=as_json):
         sent = Signed(file.read_bytes() if file is not None else b"", {})
@@ -149,7 +151,8 @@ def tail(
     import time
     from dataclasses import asdict
 
-    from revenue_engine import bootstrap, inbox, periods
+    from revenue_engine import bootstrap, periods
+    from revenue_engine.channels import deliveries
     from revenue_engine.db import transaction
 
     shown: dict[int, str] = {}
@@ -157,7 +160,7 @@ def tail(
     with answering(as_json=as_json):
         while True:
             with transaction(bootstrap.engine("api")) as session:
-                newest = inbox.standing(session, limit=50)
+                newest = deliveries.standing(session, limit=50)
             for one in reversed(newest):
                 changed = shown.get(one.id) != one.state
                 shown[one.id] = one.state

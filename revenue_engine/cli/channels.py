@@ -16,7 +16,7 @@ from revenue_engine.cli.purposes import PurposeName
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from revenue_engine.inbox import ChannelAccount
+    from revenue_engine.channels.accounts import ChannelAccount
 
 app = typer.Typer(help="Ways to pay.", no_args_is_help=True)
 
@@ -59,8 +59,8 @@ def _account(session: Session, identifier: str, *, adapter: str | None, mode: st
     """The one account called so. Raises NotFound, which says what to add, when there is none or more than one."""
     from sqlalchemy import select
 
+    from revenue_engine.channels.accounts import ChannelAccount
     from revenue_engine.errors import NotFound
-    from revenue_engine.inbox import ChannelAccount
 
     wanted = select(ChannelAccount).where(ChannelAccount.identifier == identifier)
     if adapter is not None:
@@ -118,11 +118,13 @@ def add(
 
     The addresses and, for a test account without --settings, fresh test credentials are shown this once.
     """
-    from revenue_engine import bootstrap, county, inbox
-    from revenue_engine.channels import AskingAdapter, RehearsingAdapter
+    from revenue_engine import bootstrap
+    from revenue_engine.channels import accounts
     from revenue_engine.cli import onboarding
+    from revenue_engine.county import loading
     from revenue_engine.db import transaction
     from revenue_engine.errors import InvalidValue, NotFound
+    from revenue_engine.ports.callbacks import AskingAdapter, RehearsingAdapter
 
     with answering(as_json=as_json):
         settings, adapters = bootstrap.settings(), bootstrap.adapters()
@@ -141,7 +143,7 @@ def add(
         purposes = [one.value for one in purpose or ()] or ["confirmation", *(["validation"] if asks else [])]
         by = f"cli:{getpass.getuser()}"
         with transaction(bootstrap.engine("api")) as session:
-            account = county.add_channel_account(
+            account = loading.add_channel_account(
                 session,
                 adapter=adapter,
                 identifier=identifier,
@@ -153,7 +155,8 @@ def add(
                 by=by,
             )
             tokens = {
-                one: inbox.add_endpoint(session, channel_account_id=account.id, purpose=one, by=by) for one in purposes
+                one: accounts.add_endpoint(session, channel_account_id=account.id, purpose=one, by=by)
+                for one in purposes
             }
             facts = _facts(account)
         if rehearsal is not None:
@@ -165,7 +168,8 @@ def add(
 @app.command("show")
 def show(identifier: _Identifier, adapter: _Adapter = None, mode: _Mode = None, as_json: JsonFlag = False) -> None:
     """Show a channel account: its settings without secrets, its open addresses by number, its sheet without tokens."""
-    from revenue_engine import bootstrap, inbox
+    from revenue_engine import bootstrap
+    from revenue_engine.channels import accounts
     from revenue_engine.cli import onboarding
     from revenue_engine.db import transaction
 
@@ -173,7 +177,7 @@ def show(identifier: _Identifier, adapter: _Adapter = None, mode: _Mode = None, 
         with transaction(bootstrap.engine("api")) as session:
             account = _account(session, identifier, adapter=adapter, mode=mode)
             facts, given = _facts(account), dict(account.settings)
-            open_now = inbox.open_endpoints(session, account.id)
+            open_now = accounts.open_endpoints(session, account.id)
         chosen = bootstrap.adapters().get(facts["adapter"])
         found: dict[str, Any] = dict(facts)
         if chosen is not None:
@@ -199,14 +203,15 @@ def rotate(
     as_json: JsonFlag = False,
 ) -> None:
     """Give an account a new callback address. The intake knows it within five seconds; the old one has its grace."""
-    from revenue_engine import bootstrap, inbox
+    from revenue_engine import bootstrap
+    from revenue_engine.channels import accounts
     from revenue_engine.cli import onboarding
     from revenue_engine.db import transaction
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("api")) as session:
             account = _account(session, identifier, adapter=adapter, mode=mode)
-            token = inbox.rotate_endpoints(
+            token = accounts.rotate_endpoints(
                 session,
                 channel_account_id=account.id,
                 purpose=purpose.value,
@@ -227,13 +232,14 @@ def disable(
     as_json: JsonFlag = False,
 ) -> None:
     """Take an account out of use. It goes on listening, for payers do not stop at once, unless --close."""
-    from revenue_engine import bootstrap, inbox
+    from revenue_engine import bootstrap
+    from revenue_engine.channels import accounts
     from revenue_engine.db import transaction
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("api")) as session:
             account = _account(session, identifier, adapter=adapter, mode=mode)
-            inbox.disable_channel_account(
+            accounts.disable_channel_account(
                 session, channel_account_id=account.id, close=close, by=f"cli:{getpass.getuser()}"
             )
             facts = _facts(account)
@@ -249,7 +255,8 @@ def open_address(
     as_json: JsonFlag = False,
 ) -> None:
     """Open a callback address and print it. It is shown this once: only its hash is kept."""
-    from revenue_engine import bootstrap, inbox
+    from revenue_engine import bootstrap
+    from revenue_engine.channels import accounts
     from revenue_engine.db import transaction
 
     with answering(as_json=as_json):
@@ -257,7 +264,7 @@ def open_address(
         with transaction(bootstrap.engine("api")) as session:
             account = _account(session, identifier, adapter=adapter, mode=mode)
             by = f"cli:{getpass.getuser()}"
-            token = inbox.add_endpoint(session, channel_account_id=account.id, purpose=purpose.value, by=by)
+            token = accounts.add_endpoint(session, channel_account_id=account.id, purpose=purpose.value, by=by)
         path = f"/cb/v1/{token}"
         address = f"http://{settings.intake_host}:{settings.intake_port}{path}"
         if as_json:
@@ -274,12 +281,13 @@ def revoke(
     as_json: JsonFlag = False,
 ) -> None:
     """Close a callback address. The intake stops listening on it within five seconds."""
-    from revenue_engine import bootstrap, inbox
+    from revenue_engine import bootstrap
+    from revenue_engine.channels import accounts
     from revenue_engine.db import transaction
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("api")) as session:
-            inbox.revoke_endpoint(session, endpoint_id=endpoint, by=f"cli:{getpass.getuser()}")
+            accounts.revoke_endpoint(session, endpoint_id=endpoint, by=f"cli:{getpass.getuser()}")
         if as_json:
             print_json({"ok": True})
         else:
@@ -294,18 +302,19 @@ def ask(
     as_json: JsonFlag = False,
 ) -> None:
     """Ask the provider now for every payment it has of the last hours, and for pushes without an end."""
-    from revenue_engine import asking, bootstrap
+    from revenue_engine import bootstrap
     from revenue_engine.cli.statement_import import named
+    from revenue_engine.collection import polling
     from revenue_engine.db import transaction
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("api")) as session:
             account = named(session, identifier, adapter=adapter, mode=mode)
             channel_id = account.id
-            asking.ask_now(session, channel_id)
-        done = asking.Asker(bootstrap.engine("worker"), bootstrap.outbound_clients()).once()
+            polling.ask_now(session, channel_id)
+        done = polling.Asker(bootstrap.engine("worker"), bootstrap.outbound_clients()).once()
         with transaction(bootstrap.engine("api")) as session:
-            last = asking.last_asked(session, channel_id)
+            last = polling.last_asked(session, channel_id)
         if as_json:
             print_json({"asked": done, "last": last})
         elif last is None:

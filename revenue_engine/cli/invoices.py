@@ -29,12 +29,13 @@ def create(
     as_json: JsonFlag = False,
 ) -> None:
     """Issue a bill by the tariff in force and print its pay account number."""
-    from revenue_engine import billing, bootstrap
+    from revenue_engine import bootstrap
+    from revenue_engine.billing import counter
     from revenue_engine.db import transaction
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("api")) as session:
-            bill = billing.issue_from_items(
+            bill = counter.issue_from_items(
                 session,
                 items=item,
                 payer_public_id=payer,
@@ -52,12 +53,13 @@ def show(
     number: Annotated[str, typer.Argument(help="Invoice or pay account number.")], as_json: JsonFlag = False
 ) -> None:
     """Show a bill and what is left of it."""
-    from revenue_engine import billing, bootstrap
+    from revenue_engine import bootstrap
+    from revenue_engine.billing import counter
     from revenue_engine.db import transaction
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("api")) as session:
-            bill = billing.describe(session, number)
+            bill = counter.describe(session, number)
         _show(bill, as_json=as_json)
 
 
@@ -68,13 +70,14 @@ def cancel(
     as_json: JsonFlag = False,
 ) -> None:
     """Cancel an unpaid bill of this financial year."""
-    from revenue_engine import billing, bootstrap, invoices
+    from revenue_engine import bootstrap
+    from revenue_engine.billing import counter, invoices
     from revenue_engine.db import transaction
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("api")) as session:
             invoices.cancel_invoice(session, number=number, reason=reason, by=f"cli:{getpass.getuser()}")
-            bill = billing.describe(session, number)
+            bill = counter.describe(session, number)
         _show(bill, as_json=as_json)
 
 

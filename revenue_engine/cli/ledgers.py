@@ -26,7 +26,7 @@ def verify(as_json: JsonFlag = False) -> None:
     """Recompute every invariant from the rows; name each row that breaks one. Exit 1 when any does."""
     from revenue_engine import bootstrap
     from revenue_engine.db import transaction
-    from revenue_engine.ledger import verify as checking
+    from revenue_engine.verification import verify as checking
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("migrate")) as session:

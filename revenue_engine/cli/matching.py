@@ -64,9 +64,8 @@ def match(
 def _run(
     invoices: Path, payments: Path, matches: Path, suggestions: Path | None, breaks: Path | None, engine: Engine
 ) -> dict[str, Any]:
-    from reconciliation import engine as matching
-    from reconciliation import executors, files
-    from reconciliation.policy import Policy
+    from reconciliation.engine import executors, files, matching
+    from reconciliation.engine.policy import Policy
 
     outputs = [path for path in (matches, suggestions, breaks) if path is not None]
     resolved = {path.resolve() for path in (*outputs, invoices, payments)}
@@ -101,8 +100,8 @@ def _run(
 def _answer(
     found: Any, bills: int, policy: Any, digests: Any, written: dict[Path, str], where: str, seconds: Any
 ) -> dict[str, Any]:
-    from reconciliation import files
-    from reconciliation.policy import RULES_VERSION
+    from reconciliation.engine import files
+    from reconciliation.engine.policy import RULES_VERSION
 
     return {
         "ok": True,

@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from revenue_engine.channels import AckOutcome, CallbackAdapter, EchoingAdapter, Rehearsal, RehearsingAdapter
 from revenue_engine.config import Settings
 from revenue_engine.errors import InvalidValue, NotFound
+from revenue_engine.ports.callbacks import AckOutcome, CallbackAdapter, EchoingAdapter, Rehearsal, RehearsingAdapter
 
 MASK = "********"
 

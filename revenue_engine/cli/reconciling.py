@@ -29,10 +29,11 @@ def run(
     as_json: JsonFlag = False,
 ) -> None:
     """Set money in suspense against its bills where that is certain. Exit 3 when some changed under the run."""
-    from revenue_engine import bootstrap, matching
+    from reconciliation.runs import running
+    from revenue_engine import bootstrap
 
     with answering(as_json=as_json):
-        done = matching.run(bootstrap.engine("worker"), by=_by(), dry_run=dry_run)
+        done = running.run(bootstrap.engine("worker"), by=_by(), dry_run=dry_run)
         matched = [
             {"payment": one.reference, "bill": part.number, "amount": _wire(part.amount_minor), "rung": part.rung}
             | {"why": part.why}
@@ -111,12 +112,13 @@ def reverse(
     as_json: JsonFlag = False,
 ) -> None:
     """Take a payment's match back: its money returns to suspense, and no run sets it against that bill again."""
-    from revenue_engine import bootstrap, matching
+    from reconciliation.runs import running
+    from revenue_engine import bootstrap
     from revenue_engine.db import transaction
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("worker")) as session:
-            minor = matching.reverse(session, reference, reason=reason, by=_by())
+            minor = running.reverse(session, reference, reason=reason, by=_by())
         _said({"ok": True, "payment": reference, "in_suspense": _wire(minor)}, as_json=as_json)
 
 
@@ -128,24 +130,26 @@ def ask(
     as_json: JsonFlag = False,
 ) -> None:
     """Ask that money in suspense be set against a bill; another person agrees."""
-    from revenue_engine import bootstrap, matching
+    from reconciliation.runs import running
+    from revenue_engine import bootstrap
     from revenue_engine.db import transaction
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("api")) as session:
-            public = matching.ask(session, reference, bill, reason=reason, by=_by())
+            public = running.ask(session, reference, bill, reason=reason, by=_by())
         _said({"ok": True, "request": public}, as_json=as_json)
 
 
 @app.command("agree")
 def agree(request: Annotated[str, typer.Argument(help="The request's id.")], as_json: JsonFlag = False) -> None:
     """Agree to what another person asked for: the money leaves suspense for the bill."""
-    from revenue_engine import bootstrap, matching
+    from reconciliation.runs import running
+    from revenue_engine import bootstrap
     from revenue_engine.db import transaction
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("worker")) as session:
-            minor = matching.agree(session, request, by=_by())
+            minor = running.agree(session, request, by=_by())
         _said({"ok": True, "request": request, "applied": _wire(minor)}, as_json=as_json)
 
 
@@ -164,7 +168,7 @@ def show(
     as_json: JsonFlag = False,
 ) -> None:
     """The policy in force, or a proposed one, with its digest."""
-    from reconciliation import policies
+    from reconciliation.runs import policies
     from revenue_engine import bootstrap
     from revenue_engine.db import transaction
 
@@ -180,8 +184,9 @@ def propose(
     as_json: JsonFlag = False,
 ) -> None:
     """Propose a policy. Settings that the file does not name keep their standard value."""
-    from reconciliation import policies
-    from revenue_engine import audit, bootstrap
+    from reconciliation.runs import policies
+    from revenue_engine import bootstrap
+    from revenue_engine.access import audit
     from revenue_engine.db import transaction
     from revenue_engine.errors import InvalidValue
 
@@ -203,8 +208,9 @@ def backtest(
     digest: Annotated[str, typer.Argument(help="The policy's digest, or its beginning.")], as_json: JsonFlag = False
 ) -> None:
     """Try a policy on confirmed history, beside the policy in force."""
-    from reconciliation import policies
-    from revenue_engine import audit, bootstrap
+    from reconciliation.runs import policies
+    from revenue_engine import bootstrap
+    from revenue_engine.access import audit
     from revenue_engine.db import transaction
 
     with answering(as_json=as_json):
@@ -234,8 +240,9 @@ def activate(
     digest: Annotated[str, typer.Argument(help="The policy's digest, or its beginning.")], as_json: JsonFlag = False
 ) -> None:
     """Let runs use a policy that was tried on history. Refused to who proposed it."""
-    from reconciliation import policies
-    from revenue_engine import audit, bootstrap
+    from reconciliation.runs import policies
+    from revenue_engine import bootstrap
+    from revenue_engine.access import audit
     from revenue_engine.db import transaction
 
     with answering(as_json=as_json):
@@ -248,13 +255,13 @@ def activate(
 @link_app.command("list")
 def listing(as_json: JsonFlag = False) -> None:
     """Words and the payers they mean: proposals first."""
-    from reconciliation import links
+    from reconciliation.runs import payer_links
     from revenue_engine import bootstrap
     from revenue_engine.db import transaction
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("api")) as session:
-            found = links.listed(session)
+            found = payer_links.listed(session)
         if as_json:
             print_json([one._asdict() for one in found])
             return
@@ -277,12 +284,13 @@ def refuse_link(link: Annotated[str, typer.Argument(help="The link's id.")], as_
 
 
 def _answer(link: str, *, agreed: bool, as_json: bool) -> None:
-    from reconciliation import links
-    from revenue_engine import audit, bootstrap
+    from reconciliation.runs import payer_links
+    from revenue_engine import bootstrap
+    from revenue_engine.access import audit
     from revenue_engine.db import transaction
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("api")) as session:
-            links.answer(session, link, agreed=agreed, by=_by())
+            payer_links.answer(session, link, agreed=agreed, by=_by())
             audit.record(session, actor=_by(), action="link.agreed" if agreed else "link.refused", subject=link)
         _said({"ok": True, "link": link, "state": "in use" if agreed else "refused"}, as_json=as_json)

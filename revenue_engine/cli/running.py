@@ -41,7 +41,7 @@ def init(
     """Prepare everything: servers, schema, roles, logins and the county's facts. Safe to run again."""
     import migrations
     from revenue_engine import bootstrap, embedded
-    from revenue_engine import county as counties
+    from revenue_engine.county import loading as counties
     from revenue_engine.db import transaction
 
     with answering(as_json=as_json):
@@ -96,7 +96,7 @@ def demo(
 def intake() -> None:
     """Receive callbacks: the small process that keeps every delivery before it answers."""
     from revenue_engine import bootstrap
-    from revenue_engine import intake as receiving
+    from revenue_engine.intake import server as receiving
 
     with answering(as_json=False):
         settings = bootstrap.settings()
@@ -114,7 +114,7 @@ def worker(
     """Work on what was received: record, apply, receipt. Sweeps by itself; Redis only wakes it sooner."""
     from revenue_engine import bootstrap
     from revenue_engine import worker as working
-    from revenue_engine.asking import Asker
+    from revenue_engine.collection.polling import Asker
 
     with answering(as_json=False):
         settings = bootstrap.settings()

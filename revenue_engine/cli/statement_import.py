@@ -14,7 +14,7 @@ from revenue_engine.cli.output import ATTENTION, FAILED, JsonFlag, answering, er
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from revenue_engine.inbox import ChannelAccount
+    from revenue_engine.channels.accounts import ChannelAccount
 
 LARGEST = 200 * 1024 * 1024
 """Bytes of one file."""
@@ -38,10 +38,11 @@ def bring(
 ) -> None:
     """Prove a statement and book what it tells; a file known already brings nothing. Exit 1 when it is refused,
     3 when it shows differences somebody must look at."""
-    from revenue_engine import bootstrap, inbox
-    from revenue_engine.channels import Purpose
+    from revenue_engine import bootstrap
+    from revenue_engine.channels import deliveries
     from revenue_engine.db import transaction
     from revenue_engine.errors import InvalidValue
+    from revenue_engine.ports.callbacks import Purpose
 
     with answering(as_json=as_json):
         if file.stat().st_size > LARGEST:
@@ -50,7 +51,7 @@ def bring(
         headers = {"filename": file.name, "by": by} | ({"gap_accepted": accept_gap} if accept_gap else {})
         with transaction(bootstrap.engine("api")) as session:
             found = named(session, account, adapter=adapter, mode=mode)
-            delivery = inbox.keep(
+            delivery = deliveries.keep(
                 session,
                 channel_account_id=found.id,
                 purpose=Purpose.STATEMENT,
@@ -73,8 +74,8 @@ def named(session: Session, identifier: str, *, adapter: str | None, mode: str |
     """The one channel account that is called so. Raises NotFound and says how to name it more plainly."""
     from sqlalchemy import select
 
+    from revenue_engine.channels.accounts import ChannelAccount
     from revenue_engine.errors import NotFound
-    from revenue_engine.inbox import ChannelAccount
 
     found = [
         one

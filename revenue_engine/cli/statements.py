@@ -10,7 +10,7 @@ import typer
 from revenue_engine.cli.output import FAILED, JsonFlag, answering, err, out, print_json
 
 if TYPE_CHECKING:
-    from revenue_engine.statements import StatementClosed, StatementLine, StatementOpened, StatementRefused
+    from revenue_engine.ports.statements import StatementClosed, StatementLine, StatementOpened, StatementRefused
 
 app = typer.Typer(help="Statements of channels and banks.", no_args_is_help=True)
 
@@ -34,7 +34,7 @@ def check(
     as_json: JsonFlag = False,
 ) -> None:
     """Say what a statement file holds and whether it adds up. Exit 1 when it may not be imported."""
-    from revenue_engine.statements import StatementFault, StatementRefused
+    from revenue_engine.ports.statements import StatementFault, StatementRefused
 
     preview = Preview()
     with answering(as_json=as_json):
@@ -65,7 +65,7 @@ class Preview:
     def read(self, stream: BinaryIO, filename: str) -> None:
         """Read and prove a file, keeping count. Raises StatementRefused."""
         from revenue_engine import bootstrap
-        from revenue_engine.statements import StatementClosed, StatementOpened, proved
+        from revenue_engine.ports.statements import StatementClosed, StatementOpened, proved
 
         reader = bootstrap.statement_reader(stream, filename)
         for event in proved(reader.read(stream, filename=filename)):
@@ -78,7 +78,7 @@ class Preview:
 
     def stop(self, refused: StatementRefused) -> None:
         """Mark the statement in which a refusal stopped the reading, when its sums were the reason."""
-        from revenue_engine.statements import StatementFault
+        from revenue_engine.ports.statements import StatementFault
 
         if self.statements and refused.fault is StatementFault.DOES_NOT_ADD_UP:
             self.statements[-1].adds_up = False

@@ -22,10 +22,10 @@ from sqlalchemy import Engine
 from adapters.sandbox import mpesa
 from adapters.sandbox.mpesa_people import Population
 from adapters.sandbox.mpesa_provider import Provider
-from revenue_engine import bootstrap, embedded, inbox, jobs, ledger, periods
-from revenue_engine import county as counties
-from revenue_engine.channels import Purpose
+from revenue_engine import bootstrap, embedded, ledger, periods
+from revenue_engine.channels import accounts as channel_accounts
 from revenue_engine.config import PREFIX, Settings
+from revenue_engine.county import loading as counties
 from revenue_engine.db import transaction
 from revenue_engine.demo import comparing, database, finding, population, processes, sending
 from revenue_engine.demo.processes import Running
@@ -33,6 +33,8 @@ from revenue_engine.demo.result import DemoResult
 from revenue_engine.demo.sending import Sent
 from revenue_engine.embedded import Servers
 from revenue_engine.errors import Retryable
+from revenue_engine.ports.callbacks import Purpose
+from revenue_engine.work import jobs
 
 __all__ = ["DemoResult", "command", "run_demo"]
 
@@ -177,7 +179,9 @@ def _prepare(stage: _Stage, settings: Settings) -> None:
             if "hospital" in account.name.lower():
                 stage.shortcodes["HOSPITAL"] = account.identifier
             for purpose in (Purpose.VALIDATION, Purpose.CONFIRMATION, Purpose.PUSH_RESULT, Purpose.RESULT):
-                token = inbox.add_endpoint(session, channel_account_id=account.id, purpose=purpose, by="demo")
+                token = channel_accounts.add_endpoint(
+                    session, channel_account_id=account.id, purpose=purpose, by="demo"
+                )
                 stage.tokens[account.identifier, purpose] = token
 
 

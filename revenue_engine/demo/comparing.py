@@ -15,8 +15,8 @@ from revenue_engine.db import raw
 from revenue_engine.demo.finding import Found
 from revenue_engine.demo.sending import Sent
 from revenue_engine.ledger import chart
-from revenue_engine.ledger import verify as checking
 from revenue_engine.money import wire
+from revenue_engine.verification import verify as checking
 
 NAMED = 5
 """How many references a disagreement names; all are counted."""

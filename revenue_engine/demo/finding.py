@@ -15,10 +15,12 @@ from sqlalchemy.orm import Session
 from adapters.sandbox.mpesa import Plan
 from adapters.sandbox.mpesa_provider import Provider
 from adapters.sandbox.mpesa_server import serving
-from revenue_engine import asking, inbox
-from revenue_engine.channels import Purpose
+from revenue_engine.channels import accounts as channel_accounts
+from revenue_engine.channels import deliveries
+from revenue_engine.collection import polling
 from revenue_engine.db import raw, transaction
 from revenue_engine.errors import Retryable
+from revenue_engine.ports.callbacks import Purpose
 
 ASKED_WITHIN = 60.0
 """Seconds within which the worker must have asked."""
@@ -49,7 +51,7 @@ def let_ask(engine: Engine, provider: Provider, url: str, accounts: dict[str, in
     """Tell each channel account where its provider can be asked, by the names of its secrets."""
     with transaction(engine) as session:
         for account_id in accounts.values():
-            account = session.get_one(inbox.ChannelAccount, account_id)
+            account = session.get_one(channel_accounts.ChannelAccount, account_id)
             account.settings = {**account.settings, "asking": provider.keys.asking(url)}
 
 
@@ -58,7 +60,7 @@ def ask(engine: Engine, accounts: dict[str, int], *, check: Callable[[], None]) 
     with transaction(engine) as session:
         before = _pulls(session)
         for account_id in accounts.values():
-            asking.ask_now(session, account_id)
+            polling.ask_now(session, account_id)
     deadline = time.monotonic() + ASKED_WITHIN
     while True:
         check()
@@ -85,7 +87,7 @@ def bring_statements(engine: Engine, provider: Provider, plan: Plan, accounts: d
         for number in range(plan.days):
             day = plan.first + timedelta(days=number)
             with transaction(engine) as session:
-                inbox.keep(
+                deliveries.keep(
                     session,
                     channel_account_id=account_id,
                     purpose=Purpose.STATEMENT,

@@ -13,11 +13,14 @@ from sqlalchemy.orm import Session
 from adapters.sandbox import mpesa
 from adapters.sandbox.mpesa_people import Bill, Population, Spot
 from adapters.sandbox.mpesa_slips import GIVEN_NAMES, LONGEST
-from revenue_engine import inbox, invoices, payments, periods, receivables, tariffs
+from revenue_engine import payments, periods
+from revenue_engine.billing import invoices, tariffs
+from revenue_engine.billing import payers as receivables
+from revenue_engine.billing.invoices import InvoiceRequest, Issued
+from revenue_engine.billing.tariffs import Charge, Station, TariffLine
+from revenue_engine.channels.accounts import ChannelAccount
 from revenue_engine.db import transaction
 from revenue_engine.errors import ConfigurationError
-from revenue_engine.invoices import InvoiceRequest, Issued
-from revenue_engine.tariffs import Charge, Station, TariffLine
 
 CLERK = "demo clerk"
 BATCH = 1_000
@@ -85,12 +88,12 @@ def ask(engine: Engine, pushes: Sequence[mpesa.Push], *, accounts: dict[str, int
             )
 
 
-def channel_accounts(session: Session) -> list[inbox.ChannelAccount]:
+def channel_accounts(session: Session) -> list[ChannelAccount]:
     """The county's M-PESA accounts that the demo's traffic comes to. Raises ConfigurationError when there is none."""
     found = session.scalars(
-        select(inbox.ChannelAccount)
-        .where(inbox.ChannelAccount.adapter == "mpesa", inbox.ChannelAccount.status != "disabled")
-        .order_by(inbox.ChannelAccount.id)
+        select(ChannelAccount)
+        .where(ChannelAccount.adapter == "mpesa", ChannelAccount.status != "disabled")
+        .order_by(ChannelAccount.id)
     ).all()
     if not found:
         raise ConfigurationError("the county's files name no M-PESA channel account: the demo has nothing to pay to")

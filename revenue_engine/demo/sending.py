@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import httpx2
 
 from adapters.sandbox.mpesa import Hit
-from revenue_engine.channels import Purpose
+from revenue_engine.ports.callbacks import Purpose
 
 AT_ONCE = 32
 MOST_TRIES = 8

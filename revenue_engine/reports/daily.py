@@ -11,12 +11,13 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from revenue_engine import ledger, periods, receipts
+from revenue_engine import ledger, periods
+from revenue_engine.billing.tariffs import county
 from revenue_engine.db import raw
-from revenue_engine.ledger import verify
+from revenue_engine.payments import receipts
 from revenue_engine.reports.coverage import coverage
 from revenue_engine.reports.model import Column, Control, Kind, Report, Section
-from revenue_engine.tariffs import county
+from revenue_engine.verification import verify
 
 _FLOWS = """
 SELECT {key},

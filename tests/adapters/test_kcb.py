@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import ValidationError
 
 from adapters.kcb import KcbSettings, adapter, rehearsals
-from revenue_engine.channels import (
+from revenue_engine.ports.callbacks import (
     Answer,
     Asked,
     AskingAdapter,

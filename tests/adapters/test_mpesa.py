@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from adapters.mpesa import PUBLISHED_PEERS, MpesaSettings, adapter
-from revenue_engine.channels import (
+from revenue_engine.periods import NAIROBI
+from revenue_engine.ports.callbacks import (
     AckOutcome,
     Answer,
     Asked,
@@ -29,7 +30,6 @@ from revenue_engine.channels import (
     Unknown,
     as_wire,
 )
-from revenue_engine.periods import NAIROBI
 
 HERE = Path(__file__).parent / "mpesa"
 CASES = sorted(path.stem for path in HERE.glob("*.json") if not path.name.endswith(".expected.json"))
@@ -369,7 +369,8 @@ def walk(node: Any) -> Any:
 def test_no_slip_elsewhere_changes_the_amount(case: str, text: bytes, data: st.DataObject) -> None:
     body = body_of(case)
     start = body.index(text)
-    outside = [at for at in range(len(body)) if not start <= at <= start + len(text)]
+    # The blank before a bare number is inside too: a digit in its place is another number.
+    outside = [at for at in range(len(body)) if not start - 1 <= at <= start + len(text)]
     changed = bytearray(body)
     for at in sorted(data.draw(st.sets(st.sampled_from(outside), min_size=1, max_size=3)), reverse=True):
         slip = data.draw(st.sampled_from(["replace", "insert", "delete"]))

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from adapters.mpesa import adapter
 from adapters.sandbox import mpesa_bodies as bodies
-from revenue_engine.channels import Ignored, Kind, Paid, Purpose, Reversed, Unknown
 from revenue_engine.errors import InvalidValue
 from revenue_engine.periods import NAIROBI
+from revenue_engine.ports.callbacks import Ignored, Kind, Paid, Purpose, Reversed, Unknown
 
 AT = datetime(2026, 2, 15, 0, 5, 9, tzinfo=NAIROBI)
 PHONE = "254700000101"

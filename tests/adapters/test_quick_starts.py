@@ -14,7 +14,7 @@ from adapters.kcb import KcbSettings
 from adapters.kcb import adapter as kcb
 from adapters.mpesa import adapter as mpesa
 from adapters.signed_json import coop, equity, ncba
-from revenue_engine.channels import AckOutcome
+from revenue_engine.ports.callbacks import AckOutcome
 
 PAGES = Path(__file__).parents[2] / "docs" / "adapters"
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from adapters.signed_json import SignedJsonAdapter, coop, creditbank, equity, jenga, mapping, ncba
-from revenue_engine.channels import AckOutcome, Answer, Asked, Paid, Strength, as_wire
 from revenue_engine.errors import ConfigurationError
+from revenue_engine.ports.callbacks import AckOutcome, Answer, Asked, Paid, Strength, as_wire
 
 SHARED = Path(os.environ.get("REVENUE_SHARED", Path(__file__).parents[3] / "shared")) / "corpus" / "callbacks"
 needs_corpus = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared corpus is not beside the repository")

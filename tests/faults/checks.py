@@ -14,7 +14,7 @@ import psycopg
 from sqlalchemy import Engine
 
 from revenue_engine import db, ledger
-from revenue_engine.ledger.verify import verify
+from revenue_engine.verification.verify import verify
 from tests.faults.plan import Truth
 
 Connection = psycopg.Connection[Any]

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from adapters.sandbox import mpesa_bodies as bodies
-from revenue_engine import db, invoices
+from revenue_engine import db
+from revenue_engine.billing import invoices
+from revenue_engine.billing.tariffs import AssessedLine
 from revenue_engine.payments import request_push
-from revenue_engine.tariffs import AssessedLine
 from tests.books import DAY, NOON, SHORTCODE, Books
 
 HOT_BILLS = 3

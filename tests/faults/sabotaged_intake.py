@@ -6,17 +6,17 @@ import asyncio
 import sys
 from typing import Any
 
-from revenue_engine import intake_store
 from revenue_engine.cli import main
+from revenue_engine.intake import store
 
 COMMIT_LATER_SECONDS = 0.3
 
 
 def answer_first() -> None:
     """A delivery is said to be kept before it is: what a framework does that commits after the response."""
-    keep, tasks = intake_store.Store.keep, set()
+    keep, tasks = store.Store.keep, set()
 
-    async def promise(self: intake_store.Store, row: Any, **more: Any) -> None:
+    async def promise(self: store.Store, row: Any, **more: Any) -> None:
         async def afterwards() -> None:
             await asyncio.sleep(COMMIT_LATER_SECONDS)
             await keep(self, row, **more)
@@ -25,7 +25,7 @@ def answer_first() -> None:
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    intake_store.Store.keep = promise  # type: ignore[method-assign]
+    store.Store.keep = promise  # type: ignore[method-assign]
 
 
 def commit_unflushed() -> None:
@@ -34,8 +34,8 @@ def commit_unflushed() -> None:
     async def trust(connection: Any) -> None:
         return None
 
-    intake_store._assert_durable = trust
-    intake_store._SESSION += "; SET synchronous_commit = off"  # type: ignore[misc]
+    store._assert_durable = trust
+    store._SESSION += "; SET synchronous_commit = off"  # type: ignore[misc]
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from revenue_engine import pipeline
+from revenue_engine.collection import pipeline
 from revenue_engine.errors import Retryable
 from tests.books import Books, confirmation
 

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from sqlalchemy.orm import Session
 
-from revenue_engine import db, ledger, payments
+from revenue_engine import db, ledger
 from revenue_engine.ledger import balances
 from revenue_engine.ledger.journal import Journal, Posting
 from tests.books import DAY, NOON, Books
@@ -202,7 +202,7 @@ class _WithoutConflict:
 
 def test_sabotage_c_dropped_unique_key_is_found(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
     books.execute("DROP INDEX uq_payment_identity")
-    monkeypatch.setattr(payments, "raw", lambda session: _WithoutConflict(db.raw(session)))
+    monkeypatch.setattr("revenue_engine.payments.payments.raw", lambda session: _WithoutConflict(db.raw(session)))
     red = duplicates_at_once(books)
     print(red)
     assert any(problem.startswith("doubled: ") for problem in red)

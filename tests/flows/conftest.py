@@ -12,7 +12,7 @@ import pytest
 
 from revenue_engine import embedded
 from revenue_engine.db import transaction
-from revenue_engine.ledger.verify import verify
+from revenue_engine.verification.verify import verify
 from tests.books import Books
 from tests.conftest import TEMPLATE, Database, in_database
 

@@ -14,12 +14,13 @@ from psycopg.types.json import Jsonb
 from adapters.sandbox import mpesa_bodies as bodies
 from adapters.sandbox.mpesa_provider import Provider
 from adapters.sandbox.mpesa_server import serving
-from revenue_engine import asking, bootstrap, payments, periods
-from revenue_engine.asking import Asker
-from revenue_engine.channels import Purpose
+from revenue_engine import bootstrap, payments, periods
+from revenue_engine.channels.accounts import Channel
+from revenue_engine.collection import polling
+from revenue_engine.collection.polling import Asker
 from revenue_engine.db import transaction
-from revenue_engine.inbox import Channel
-from revenue_engine.outbound import OutboundClient
+from revenue_engine.ports.callbacks import Purpose
+from revenue_engine.ports.outbound import OutboundClient
 from tests.books import NOON, SHORTCODE, Books, confirmation, push_result
 
 
@@ -34,7 +35,7 @@ class World:
     def schedule(self) -> int:
         """Write the work rows that are missing."""
         with transaction(self.books.as_role("worker")) as session:
-            return asking.schedule(session, clients=self.asker.clients)
+            return polling.schedule(session, clients=self.asker.clients)
 
     def due(self) -> None:
         """Let everything that was put off be due."""
@@ -100,7 +101,7 @@ def test_a_pull_is_put_off_and_never_done(world: World) -> None:
     world.ask()
     assert len(world.asked()) == 1
     ((wait,),) = world.books.rows("SELECT run_after - now() FROM job WHERE kind = 'pull'")
-    assert timedelta(minutes=14) < wait <= asking.PULL_EVERY
+    assert timedelta(minutes=14) < wait <= polling.PULL_EVERY
 
 
 def test_a_provider_that_is_away_is_asked_for_the_same_window_again(world: World) -> None:
@@ -193,7 +194,7 @@ def test_asking_again_while_a_pull_is_under_way_is_not_forgotten(world: World) -
     assert reached.wait(20)
     world.provider.pay(SHORTCODE, amount_minor=100_00, account="", told=False)
     with transaction(world.books.as_role("api")) as session:
-        asking.ask_now(session, 1)
+        polling.ask_now(session, 1)
     go.set()
     thread.join(30)
     world.asker.clients = plain
@@ -205,7 +206,7 @@ def test_asking_again_while_a_pull_is_under_way_is_not_forgotten(world: World) -
 def test_an_account_without_the_settings_is_left_alone(books: Books) -> None:
     asker = Asker(books.as_role("worker"), bootstrap.outbound_clients())
     with transaction(books.as_role("worker")) as session:
-        assert asking.schedule(session, clients=asker.clients) == 0
+        assert polling.schedule(session, clients=asker.clients) == 0
     assert asker.once() == 0
     books.deliver(confirmation(100, ""))
     books.work()

@@ -12,8 +12,10 @@ from psycopg.types.json import Jsonb
 from adapters.kcb import adapter as kcb
 from adapters.kcb import rehearsals
 from adapters.signed_json import coop
-from revenue_engine import county, db, jobs
-from revenue_engine.channels import Rehearsal
+from revenue_engine import db
+from revenue_engine.county import loading
+from revenue_engine.ports.callbacks import Rehearsal
+from revenue_engine.work import jobs
 from revenue_engine.worker import Worker
 from tests.books import Books
 
@@ -24,7 +26,7 @@ FIXTURES = Path(__file__).parents[1] / "adapters"
 def add(books: Books, adapter: Any, identifier: str, settings: Any, *, mode: str = "live") -> int:
     """A bank account of the county; its id."""
     with db.transaction(books.as_role("api")) as session:
-        return county.add_channel_account(
+        return loading.add_channel_account(
             session, adapter=adapter.name, identifier=identifier, mode=mode, name="Bank", settings=dict(settings)
         ).id
 

@@ -8,10 +8,12 @@ from typing import BinaryIO
 import pytest
 
 from adapters.mpesa import adapter as mpesa
-from revenue_engine import importing, inbox, jobs
-from revenue_engine.channels import Purpose
+from revenue_engine.channels import deliveries
 from revenue_engine.db import transaction
-from revenue_engine.statements import StatementEvent
+from revenue_engine.ports.callbacks import Purpose
+from revenue_engine.ports.statements import StatementEvent
+from revenue_engine.statements import importing
+from revenue_engine.work import jobs
 from revenue_engine.worker import STATEMENT_LEASE_SECONDS, Worker
 from tests.books import Books
 from tests.flows.test_statements import Plain, statement
@@ -51,7 +53,7 @@ def worker(books: Books, name: str) -> Worker:
 def bring(books: Books) -> int:
     moves = [("payment", f"UI0000L{number:03d}", 100, "") for number in range(LINES)]
     with transaction(books.as_role("api")) as session:
-        return inbox.keep(
+        return deliveries.keep(
             session,
             channel_account_id=1,
             purpose=Purpose.STATEMENT,

@@ -11,8 +11,10 @@ import pytest
 
 from adapters.kcb import adapter as kcb
 from adapters.kcb import rehearsals
-from revenue_engine import db, importing, inbox
-from revenue_engine.channels import Purpose
+from revenue_engine import db
+from revenue_engine.channels import deliveries
+from revenue_engine.ports.callbacks import Purpose
+from revenue_engine.statements import importing
 from revenue_engine.worker import Worker
 from tests.books import Books
 from tests.flows.test_banks import ACCOUNT, add
@@ -50,7 +52,7 @@ class Bank:
     def keep(self, *moves: Move, opening: int | None = 0, name: str = "rows") -> int:
         """A statement brought and not read yet."""
         with db.transaction(self.books.as_role("api")) as session:
-            return inbox.keep(
+            return deliveries.keep(
                 session,
                 channel_account_id=self.account,
                 purpose=Purpose.STATEMENT,

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from revenue_engine import db, jobs, ledger, periods
+from revenue_engine import db, ledger, periods
 from revenue_engine.payments import request_push
 from revenue_engine.periods import NAIROBI
+from revenue_engine.work import jobs
 from tests.books import DAY, NOON, Books, code, confirmation, push_result, reversal
 
 

@@ -13,11 +13,13 @@ import pytest
 
 from adapters.mpesa import adapter as mpesa
 from adapters.statements.tally import Tally
-from revenue_engine import importing, inbox, jobs
-from revenue_engine.channels import Kind, Purpose
+from revenue_engine.channels import deliveries
 from revenue_engine.db import transaction
 from revenue_engine.periods import NAIROBI
-from revenue_engine.statements import StatementEvent, StatementLine, StatementOpened
+from revenue_engine.ports.callbacks import Kind, Purpose
+from revenue_engine.ports.statements import StatementEvent, StatementLine, StatementOpened
+from revenue_engine.statements import importing
+from revenue_engine.work import jobs
 from tests.books import NOON, SHORTCODE, Books, confirmation, reversal
 from tests.flows.test_statements import BANK, bring
 
@@ -365,7 +367,7 @@ def test_a_conflict_says_how_much_money_is_in_doubt(bank: Books) -> None:
 def test_a_reversal_of_a_statement_and_its_payment_kept_at_once_meet(bank: Books) -> None:
     bill = bank.bill(500)
     with transaction(bank.as_role("api")) as session:
-        delivery = inbox.keep(
+        delivery = deliveries.keep(
             session,
             channel_account_id=1,
             purpose=Purpose.STATEMENT,
@@ -387,7 +389,7 @@ def test_a_reversal_told_while_a_statement_records_its_payment_is_looked_at_unti
     bill = bank.bill(500)
     body = of(SHORTCODE, Move("UI0000W001", 500, kind="payment", typed=bill.pay_account_number))
     with transaction(bank.as_role("api")) as session:
-        delivery = inbox.keep(
+        delivery = deliveries.keep(
             session, channel_account_id=1, purpose=Purpose.STATEMENT, body=body, headers={"filename": "a.csv"}
         )
     bank.execute(

@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from revenue_engine import db, jobs
+from revenue_engine import db
+from revenue_engine.work import jobs
 from tests.books import SHORTCODE, Books, reversal
 from tests.flows.test_other_names import Bank
 from tests.flows.test_statement_doubles import Move, of, refusal

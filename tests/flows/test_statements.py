@@ -11,17 +11,18 @@ from typing import BinaryIO
 import pytest
 
 from adapters.statements.tally import Tally
-from revenue_engine import importing, inbox
-from revenue_engine.channels import Kind, Party, Purpose
+from revenue_engine.channels import deliveries
 from revenue_engine.db import transaction
 from revenue_engine.errors import Retryable
-from revenue_engine.statements import (
+from revenue_engine.ports.callbacks import Kind, Party, Purpose
+from revenue_engine.ports.statements import (
     StatementEvent,
     StatementFault,
     StatementLine,
     StatementOpened,
     StatementRefused,
 )
+from revenue_engine.statements import importing
 from tests.books import DAY, NOON, SHORTCODE, Books, confirmation, reversal
 
 
@@ -86,7 +87,7 @@ def paybill(books: Books) -> Books:
 def bring(books: Books, body: bytes, *, channel: int = 1, **headers: str) -> int:
     """Bring a statement file as the API does, and let the worker read it; the delivery."""
     with transaction(books.as_role("api")) as session:
-        delivery = inbox.keep(
+        delivery = deliveries.keep(
             session,
             channel_account_id=channel,
             purpose=Purpose.STATEMENT,
@@ -297,7 +298,7 @@ def test_files_of_an_account_are_read_in_the_order_they_were_brought(paybill: Bo
     first = statement(("payment", "UI00000V01", 100, ""))
     with transaction(paybill.as_role("api")) as session:
         kept = [
-            inbox.keep(
+            deliveries.keep(
                 session, channel_account_id=1, purpose=Purpose.STATEMENT, body=body, headers={"filename": "a.csv"}
             )
             for body in (first, statement(("payment", "UI00000V02", 100, ""), opening=100))

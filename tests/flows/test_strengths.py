@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from revenue_engine import recording
-from revenue_engine.channels import Strength
+from revenue_engine.collection import recording
 from revenue_engine.payments import Identity, Push, Stored, typed_digest
+from revenue_engine.ports.callbacks import Strength
 from tests.books import NOON
 
 LIMIT = 250_000_00

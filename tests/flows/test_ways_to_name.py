@@ -7,14 +7,15 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
 
-from revenue_engine import db, invoices, receivables
-from revenue_engine.tariffs import AssessedLine
+from revenue_engine import db
+from revenue_engine.billing import invoices, payers
+from revenue_engine.billing.tariffs import AssessedLine
 from tests.books import DAY, NOON, Books, confirmation, reversal
 
 
 def truck(books: Books) -> None:
     with db.transaction(books.as_role("api")) as session:
-        receivables.add_object(
+        payers.add_object(
             session,
             stream_code="TRAILER",
             reference="KDA 123A",
@@ -28,8 +29,8 @@ def truck(books: Books) -> None:
 def stall(books: Books) -> tuple[str, invoices.Issued]:
     """A stall with a standing number and one open bill of 800."""
     with db.transaction(books.as_role("api")) as session:
-        payer = receivables.add_payer(session, name="Achieng Odera")
-        added = receivables.add_object(session, stream_code="RENT", reference="B 12", kind="stall", payer_id=payer.id)
+        payer = payers.add_payer(session, name="Achieng Odera")
+        added = payers.add_object(session, stream_code="RENT", reference="B 12", kind="stall", payer_id=payer.id)
         bill = invoices.issue_invoice(
             session,
             invoices.InvoiceRequest(

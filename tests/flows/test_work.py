@@ -7,8 +7,10 @@ import threading
 import psycopg
 import pytest
 
-from revenue_engine import db, jobs, pipeline
+from revenue_engine import db
+from revenue_engine.collection import pipeline
 from revenue_engine.errors import Retryable
+from revenue_engine.work import jobs
 from revenue_engine.worker import Worker
 from tests.books import Books, confirmation, push_result
 

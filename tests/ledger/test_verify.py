@@ -13,7 +13,7 @@ from revenue_engine import ledger
 from revenue_engine.db import make_engine, raw, transaction
 from revenue_engine.errors import InvalidValue
 from revenue_engine.ledger import journal as journals
-from revenue_engine.ledger.verify import CHECKS, Finding, Verification, controls, verify
+from revenue_engine.verification.verify import CHECKS, Finding, Verification, controls, verify
 from tests import worked_day
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from stdnum import damm
 
-from reconciliation.files import INVOICE_COLUMNS, PAYMENT_COLUMNS
+from reconciliation.engine.files import INVOICE_COLUMNS, PAYMENT_COLUMNS
 from revenue_engine.money import wire
 
 NAMES = (

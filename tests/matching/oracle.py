@@ -11,7 +11,7 @@ from datetime import datetime
 
 from rapidfuzz.distance import OSA
 
-from reconciliation.evidence import Sender, compare, name_words, phone_pattern
+from reconciliation.engine.senders import Sender, compare, name_words, phone_pattern
 from revenue_engine.identifiers import is_pay_account_number
 from revenue_engine.money import parse_wire
 

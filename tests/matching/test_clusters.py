@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from reconciliation import engine, executors, files
-from reconciliation.group import Group
+from reconciliation.engine import executors, files, matching
+from reconciliation.engine.dramatiq_group import Group
 from revenue_engine import embedded
 from revenue_engine.errors import Retryable
 from tests.matching import county
@@ -21,17 +21,17 @@ def test_a_dramatiq_worker_dies_midway(
 ) -> None:
     monkeypatch.setattr(executors, "SLICE", 4)
     tables = [read(path) for read, path in zip((files.read_invoices, files.read_payments), made(tmp_path), strict=True)]
-    alone = engine.match(*tables).digest()
+    alone = matching.match(*tables).digest()
     group, found, words = Group(servers.redis_url, heartbeat_milliseconds=1_000), [], ("--heartbeat", "1000")
     run = threading.Thread(
-        target=lambda: found.append(engine.match(*tables, spread=executors.Dramatiq(group)).digest())
+        target=lambda: found.append(matching.match(*tables, spread=executors.Dramatiq(group)).digest())
     )
 
     def held() -> int:
         return sum(bell.scard(key) for key in bell.scan_iter("matching:__acks__.*"))
 
     with redis.Redis.from_url(servers.redis_url) as bell:
-        with program("-m", "reconciliation.group", servers.redis_url, *words) as first:
+        with program("-m", "reconciliation.engine.dramatiq_group", servers.redis_url, *words) as first:
             run.start()
             wait_for("the first worker takes messages", held)
             first.kill()
@@ -39,8 +39,8 @@ def test_a_dramatiq_worker_dies_midway(
         assert run.is_alive(), "the first worker had done everything before it was killed"
         assert held(), "messages that nobody answers"
         with (
-            program("-m", "reconciliation.group", servers.redis_url, *words),
-            program("-m", "reconciliation.group", servers.redis_url, *words),
+            program("-m", "reconciliation.engine.dramatiq_group", servers.redis_url, *words),
+            program("-m", "reconciliation.engine.dramatiq_group", servers.redis_url, *words),
         ):
             run.join(PATIENCE_SECONDS)
         assert not any(bell.scan_iter("matching-results:*")), "texts of payers stay in Redis"
@@ -49,8 +49,8 @@ def test_a_dramatiq_worker_dies_midway(
 
 
 def test_no_worker_is_said(servers: embedded.Servers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reconciliation.group.LIVES_MILLISECONDS", 300)
-    monkeypatch.setattr("reconciliation.group.QUEUE", "matching-nobody")
+    monkeypatch.setattr("reconciliation.engine.dramatiq_group.LIVES_MILLISECONDS", 300)
+    monkeypatch.setattr("reconciliation.engine.dramatiq_group.QUEUE", "matching-nobody")
     group = Group(servers.redis_url)
     with pytest.raises(Retryable, match="reconciliation"):
         group.ask("hear_all", [[["a", "b"]]], [[]])

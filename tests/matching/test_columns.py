@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stdnum import damm
 
-from reconciliation import candidates, columns, rules
+from reconciliation import ladder
+from reconciliation.engine import columns, indexes
 from revenue_engine.identifiers import is_pay_account_number
 from tests.matching.worlds import A, B, bill, paid, run, tables
 
@@ -21,15 +22,15 @@ KEYS = st.lists(st.integers(-2, 6), max_size=30)
 @given(TEXTS)
 def test_objects_fold_as_texts_do(texts: list[str]) -> None:
     ascii_only = [text.encode("ascii", "ignore").decode() for text in texts]
-    plain = [rules.folded(re.sub("[^A-Z0-9]+", "", text.upper())) for text in ascii_only]
-    assert candidates.folded_column(columns.texts(ascii_only)).to_pylist() == plain
+    plain = [ladder.folded(re.sub("[^A-Z0-9]+", "", text.upper())) for text in ascii_only]
+    assert indexes.folded_column(columns.texts(ascii_only)).to_pylist() == plain
     squeezed = [re.sub("[^0-9A-Z]+", "", text.upper()) for text in ascii_only]
-    assert candidates.squeezed_column(columns.texts(ascii_only)).to_pylist() == squeezed
-    assert candidates.squeezed_column(columns.texts([*ascii_only, "é"])).to_pylist() == [*squeezed, ""]
+    assert indexes.squeezed_column(columns.texts(ascii_only)).to_pylist() == squeezed
+    assert indexes.squeezed_column(columns.texts([*ascii_only, "é"])).to_pylist() == [*squeezed, ""]
     accented = [*texts, "é"]  # one such text takes the column the other way; the rest must fold alike
-    folded = candidates.folded_column(columns.texts([*ascii_only, "é"])).to_pylist()
+    folded = indexes.folded_column(columns.texts([*ascii_only, "é"])).to_pylist()
     assert folded[:-1] == plain
-    assert len(candidates.folded_column(columns.texts(accented))) == len(accented)
+    assert len(indexes.folded_column(columns.texts(accented))) == len(accented)
 
 
 @settings(deadline=None)
@@ -42,23 +43,23 @@ def test_texts_that_stand_twice_are_found(texts: list[str]) -> None:
 
 def test_a_slice_of_a_column_is_that_slice() -> None:
     whole = columns.texts(["KDA123A", "kdb 456b", "KDC-789C"])
-    assert candidates.folded_column(whole.slice(1, 2)).to_pylist() == ["KD84568", "KDC789C"]
+    assert indexes.folded_column(whole.slice(1, 2)).to_pylist() == ["KD84568", "KDC789C"]
     assert columns.all_distinct(columns.texts(["aa", "aa", "bb"]).slice(1))
 
 
 @settings(deadline=None)
 @given(KEYS, st.lists(st.integers(-3, 8), max_size=12), st.integers(1, 4))
 def test_rows_of_keys(keys: list[int], wanted: list[int], most: int) -> None:
-    found = candidates.IntIndex(np.array(keys, dtype=np.int64)).rows(wanted, most=most)
+    found = indexes.IntIndex(np.array(keys, dtype=np.int64)).rows(wanted, most=most)
     assert found == [[row for row, key in enumerate(keys) if key == one and one >= 0][:most] for one in wanted]
 
 
 def test_numbers_of_every_shape_are_found() -> None:
     bills, _ = tables([bill(A), bill("INV-7"), bill(B), bill("0123")], [])
     wanted = columns.texts([B, "INV-7", "123", "0123", "", A, "999999999"])
-    assert candidates.Bills(bills).rows_of_numbers(wanted).tolist() == [2, 1, -1, 3, -1, 0, -1]
+    assert indexes.Bills(bills).rows_of_numbers(wanted).tolist() == [2, 1, -1, 3, -1, 0, -1]
     many = columns.texts([B])
-    assert candidates.Bills(bills).rows_of_numbers(many).tolist() == [2]
+    assert indexes.Bills(bills).rows_of_numbers(many).tolist() == [2]
 
 
 @settings(deadline=None)
@@ -67,8 +68,8 @@ def test_numbers_that_are_hardly_ever_a_bills_are_found_too(wanted: list[str]) -
     bills, _ = tables([bill(A), bill("INV-7"), bill(B)], [])
     asked = np.array([*(int(text) for text in wanted), -1], dtype=np.int64)
     rows = [{int(A): 0, int(B): 2}.get(number, -1) for number in asked.tolist()]
-    assert candidates.Bills(bills).rows_of_near_numbers(asked).tolist() == rows
-    assert candidates.Bills(bills).rows_of_digits(asked).tolist() == rows
+    assert indexes.Bills(bills).rows_of_near_numbers(asked).tolist() == rows
+    assert indexes.Bills(bills).rows_of_digits(asked).tolist() == rows
 
 
 DIGITS = st.text("0123456789", min_size=1, max_size=14)
@@ -82,9 +83,9 @@ PHONES = st.builds(
     st.one_of(DIGITS, PHONES, st.sampled_from((A, B, A[:8], "0"))), st.sampled_from(((), ("BSA", "NO"), ("07", "X")))
 )
 def test_digits_in_one_piece_are_heard_as_any_text(typed: str, prefixes: tuple[str, ...]) -> None:
-    tokens = rules.tokens_of(typed)
-    plain = rules.numbers_in(tokens), typed not in rules.NOTHING, rules.clues(tokens, prefixes=prefixes)
-    assert rules.hear_all([(typed, "")], prefixes) == [plain]
+    tokens = ladder.tokens_of(typed)
+    plain = ladder.numbers_in(tokens), typed not in ladder.NOTHING, ladder.clues(tokens, prefixes=prefixes)
+    assert ladder.hear_all([(typed, "")], prefixes) == [plain]
 
 
 def test_a_payer_of_many_bills() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from benchmarks.peers import install
-from reconciliation import engine, files
+from reconciliation.engine import files, matching
 from tests.matching import county
 from tests.matching.programs import ROOT, Places, namespaces, program, wait_for
 
@@ -45,7 +45,7 @@ PROGRAM = """
 import json, subprocess, sys, time
 from pathlib import Path
 from distributed import Client
-from reconciliation import engine, executors, files
+from reconciliation.engine import executors, files, matching
 
 executors.SLICE = 20
 bills, paid, address, victim, patience, *harm = sys.argv[1:]
@@ -75,7 +75,7 @@ class Harming(Client):
 
 with Harming(address, timeout=int(patience)) as client:
     client.wait_for_workers(2, timeout=int(patience))
-    digest = engine.match(*tables, spread=executors.Dask(client)).digest()
+    digest = matching.match(*tables, spread=executors.Dask(client)).digest()
 
     def one_worker_is_left():
         return len(client.scheduler_info(n_workers=-1)["workers"]) == 1
@@ -140,7 +140,7 @@ def run(places: Places, python: str, folder: Path, address: str, harm: list[str]
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    answer["alone"] = engine.match(files.read_invoices(bills), files.read_payments(paid)).digest()
+    answer["alone"] = matching.match(files.read_invoices(bills), files.read_payments(paid)).digest()
     return answer
 
 

@@ -7,8 +7,9 @@ import random
 import pytest
 from rapidfuzz.distance import OSA
 
-from reconciliation import near, rules
-from reconciliation.candidates import Bills
+from reconciliation import ladder
+from reconciliation.engine import near_objects
+from reconciliation.engine.indexes import Bills
 from tests.matching.worlds import A, B, C, D, bill, left, matched, paid, run, tables
 
 STRANGER = {"payer_name": "JOHN", "msisdn": "2547*****999"}
@@ -26,12 +27,12 @@ JUMA = {"payer_id": "P2", "payer_name": "Juma Were", "msisdn": "254733000781"}
 def test_digits_of_any_script_and_characters_without_width(typed: str) -> None:
     found = run([bill(A), bill(B)], [paid("T1", typed=typed)])
     assert {row[:3] for row in matched(found)} == {("T1", A, "100.00")}
-    assert rules.read(typed).numbers == (A,)
+    assert ladder.read(typed).numbers == (A,)
 
 
 def test_small_raised_digits_are_no_digits_of_a_number() -> None:
-    assert rules.plain("m² ½ № ③ Ｋ é") == "m        K e"
-    assert rules.read("508060611²").numbers == (A,)
+    assert ladder.plain("m² ½ № ③ Ｋ é") == "m        K e"
+    assert ladder.read("508060611²").numbers == (A,)
 
 
 def test_a_number_in_a_bank_s_own_text_needs_the_amount_or_the_sender() -> None:
@@ -156,9 +157,9 @@ def test_neighbours_are_those_that_one_slip_makes() -> None:
     things = [*dict.fromkeys([*shapes, *(f"ST-{number}" for number in range(60))])]
     rows = [bill(f"9{at:08d}", object_ref=thing) for at, thing in enumerate(things)]
     bills = Bills(tables([*rows, bill(A, "70.00", object_ref=things[0]), bill(B, object_ref="")], [])[0])
-    keys = [rules.folded(thing.replace("-", "")) for thing in things]
-    found = near.rows(bills, [(key, 10_000) for key in [*keys, "X" * 50, ""]])
+    keys = [ladder.folded(thing.replace("-", "")) for thing in things]
+    found = near_objects.rows(bills, [(key, 10_000) for key in [*keys, "X" * 50, ""]])
     for key, listed in zip([*keys, "X" * 50, ""], found, strict=True):
         assert sorted(listed) == [at for at, other in enumerate(keys) if OSA.distance(key, other) == 1]
     assert any(found)
-    assert near.rows(bills, []) == []
+    assert near_objects.rows(bills, []) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciliation import engine, executors, files
+from reconciliation.engine import executors, files, matching
 from revenue_engine.errors import ConfigurationError, InvalidValue
 from tests.matching import county
 
@@ -21,24 +21,24 @@ def test_every_executor_gives_the_same_answer(name: str, tmp_path: Path, monkeyp
     monkeypatch.setattr(executors, "SLICE", 100)
     bills, payments = (path for path in county.make(21, 1200).write(tmp_path))
     tables = files.read_invoices(bills), files.read_payments(payments)
-    alone = engine.match(*tables)
+    alone = matching.match(*tables)
     with executors.open_executor(name, 0) as spread:
         assert spread.name == name
-        assert engine.match(*tables, spread=spread).digest() == alone.digest()
+        assert matching.match(*tables, spread=spread).digest() == alone.digest()
 
 
 def test_bills_may_come_while_texts_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is done beside the rest, in a thread, changes nothing; and what fails there is not lost."""
     bills, payments = county.make(22, 1200).write(tmp_path)
     tables = files.read_invoices(bills), files.read_payments(payments)
-    alone = engine.match(*tables)
-    monkeypatch.setattr(engine, "WORTH_A_THREAD", 0)
-    assert engine.match(*tables).digest() == alone.digest()
+    alone = matching.match(*tables)
+    monkeypatch.setattr(matching, "WORTH_A_THREAD", 0)
+    assert matching.match(*tables).digest() == alone.digest()
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(files.read_invoices, bills)
-        assert engine.match(coming, tables[1]).digest() == alone.digest()
+        assert matching.match(coming, tables[1]).digest() == alone.digest()
         with pytest.raises(InvalidValue, match=r"paid\.csv"):
-            engine.match(pool.submit(files.read_invoices, payments), tables[1])
+            matching.match(pool.submit(files.read_invoices, payments), tables[1])
 
 
 def test_the_default_is_here_for_little_work() -> None:

@@ -15,7 +15,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from reconciliation import files
+from reconciliation.engine import files
 from revenue_engine.errors import InvalidValue
 from tests.matching import county
 from tests.matching.worlds import A
@@ -193,11 +193,11 @@ def test_a_disk_that_fails_leaves_nothing_behind(folder: Path, monkeypatch: pyte
 
 
 def test_every_reason_of_a_break_is_one_of_the_closed_list(tmp_path: Path) -> None:
-    from reconciliation import engine
     from reconciliation.breaks import BreakReason
+    from reconciliation.engine import matching
 
     bills, payments = county.make(9, 1500).write(tmp_path)
-    found = engine.match(files.read_invoices(bills), files.read_payments(payments))
+    found = matching.match(files.read_invoices(bills), files.read_payments(payments))
     reasons = set(found.breaks["reason"].to_pylist())
     assert reasons <= {reason.value for reason in BreakReason}
     assert len(reasons) >= 4

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from reconciliation import rules, slips, sums
-from reconciliation.evidence import Agreement, name_words, names_agree, phone_pattern, phones_agree
+from reconciliation import ladder
+from reconciliation.engine import near_numbers, sums
+from reconciliation.engine.senders import Agreement, name_words, names_agree, phone_pattern, phones_agree
 from revenue_engine.identifiers import is_pay_account_number
 from tests.matching.worlds import A, B, C, bill, left, matched, paid, run
 
@@ -44,7 +45,7 @@ def test_a_number_in_a_bank_s_narrative(narrative: str) -> None:
 
 @pytest.mark.parametrize("text", ["0712345678", "254712345678", "KPLC 4456", "school fees", "", ".", "TL6YEHUNOX"])
 def test_what_is_no_number_is_not_read_as_one(text: str) -> None:
-    assert rules.numbers_in(rules.tokens_of(text)) == ()
+    assert ladder.numbers_in(ladder.tokens_of(text)) == ()
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_a_slip_needs_the_amount_and_the_payer(typed: str) -> None:
 
 def test_two_bills_one_slip_away_are_a_tie() -> None:
     typed = A[:4] + "7" + A[5:]
-    other = next(number for number in slips.one_slip(typed) if number != A)
+    other = next(number for number in near_numbers.one_slip(typed) if number != A)
     found = run([bill(A), bill(other)], [paid("T1", typed=typed)])
     assert left(found) == {"T1": ("ambiguous_account", "several_bills")}
     assert {row["invoice_number"] for row in found.suggestions.to_pylist()} == {A, other}
@@ -104,18 +105,19 @@ def test_every_single_slip_is_found_and_every_answer_is_one_slip_away() -> None:
         for place in range(9):
             for digit in "0123456789":
                 typed = number[:place] + digit + number[place + 1 :]
-                assert typed == number or number in slips.one_slip(typed)
-            assert number in slips.one_slip(number[:place] + number[place + 1 :])
-            assert number in slips.one_slip(number[: place + 1] + number[place:])
+                assert typed == number or number in near_numbers.one_slip(typed)
+            assert number in near_numbers.one_slip(number[:place] + number[place + 1 :])
+            assert number in near_numbers.one_slip(number[: place + 1] + number[place:])
         wrong = str((int(number[0]) + 3) % 9 + 1) + number[1:]
         for typed in (wrong, number[1:], number + "7"):
             assert all(
-                OSA.distance(typed, found) == 1 and is_pay_account_number(found) for found in slips.one_slip(typed)
+                OSA.distance(typed, found) == 1 and is_pay_account_number(found)
+                for found in near_numbers.one_slip(typed)
             )
-        assert slips.one_slip(number) == {}
+        assert near_numbers.one_slip(number) == {}
         two = wrong[:8] + str((int(wrong[8]) + 1) % 10)
-        assert number in slips.two_slips(two)
-        assert all(sum(map(str.__ne__, two, found)) == 2 for found in slips.two_slips(two))
+        assert number in near_numbers.two_slips(two)
+        assert all(sum(map(str.__ne__, two, found)) == 2 for found in near_numbers.two_slips(two))
 
 
 def test_two_digits_wrong_are_suggested_not_matched() -> None:

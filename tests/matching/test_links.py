@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from reconciliation import links
-from revenue_engine import matching
+from reconciliation.runs import payer_links, running
 from revenue_engine.db import transaction
 from revenue_engine.errors import Conflict
 from tests.books import Books
@@ -27,12 +26,12 @@ def books(database: Database) -> Iterator[Books]:
 
 def listed(books: Books) -> list[tuple[str, str]]:
     with transaction(books.as_role("api")) as session:
-        return [(one.state, one.words) for one in links.listed(session)]
+        return [(one.state, one.words) for one in payer_links.listed(session)]
 
 
 def answer(books: Books, *, agreed: bool, by: str = ACCOUNTANT) -> None:
     with transaction(books.as_role("api")) as session:
-        links.answer(session, links.listed(session)[0].public_id, agreed=agreed, by=by)
+        payer_links.answer(session, payer_links.listed(session)[0].public_id, agreed=agreed, by=by)
 
 
 def taught(books: Books) -> tuple[int, str]:
@@ -52,7 +51,7 @@ def test_words_that_two_persons_placed_are_proposed_and_then_find_the_next_bill(
     books.pay(800, f"{SAID} FEB 2026")
     assert run(books).matched == []  # nobody has agreed yet
     with transaction(books.as_role("api")) as session, pytest.raises(Conflict, match="another person"):
-        links.answer(session, links.listed(session)[0].public_id, agreed=True, by=RUNNER)
+        payer_links.answer(session, payer_links.listed(session)[0].public_id, agreed=True, by=RUNNER)
     answer(books, agreed=True)
     done = run(books)
     assert [one.parts[0].number for one in done.matched] == [bill.pay_account_number]
@@ -65,7 +64,7 @@ def test_a_link_is_undone_with_the_match_that_taught_it(books: Books) -> None:
     owner, paid = taught(books)
     answer(books, agreed=True)
     with transaction(books.as_role("worker")) as session:
-        matching.reverse(session, paid, reason="another Ziwa", by=CLERK)
+        running.reverse(session, paid, reason="another Ziwa", by=CLERK)
     assert [state for state, _ in listed(books)] == ["undone"]
     books.bill(800, payer=owner)
     books.pay(800, f"{SAID} FEB 2026")
@@ -112,5 +111,5 @@ def test_no_words_are_kept_but_their_hash(books: Books) -> None:
     ],
 )
 def test_what_words_boil_down_to(one: str, other: str, same: bool) -> None:
-    assert (links.words_digest(one) == links.words_digest(other)) is same
-    assert links.words_digest("rent") is None
+    assert (payer_links.words_digest(one) == payer_links.words_digest(other)) is same
+    assert payer_links.words_digest("rent") is None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciliation import engine, files
+from reconciliation.engine import files, matching
 from revenue_engine.money import parse_wire
 from tests.matching import mistakes
 
@@ -24,7 +24,7 @@ LEAST = {
 def test_no_shilling_goes_wrong(seed: int, tmp_path: Path) -> None:
     made = mistakes.make(seed, 40)
     bills, paid = made.write(tmp_path)
-    found = engine.match(files.read_invoices(bills), files.read_payments(paid))
+    found = matching.match(files.read_invoices(bills), files.read_payments(paid))
     kinds = {one.key: one.kind for one in made.payments}
     wanted = {(one.key, number): cents for one in made.payments for number, cents in one.truth}
     whole = Counter(kinds[key] for key, _ in wanted)

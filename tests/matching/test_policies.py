@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from reconciliation import policies
-from reconciliation.policy import Policy
-from revenue_engine import matching
+from reconciliation.engine.policy import Policy
+from reconciliation.runs import policies, running
 from revenue_engine.db import transaction
 from revenue_engine.errors import Conflict, InvalidValue, NotFound
 from tests.books import Books
@@ -26,9 +25,9 @@ def books(database: Database) -> Iterator[Books]:
 def by_hand(books: Books, reference: str, number: str) -> None:
     """Two persons set a payment against a bill."""
     with transaction(books.as_role("api")) as session:
-        asked = matching.ask(session, reference, number, reason="seen at the desk", by=CLERK)
+        asked = running.ask(session, reference, number, reason="seen at the desk", by=CLERK)
     with transaction(books.as_role("worker")) as session:
-        matching.agree(session, asked, by=ACCOUNTANT)
+        running.agree(session, asked, by=ACCOUNTANT)
 
 
 def propose(books: Books, by: str = CLERK, **settings: object) -> str:
@@ -121,7 +120,7 @@ def test_a_match_taken_back_is_no_history(books: Books) -> None:
     paid = books.pay(1_000, slip(bill))
     by_hand(books, paid, bill.pay_account_number)
     with transaction(books.as_role("worker")) as session:
-        matching.reverse(session, paid, reason="the desk erred", by=CLERK)
+        running.reverse(session, paid, reason="the desk erred", by=CLERK)
     with transaction(books.as_role("api")) as session:
         assert policies.backtest(session, propose(books), by=CLERK)["confirmed"] == 0
 

@@ -10,7 +10,7 @@ import pyarrow.parquet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciliation import engine, files, sums
+from reconciliation.engine import files, matching, sums
 from revenue_engine.money import parse_wire
 from tests.matching import county, oracle
 from tests.matching.worlds import A, B, C, D, bill, paid, run, tables
@@ -50,11 +50,11 @@ def worlds(draw: st.DrawFn) -> tuple[list[dict[str, str]], list[dict[str, str]]]
     return bills, payments
 
 
-def answer(found: engine.Outcome) -> list[list[dict[str, str]]]:
+def answer(found: matching.Outcome) -> list[list[dict[str, str]]]:
     return [table.to_pylist() for table in (found.matches, found.suggestions, found.breaks)]
 
 
-def offered(found: engine.Outcome) -> set[tuple[str, ...]]:
+def offered(found: matching.Outcome) -> set[tuple[str, ...]]:
     """What is suggested, without its rank."""
     return {
         (row["payment_id"], row["invoice_number"], row["amount"], row["why"]) for row in found.suggestions.to_pylist()
@@ -109,19 +109,19 @@ def test_sums_count_as_brute_force_counts(amounts: list[int], target: int) -> No
 def test_formats_order_and_a_second_run_give_the_same_bytes(tmp_path: Path) -> None:
     bills, payments = county.make(5, 1500).write(tmp_path)
     first, second = files.read_invoices(bills), files.read_payments(payments)
-    found = engine.match(first, second)
+    found = matching.match(first, second)
     for path in (bills, payments):
         text = pyarrow.csv.read_csv(
             path, convert_options=pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(
                 files.INVOICE_COLUMNS + files.PAYMENT_COLUMNS, pyarrow.string()))
         )  # fmt: skip
         pyarrow.parquet.write_table(text, path.with_suffix(".parquet"))
-    again = engine.match(
+    again = matching.match(
         files.read_invoices(bills.with_suffix(".parquet")), files.read_payments(payments.with_suffix(".parquet"))
     )
     assert again.digest() == found.digest()
     mixed = random.Random(3)
-    turned = engine.match(
+    turned = matching.match(
         first.take(mixed.sample(range(len(first)), len(first))),
         second.take(mixed.sample(range(len(second)), len(second))),
     )
@@ -130,5 +130,5 @@ def test_formats_order_and_a_second_run_give_the_same_bytes(tmp_path: Path) -> N
 
 def test_small_tables_are_matched_with_nothing_in_them() -> None:
     bills, payments = tables([bill(A)], [paid("T1", typed=A)])
-    assert engine.match(bills.slice(0, 0), payments).matches.num_rows == 0
-    assert engine.match(bills, payments.slice(0, 0)).matches.num_rows == 0
+    assert matching.match(bills.slice(0, 0), payments).matches.num_rows == 0
+    assert matching.match(bills, payments.slice(0, 0)).matches.num_rows == 0

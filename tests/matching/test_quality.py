@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciliation import engine, files
+from reconciliation.engine import files, matching
 from revenue_engine.money import parse_wire
 from tests.matching import county
 
@@ -27,7 +27,7 @@ LEAST = {
 def test_our_own_county(seed: int, tmp_path: Path) -> None:
     made = county.make(seed, 3000)
     bills, paid = made.write(tmp_path)
-    found = engine.match(files.read_invoices(bills), files.read_payments(paid))
+    found = matching.match(files.read_invoices(bills), files.read_payments(paid))
     kinds = {one.key: one.kind for one in made.payments}
     wanted = {(one.key, number): cents for one in made.payments for number, cents in one.truth}
     whole = Counter(kinds[key] for key, _ in wanted)
@@ -54,7 +54,7 @@ def test_the_labelled_corpus(tmp_path: Path) -> None:
     run = [sys.executable, str(TOOLS / "make_match_corpus.py"), str(tmp_path), "--payments", "20000", "--seed", "77"]
     subprocess.run(run, check=True, capture_output=True)
     bills, paid = files.read_invoices(tmp_path / "invoices.csv"), files.read_payments(tmp_path / "payments.csv")
-    found = engine.match(bills, paid)
+    found = matching.match(bills, paid)
     files.write_all({tmp_path / "m.csv": found.matches, tmp_path / "s.csv": found.suggestions})
     score = [sys.executable, str(TOOLS / "score_matches.py"), str(tmp_path), str(tmp_path / "m.csv"), "--json"]
     answer = subprocess.run(

@@ -8,8 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciliation import candidates, evidence, ranking
-from reconciliation.evidence import Sender
+from reconciliation.engine import indexes, ranking
+from reconciliation.engine import senders as evidence
+from reconciliation.engine.senders import Sender
 from revenue_engine.identifiers import draw_pay_account_number
 from tests.matching.worlds import A, B, C, bill, paid, run, tables
 
@@ -32,7 +33,7 @@ def test_senders_are_compared_in_columns_as_one_by_one(
         [bill(number, msisdn=phone, payer_name=name) for number, (phone, name) in zip(numbers, payers, strict=False)],
         [],
     )
-    bills = candidates.Bills(table)
+    bills = indexes.Bills(table)
     listed = [Sender(evidence.phone_pattern(phone), evidence.name_words(name)) for phone, name in sent]
     senders = ranking.Senders(bills, listed)
     place, row = (part.reshape(-1) for part in np.mgrid[0 : len(listed), 0 : len(bills)])

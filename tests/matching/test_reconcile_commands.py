@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from reconciliation.policy import Policy
+from reconciliation.engine.policy import Policy
 from revenue_engine import bootstrap
 from revenue_engine.cli.app import app
 from tests.books import Books

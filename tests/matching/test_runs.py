@@ -10,10 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from revenue_engine import invoices, matching, receivables
+from reconciliation.runs import running
+from revenue_engine.billing import invoices, payers
 from revenue_engine.db import transaction
 from revenue_engine.errors import Conflict, InvalidValue
-from revenue_engine.ledger import verify
+from revenue_engine.verification import verify
 from tests.books import Books
 from tests.conftest import Database
 
@@ -30,11 +31,11 @@ def books(database: Database) -> Iterator[Books]:
 def payer(books: Books, name: str = "Achieng Odera", phone: str | None = "0700 000 101") -> int:
     """A payer with a phone: payments of the tests come from 254700000101."""
     with transaction(books.as_role("api")) as session:
-        return receivables.add_payer(session, name=name, phone=phone).id
+        return payers.add_payer(session, name=name, phone=phone).id
 
 
-def run(books: Books, **how: bool) -> matching.Report:
-    return matching.run(books.as_role("worker"), by=RUNNER, **how)
+def run(books: Books, **how: bool) -> running.Report:
+    return running.run(books.as_role("worker"), by=RUNNER, **how)
 
 
 def slip(bill: invoices.Issued) -> str:
@@ -53,7 +54,7 @@ def proves(books: Books) -> bool:
 
 def take_back(books: Books, reference: str, reason: str = "another Achieng paid it") -> int:
     with transaction(books.as_role("worker")) as session:
-        return matching.reverse(session, reference, reason=reason, by=ACCOUNTANT)
+        return running.reverse(session, reference, reason=reason, by=ACCOUNTANT)
 
 
 def test_a_slip_from_the_payers_own_phone_leaves_suspense_for_its_bill(books: Books) -> None:
@@ -153,7 +154,7 @@ def test_what_changed_since_the_snapshot_is_looked_at_again_under_the_locks(
 ) -> None:
     bill = books.bill(1_000, payer=payer(books))
     waits = books.pay(1_000, slip(bill))
-    engine_match = matching.engine.match
+    engine_match = running.matching.match
 
     def slow(*tables: object, **how: object) -> object:
         found = engine_match(*tables, **how)  # type: ignore[arg-type]
@@ -161,7 +162,7 @@ def test_what_changed_since_the_snapshot_is_looked_at_again_under_the_locks(
             books.pay(1_000, bill.pay_account_number)  # while the run thinks, somebody pays the bill by its number
         return found
 
-    monkeypatch.setattr(matching.engine, "match", slow)
+    monkeypatch.setattr(running.matching, "match", slow)
     done = run(books)
     assert (done.matched, done.left) == ([], 1)
     assert books.journal(waits) == ["DR 1200.1 CR 2200 1000.00"]
@@ -187,11 +188,11 @@ def test_a_match_taken_back_is_as_if_it_had_not_been_made(books: Books) -> None:
     assert run(books).matched == []
     assert (books.balances(), books.left(bill), books.open_breaks()) == before
     with transaction(books.as_role("api")) as session:
-        asked = matching.ask(session, paid, bill.pay_account_number, reason="she came with the message", by=CLERK)
+        asked = running.ask(session, paid, bill.pay_account_number, reason="she came with the message", by=CLERK)
     with transaction(books.as_role("worker")) as session, pytest.raises(Conflict, match="another person"):
-        matching.agree(session, asked, by=CLERK)
+        running.agree(session, asked, by=CLERK)
     with transaction(books.as_role("worker")) as session:
-        assert matching.agree(session, asked, by=ACCOUNTANT) == 100_000
+        assert running.agree(session, asked, by=ACCOUNTANT) == 100_000
     assert (books.balances(), books.left(bill), books.open_breaks()) == after
     assert books.papers(paid)[-1] == "receipt 2627-2"
     assert proves(books)
@@ -224,7 +225,7 @@ def test_a_person_cannot_be_both_of_two_even_in_sql(books: Books) -> None:
     bill = books.bill(1_000, payer=payer(books))
     paid = books.pay(1_000, "for the shop")
     with transaction(books.as_role("api")) as session:
-        matching.ask(session, paid, bill.pay_account_number, reason="seen at the desk", by=CLERK)
+        running.ask(session, paid, bill.pay_account_number, reason="seen at the desk", by=CLERK)
     with pytest.raises(Exception, match="another person"):
         books.execute(
             "INSERT INTO payment_match (public_id, request_id, payment_id, invoice_id, amount_minor, rung, why,"
@@ -255,9 +256,9 @@ def test_what_was_above_the_bill_comes_back_too_unless_it_has_paid_another(books
 
     def by_two_persons() -> None:
         with transaction(books.as_role("api")) as session:
-            asked = matching.ask(session, paid, bill.pay_account_number, reason="seen at the desk", by=CLERK)
+            asked = running.ask(session, paid, bill.pay_account_number, reason="seen at the desk", by=CLERK)
         with transaction(books.as_role("worker")) as session:
-            assert matching.agree(session, asked, by=ACCOUNTANT) == 60_000
+            assert running.agree(session, asked, by=ACCOUNTANT) == 60_000
 
     before = books.balances()
     by_two_persons()

@@ -6,9 +6,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from reconciliation import columns, engine
-from reconciliation.files import INVOICE_COLUMNS, PAYMENT_COLUMNS
-from reconciliation.policy import Policy
+from reconciliation.engine import columns, matching
+from reconciliation.engine.files import INVOICE_COLUMNS, PAYMENT_COLUMNS
+from reconciliation.engine.policy import Policy
 from revenue_engine.money import parse_wire
 
 A, B, C, D = "508060611", "556796571", "123456786", "987654329"
@@ -42,16 +42,16 @@ def tables(bills: list[dict[str, str]], payments: list[dict[str, str]]) -> tuple
     return first, second.append_column("paid_at_us", columns.ints(moments))
 
 
-def run(bills: list[dict[str, str]], payments: list[dict[str, str]], **policy: Any) -> engine.Outcome:
-    return engine.match(*tables(bills, payments), Policy(**policy))
+def run(bills: list[dict[str, str]], payments: list[dict[str, str]], **policy: Any) -> matching.Outcome:
+    return matching.match(*tables(bills, payments), Policy(**policy))
 
 
-def matched(found: engine.Outcome) -> set[tuple[str, str, str, str]]:
+def matched(found: matching.Outcome) -> set[tuple[str, str, str, str]]:
     """(payment, bill, amount, rung) of every match."""
     rows = found.matches.to_pylist()
     return {(row["payment_id"], row["invoice_number"], row["amount"], row["rung"]) for row in rows}
 
 
-def left(found: engine.Outcome) -> dict[str, tuple[str, str]]:
+def left(found: matching.Outcome) -> dict[str, tuple[str, str]]:
     """Payment to (reason, the predicate that failed)."""
     return {row["payment_id"]: (row["reason"], row["failed"]) for row in found.breaks.to_pylist()}

@@ -26,8 +26,8 @@ from adapters.mpesa.outbound import MpesaOutbound, client
 from adapters.sandbox.mpesa_provider import Provider
 from adapters.sandbox.mpesa_server import serving
 from revenue_engine import periods
-from revenue_engine.channels import Ignored, Paid, Purpose
-from revenue_engine.outbound import Sent
+from revenue_engine.ports.callbacks import Ignored, Paid, Purpose
+from revenue_engine.ports.outbound import Sent
 from tests.oracles.environments import PINNED, Unreachable, install, judged, source
 
 PAYBILL = "600100"

@@ -20,7 +20,7 @@ from pathlib import Path
 from adapters.statements import camt, mt940
 from benchmarks import peers
 from revenue_engine.money import minor_from_decimal, wire
-from revenue_engine.statements import StatementLine, StatementRefused
+from revenue_engine.ports.statements import StatementLine, StatementRefused
 
 ROOT = Path(__file__).parents[2]
 CORPUS = Path(os.environ.get("REVENUE_SHARED", ROOT.parent / "shared")) / "corpus"

@@ -11,7 +11,7 @@ from adapters.statements.rows import Moment, Number
 from adapters.statements.tables.layout import Amounts
 from revenue_engine.money import LARGEST_MINOR
 from revenue_engine.periods import NAIROBI
-from revenue_engine.statements import StatementFault, StatementRefused
+from revenue_engine.ports.statements import StatementFault, StatementRefused
 
 Role = Literal["credit", "debit", "amount", "balance"]
 LARGEST_BALANCE = 1000 * LARGEST_MINOR

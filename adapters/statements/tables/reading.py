@@ -14,9 +14,9 @@ from adapters.statements.running import Chain
 from adapters.statements.tables.cells import Days, Figures
 from adapters.statements.tables.layout import HERE, Table, load_tables, plain
 from adapters.statements.tally import Tally
-from revenue_engine.channels import Party
 from revenue_engine.money import wire
-from revenue_engine.statements import (
+from revenue_engine.ports.callbacks import Party
+from revenue_engine.ports.statements import (
     StatementClosed,
     StatementEvent,
     StatementFault,

@@ -18,8 +18,8 @@ from adapters.mpesa import MpesaSettings
 from adapters.mpesa.outbound import MpesaOutbound, client
 from adapters.sandbox.mpesa_provider import Provider
 from adapters.sandbox.mpesa_server import serving
-from revenue_engine.channels import Purpose
 from revenue_engine.periods import NAIROBI
+from revenue_engine.ports.callbacks import Purpose
 
 PAYBILL, OTHER = "600100", "600101"
 NOON = datetime(2026, 11, 20, 12, 0, 0, tzinfo=NAIROBI)

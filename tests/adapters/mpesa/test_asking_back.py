@@ -12,9 +12,9 @@ from adapters.mpesa import adapter
 from adapters.sandbox.mpesa_provider import Provider
 from adapters.sandbox.mpesa_server import serving
 from revenue_engine import bootstrap
-from revenue_engine.channels import Ignored, Paid, Purpose, Unknown
-from revenue_engine.outbound import Sent
 from revenue_engine.periods import NAIROBI
+from revenue_engine.ports.callbacks import Ignored, Paid, Purpose, Unknown
+from revenue_engine.ports.outbound import Sent
 from tests.adapters.mpesa.conftest import Kept
 from tests.test_simulator import FIRST, planned
 

@@ -19,10 +19,10 @@ from adapters.mpesa.pulls import receipt_day
 from adapters.sandbox.mpesa_keys import Keys
 from adapters.sandbox.mpesa_provider import Provider
 from revenue_engine import bootstrap
-from revenue_engine.channels import Ignored, Interpretation, ManyAdapter, Paid, Party, Purpose, Strength, Unknown
 from revenue_engine.errors import ConfigurationError, InvalidValue, Rejected, Retryable
-from revenue_engine.outbound import NotKnown, NotSent, OutboundClient, Sent
 from revenue_engine.periods import NAIROBI
+from revenue_engine.ports.callbacks import Ignored, Interpretation, ManyAdapter, Paid, Party, Purpose, Strength, Unknown
+from revenue_engine.ports.outbound import NotKnown, NotSent, OutboundClient, Sent
 from tests.adapters.mpesa.conftest import NOON, PAYBILL, PURPOSES
 
 TOKEN = {"access_token": "abc", "expires_in": "3599"}

@@ -13,9 +13,9 @@ import pytest
 from adapters.mpesa import MpesaSettings, adapter
 from adapters.mpesa.balances import balances
 from adapters.mpesa.outbound import MpesaOutbound, client
-from revenue_engine.channels import Ignored, Interpretation, Kind, Paid, Purpose, Reversed, Strength, Unknown
 from revenue_engine.errors import ConfigurationError, InvalidValue, Rejected, Retryable
-from revenue_engine.outbound import NotKnown, NotSent, OutboundClient, Sending, Sent
+from revenue_engine.ports.callbacks import Ignored, Interpretation, Kind, Paid, Purpose, Reversed, Strength, Unknown
+from revenue_engine.ports.outbound import NotKnown, NotSent, OutboundClient, Sending, Sent
 from tests.adapters.mpesa.conftest import NOON, OTHER, PAYBILL, World
 
 PUSH: dict[str, Any] = {

@@ -16,9 +16,9 @@ from adapters.mpesa import MpesaSettings, adapter
 from adapters.mpesa.outbound import client
 from adapters.sandbox.mpesa_posts import Faults, Post
 from adapters.sandbox.mpesa_provider import Provider
-from revenue_engine.channels import Answer, Ignored, Paid, Purpose, Unknown
 from revenue_engine.errors import NotFound
-from revenue_engine.outbound import Sent
+from revenue_engine.ports.callbacks import Answer, Ignored, Paid, Purpose, Unknown
+from revenue_engine.ports.outbound import Sent
 from tests.adapters.mpesa.conftest import PAYBILL, World
 
 PAY: dict[str, Any] = {"amount_minor": 80_000, "account": "123456789"}

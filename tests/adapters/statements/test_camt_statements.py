@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from adapters.statements.camt import reader
-from revenue_engine.channels import Kind
-from revenue_engine.statements import (
+from revenue_engine.ports.callbacks import Kind
+from revenue_engine.ports.statements import (
     StatementClosed,
     StatementEvent,
     StatementFault,

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from adapters.statements.mpesa_layout import instant_of
 from adapters.statements.mpesa_org import reader
 from adapters.statements.mpesa_words import kind_of, party_of, sentence
-from revenue_engine.channels import Kind, Party
 from revenue_engine.money import wire
 from revenue_engine.periods import NAIROBI
-from revenue_engine.statements import (
+from revenue_engine.ports.callbacks import Kind, Party
+from revenue_engine.ports.statements import (
     StatementClosed,
     StatementFault,
     StatementLine,
@@ -540,7 +540,7 @@ def test_fifty_thousand_rows_stay_small(tmp_path: Path) -> None:
     read_all = (
         "import resource, sys, pathlib\n"
         "from adapters.statements.mpesa_org import reader\n"
-        "from revenue_engine.statements import proved\n"
+        "from revenue_engine.ports.statements import proved\n"
         "for name in sys.argv[1:]:\n"
         "    with pathlib.Path(name).open('rb') as stream:\n"
         "        for event in proved(reader.read(stream, filename=name)):\n"

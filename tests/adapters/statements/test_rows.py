@@ -13,7 +13,7 @@ import xlsxwriter
 
 from adapters.statements import rows as module
 from adapters.statements.rows import Moment, Number, Rows, column_letters, find_in_head, find_rows
-from revenue_engine.statements import StatementFault, StatementRefused
+from revenue_engine.ports.statements import StatementFault, StatementRefused
 
 
 def is_header(cells: Sequence[str]) -> bool:

@@ -17,7 +17,7 @@ import pytest
 
 from adapters.statements import camt, mt940
 from revenue_engine.money import minor_from_decimal
-from revenue_engine.statements import (
+from revenue_engine.ports.statements import (
     StatementClosed,
     StatementEvent,
     StatementLine,

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.statements import camt, mt940
-from revenue_engine.statements import (
+from revenue_engine.ports.statements import (
     StatementClosed,
     StatementEvent,
     StatementLine,

@@ -13,8 +13,8 @@ import pytest
 from adapters.statements import camt
 from adapters.statements.mt940 import reader
 from benchmarks.statement_files import write_camt053, write_mt940
-from revenue_engine.channels import Kind
-from revenue_engine.statements import (
+from revenue_engine.ports.callbacks import Kind
+from revenue_engine.ports.statements import (
     StatementClosed,
     StatementEvent,
     StatementFault,

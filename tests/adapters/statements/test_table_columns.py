@@ -14,7 +14,7 @@ from adapters.statements.tables.cells import Days, Figures
 from adapters.statements.tables.layout import HERE as SHIPPED
 from adapters.statements.tables.layout import Amounts
 from revenue_engine.errors import ConfigurationError
-from revenue_engine.statements import StatementFault, StatementLine, StatementRefused, proved
+from revenue_engine.ports.statements import StatementFault, StatementLine, StatementRefused, proved
 
 # --- figures and days ---
 

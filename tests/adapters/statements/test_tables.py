@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 from adapters.statements.tables import load_tables, reader
 from adapters.statements.tables.layout import HERE as SHIPPED
-from revenue_engine.channels import Party
 from revenue_engine.money import wire
-from revenue_engine.statements import (
+from revenue_engine.ports.callbacks import Party
+from revenue_engine.ports.statements import (
     StatementClosed,
     StatementFault,
     StatementLine,
@@ -428,7 +428,7 @@ def test_fifty_thousand_rows_stay_small(tmp_path: Path) -> None:
     read_all = (
         "import resource, sys, pathlib\n"
         "from adapters.statements.tables import reader\n"
-        "from revenue_engine.statements import proved\n"
+        "from revenue_engine.ports.statements import proved\n"
         "for name in sys.argv[1:]:\n"
         "    with pathlib.Path(name).open('rb') as stream:\n"
         "        for event in proved(reader.read(stream, filename=name)):\n"

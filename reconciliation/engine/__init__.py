@@ -1,0 +1,1 @@
+"""The matching engine: pure, deterministic, independent of the order of its input."""

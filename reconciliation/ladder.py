@@ -1,0 +1,408 @@
+"""The ladder: how a reference that a payer typed names a bill. Pure, and the same for payments, runs and files.
+
+Rungs, first wins: the pay account number exactly; the number after taking away words, spaces, case and the letters
+people write for digits; an alias (a plate, a stall, a permit). Two numbers typed are read before one. What is left is
+not guessed at here: :func:`clues` reads what the weaker rungs of a run need, and the engine climbs them.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+import unicodedata
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from revenue_engine.identifiers import PAY_ACCOUNT_DIGITS, is_pay_account_number
+
+LOOKALIKE_PAIRS = tuple(zip("OILSBZG", "0115826", strict=True))
+LOOKALIKES = str.maketrans(dict(LOOKALIKE_PAIRS))
+"""Letters that payers write for digits: O for 0, I and L for 1, S for 5, B for 8, Z for 2, G for 6."""
+
+_TOKEN = re.compile(r"[A-Z0-9]+")
+_DIGIT_LIKE = re.compile(r"[0-9OILSBZG]+")
+_LEAST_REAL_DIGITS = 5
+_LEAST_ALONE = 1
+"""So many characters of a number must be digits: fewer where it stands alone, for then it is no part of a word."""
+_SHORTEST_ALIAS = 3
+_LONGEST_JOIN = 4
+
+
+class Rung(enum.StrEnum):
+    """Which rung of the ladder named the bill: the stored why of every application."""
+
+    PUSH = "push"
+    EXACT = "exact"
+    NORMALISED = "normalised"
+    SUM_OF_NUMBERS = "sum_of_numbers"
+    STANDING = "standing"
+    ALIAS = "alias"
+    SPOT = "spot"
+    CREDIT = "credit"
+    SLIP = "slip"
+    CUT = "cut"
+    PAYER = "payer"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What can be read out of a typed reference, before looking anything up."""
+
+    numbers: tuple[str, ...]
+    """Well-formed pay account numbers in the order typed."""
+    exact: bool
+    """Whether the whole text is one such number and nothing else."""
+    names: tuple[str, ...]
+    """Keys that may be an alias or a station, longest first: letters and digits only, upper case."""
+
+
+def read(typed: str, *, prefixes: Collection[str] = ()) -> Reading:
+    """Read a typed reference. ``prefixes`` are short words a county's payers put before plates and numbers."""
+    text = typed.strip()
+    if is_pay_account_number(text):
+        return Reading((text,), exact=True, names=())
+    tokens = tokens_of(text)
+    return Reading(numbers_in(tokens), exact=False, names=_names(tokens, prefixes))
+
+
+def tokens_of(typed: str) -> list[str]:
+    """The words, numbers and codes of a text, upper case, without what separates them."""
+    return _TOKEN.findall(plain(typed).upper())
+
+
+def plain(text: str) -> str:
+    """A text in ASCII: digits of any script as such, letters without accents, nothing that has no width."""
+    return text if text.isascii() else "".join(map(_plain_character, unicodedata.normalize("NFD", text)))
+
+
+def _plain_character(character: str) -> str:
+    if character.isascii():
+        return character
+    if unicodedata.category(character) in ("Cf", "Me", "Mn"):
+        return ""
+    digit = unicodedata.decimal(character, None)
+    if digit is not None:
+        return str(digit)
+    base = unicodedata.normalize("NFKD", character)
+    return base if len(base) == 1 and base.isascii() and base.isalpha() else " "
+
+
+def in_one_piece(number: str, text: str) -> bool:
+    """Whether a number stands in a text by itself or within one word; else it is groups among words put together."""
+    tokens = [folded(token) for token in tokens_of(text)]
+    return "".join(tokens) == number or any(number in token for token in tokens)
+
+
+def numbers_in(tokens: list[str]) -> tuple[str, ...]:
+    """Well-formed pay account numbers hidden in words, spaces and look-alikes, in the order typed."""
+    found: dict[str, None] = {}
+    run: list[str] = []
+    if "".join(tokens).isalpha():
+        return ()  # no number is written without one digit
+    for token in [*tokens, ""]:
+        if len(token) >= PAY_ACCOUNT_DIGITS:
+            found.update(dict.fromkeys(_windows(token)))
+        if token and not token.isalpha() and _DIGIT_LIKE.fullmatch(token):
+            run.append(token)
+            continue
+        if run:
+            found.update(dict.fromkeys(_numbers_of_run(run)))
+            run = []
+    if not found and len(alone := "".join(tokens)) == PAY_ACCOUNT_DIGITS:
+        found.update(dict.fromkeys(_windows(alone)))
+    return tuple(found)
+
+
+def _numbers_of_run(run: list[str]) -> list[str]:
+    """Numbers typed in groups: neighbours that make nine together, whatever stands beside them."""
+    found = _windows("".join(run))
+    for start in range(len(run)):
+        joined = ""
+        for token in run[start:]:
+            joined += token
+            if len(joined) >= PAY_ACCOUNT_DIGITS:
+                break
+        if len(joined) == PAY_ACCOUNT_DIGITS:
+            found += _windows(joined)
+    return found
+
+
+def _windows(text: str) -> list[str]:
+    """Nine digits or look-alikes that are not part of a longer run of digits, and pass the check digit."""
+    found = []
+    for start in range(len(text) - PAY_ACCOUNT_DIGITS + 1):
+        end = start + PAY_ACCOUNT_DIGITS
+        if (start and text[start - 1].isdigit()) or (end < len(text) and text[end].isdigit()):
+            continue
+        window = text[start:end]
+        least = _LEAST_ALONE if window == text else _LEAST_REAL_DIGITS
+        if not _DIGIT_LIKE.fullmatch(window) or sum(map(str.isdigit, window)) < least:
+            continue
+        number = window.translate(LOOKALIKES)
+        if is_pay_account_number(number):
+            found.append(number)
+    return found
+
+
+def _names(tokens: list[str], prefixes: Collection[str]) -> tuple[str, ...]:
+    found: set[str] = set()
+    for start in range(len(tokens)):
+        joined = ""
+        for token in tokens[start : start + _LONGEST_JOIN]:
+            joined += token
+            if len(joined) >= _SHORTEST_ALIAS:
+                found.add(joined)
+    for key in tuple(found):
+        for prefix in prefixes:
+            if key.startswith(prefix) and len(key) - len(prefix) >= _SHORTEST_ALIAS:
+                found.add(key[len(prefix) :])
+    return tuple(sorted(found, key=lambda key: (-len(key), key)))
+
+
+_LEAST_RUN, _LONGEST_SLIP = 8, 10
+_DIGIT_RUN = re.compile(r"\d{8,10}")
+_LIKE_RUN = re.compile(r"[0-9OILSBZG]{8,10}")
+_CODE = re.compile(r"[A-Z]+|\d+")
+_RECEIPT, _RECEIPT_LENGTH = re.compile(r"[A-Z][A-L][1-9A-V][A-Z0-9]{7}"), 10
+_LEAST_CUT, _LONGEST_JOIN_OF_NAMES, _LEAST_WORD = 6, 5, 3
+_PHONE_SHAPES = re.compile(r"(?:254|0)?([71]\d{8})")
+
+
+class Clues(NamedTuple):
+    """What the weaker rungs can use of a text that names no bill by its number."""
+
+    slips: tuple[str, ...] = ()
+    """Eight to ten digits that may be a number with one slip."""
+    cut: str = ""
+    """Digits at the end that may be a number whose end was cut off."""
+    phones: tuple[str, ...] = ()
+    """Nine-digit phones, without prefix."""
+    names: tuple[str, ...] = ()
+    """Keys that may be an alias, longest first, folded by :func:`folded`; each holds a digit or is the whole text."""
+    pairs: tuple[str, ...] = ()
+    """A word and a number in any order (``1500 nasewa``) as one key, for objects named loosely."""
+    words: tuple[str, ...] = ()
+    """Words of letters only."""
+    receipt: str = ""
+    """An M-PESA receipt that was typed or printed."""
+
+
+def folded(key: str) -> str:
+    """A key with every look-alike written as its digit, so that O and 0 are the same on both sides."""
+    return key.translate(LOOKALIKES)
+
+
+def clues(tokens: list[str], *, prefixes: Collection[str] = ()) -> Clues:
+    """Read what is left of a text: mistyped and cut numbers, phones, objects, words."""
+    words = tuple(token for token in tokens if token.isalpha())
+    if len(words) == len(tokens):
+        return Clues(names=_object_keys(tokens, prefixes), words=words)  # everything else holds a digit
+    digits = _digit_texts(tokens)
+    phones = tuple(dict.fromkeys(found[1] for text in digits if (found := _PHONE_SHAPES.fullmatch(text))))
+    slips = [text for text in digits if _LEAST_RUN <= len(text) <= _LONGEST_SLIP and not _is_phone(text)]
+    last = tokens[-1] if tokens else ""
+    cut = last if last.isdigit() and _LEAST_CUT <= len(last) < PAY_ACCOUNT_DIGITS else ""
+    receipts = [token for token in tokens if len(token) == _RECEIPT_LENGTH and _RECEIPT.fullmatch(token)]
+    receipts = [token for token in receipts if not token.isalpha()]
+    return Clues(
+        slips=tuple(slips),
+        cut=cut,
+        phones=phones,
+        names=_object_keys(tokens, prefixes),
+        pairs=_pairs(tokens, words),
+        words=words,
+        receipt=receipts[0] if receipts else "",
+    )
+
+
+def _is_phone(text: str) -> bool:
+    return len(text) > PAY_ACCOUNT_DIGITS and _PHONE_SHAPES.fullmatch(text) is not None
+
+
+def _digit_texts(tokens: list[str]) -> list[str]:
+    """Strings of digits as typed, in one piece or in groups, look-alikes read as digits."""
+    found: dict[str, None] = {}
+    run: list[str] = []
+    for token in [*tokens, ""]:
+        for piece in (*_DIGIT_RUN.findall(token), *_LIKE_RUN.findall(token)) if _may_hide_digits(token) else ():
+            if sum(map(str.isdigit, piece)) >= _LEAST_REAL_DIGITS and not _inside_longer(token, piece):
+                found[piece.translate(LOOKALIKES)] = None
+        if token and not token.isalpha() and _DIGIT_LIKE.fullmatch(token):
+            run.append(token.translate(LOOKALIKES))
+            continue
+        for start in range(len(run)):
+            for end in range(start + 1, len(run) + 1):
+                joined = "".join(run[start:end])
+                if 8 <= len(joined) <= 12:
+                    found[joined] = None
+        run = []
+    return list(found)
+
+
+def _may_hide_digits(token: str) -> bool:
+    return len(token) >= _LEAST_RUN and not token.isalpha()
+
+
+def _inside_longer(token: str, piece: str) -> bool:
+    start = token.index(piece)
+    end = start + len(piece)
+    return (start > 0 and token[start - 1].isdigit()) or (end < len(token) and token[end].isdigit())
+
+
+def _object_keys(tokens: list[str], prefixes: Collection[str]) -> tuple[str, ...]:
+    """Keys are joined from folded words beside the words as they stand, so that no key is folded twice."""
+    whole, some = "".join(tokens), tuple(prefixes)
+    words = [(token, folded(token), token.isdigit(), token.isalpha()) for token in tokens]
+    keys: set[str] = set()
+    if len(whole) >= _SHORTEST_ALIAS:
+        keys.add("".join(word[1] for word in words))
+        if whole.startswith(some):
+            keys.update(_without(whole, some))
+    for start in range(len(words)):
+        joined, digits, letters = "", True, True
+        for end, (token, _, is_digits, is_letters) in enumerate(
+            words[start : start + _LONGEST_JOIN_OF_NAMES], start + 1
+        ):
+            joined, digits, letters = joined + token, digits and is_digits, letters and is_letters
+            if digits or letters or len(joined) <= _SHORTEST_ALIAS:
+                continue
+            keys.add("".join([word[1] for word in words[start:end]]))
+            if joined.startswith(some):
+                keys.update(_without(joined, some))
+    listed = sorted(keys)
+    listed.sort(key=len, reverse=True)
+    return tuple(listed)
+
+
+def _without(key: str, prefixes: tuple[str, ...]) -> list[str]:
+    """A key folded, without each prefix that it begins with and that leaves enough of it."""
+    return [
+        folded(key[len(prefix) :])
+        for prefix in prefixes
+        if key.startswith(prefix) and len(key) - len(prefix) > _SHORTEST_ALIAS
+    ]
+
+
+def _pairs(tokens: list[str], words: tuple[str, ...]) -> tuple[str, ...]:
+    numbers = [str(int(token)) for token in tokens if token.isdigit() and len(token) < PAY_ACCOUNT_DIGITS]
+    return tuple(dict.fromkeys(f"{word}{number}" for word in words if len(word) >= _LEAST_WORD for number in numbers))
+
+
+def pair_key(reference: str) -> str:
+    """The loose key of an object's reference: its first word and its last number, or nothing.
+
+    ``NASEWA/1500`` is ``NASEWA1500``, ``SBP/2026/00456`` is ``SBP456``; a plate has no such key.
+    """
+    pieces = _TOKEN.findall(reference.upper())
+    if len(pieces) < 2 or not pieces[0].isalpha() or not pieces[-1].isdigit() or len(pieces[0]) < _LEAST_WORD:
+        return ""
+    return f"{pieces[0]}{int(pieces[-1])}"
+
+
+NOTHING = frozenset(("", "0", "NA", "N", "A", "NONE", "NIL", "NULL", "X", "TEST", "HAKUNA"))
+"""What payers type when they have nothing to say."""
+
+
+Heard = tuple[tuple[str, ...], bool, Clues]
+"""The numbers of a text, whether the payer typed anything, and the clues."""
+
+
+def hear_all(texts: list[tuple[str, str]], prefixes: tuple[str, ...]) -> list[Heard]:
+    """Of each (typed, narrative) what :data:`Heard` holds.
+
+    Pure, and each looks at one payment alone: slices may be read anywhere.
+    """
+    quick = not any(prefix.isdigit() for prefix in prefixes)  # else a prefix could be taken off a number
+    return [
+        _hear_digits(typed)
+        if quick and not narrative and typed.isdigit() and typed.isascii()
+        else _hear(typed, narrative, prefixes)
+        for typed, narrative in texts
+    ]
+
+
+def _hear(typed: str, narrative: str, prefixes: tuple[str, ...]) -> Heard:
+    tokens = tokens_of(typed)
+    spoke = "".join(tokens) not in NOTHING
+    numbers = numbers_in(tokens) if spoke or not narrative else ()
+    if narrative and not numbers:
+        tokens = (tokens if spoke else []) + tokens_of(narrative)
+        numbers = numbers_in(tokens)
+    return numbers, spoke, clues(tokens, prefixes=prefixes)
+
+
+def _hear_digits(typed: str) -> Heard:
+    """As :func:`_hear` for digits in one piece, a third of what needs a closer look."""
+    size = len(typed)
+    phone = _PHONE_SHAPES.fullmatch(typed)
+    long_phone = phone is not None and size > PAY_ACCOUNT_DIGITS
+    told = Clues(
+        slips=(typed,) if _LEAST_RUN <= size <= _LONGEST_SLIP and not long_phone else (),
+        cut=typed if _LEAST_CUT <= size < PAY_ACCOUNT_DIGITS else "",
+        phones=(phone[1],) if phone else (),
+        names=(typed,) if size >= _SHORTEST_ALIAS else (),
+    )
+    return (typed,) if is_pay_account_number(typed) else (), typed not in NOTHING, told
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the books know of the keys that were read: looked up once for a whole batch."""
+
+    bills: Mapping[str, int]
+    """Pay account number of a bill to its invoice id."""
+    standing: Mapping[str, int]
+    """Standing pay account number to its object id."""
+    aliases: Mapping[str, frozenset[int]]
+    """Alias key to the object ids that carry it."""
+    stations: Mapping[str, str]
+    """Station key (its code, or its name without spaces) to the station code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a reference names: bills, one object or a station; ``why`` is stored in words."""
+
+    rung: Rung
+    why: str
+    invoice_ids: tuple[int, ...] = ()
+    object_id: int | None = None
+    station_code: str | None = None
+    ambiguous: bool = False
+
+
+def name(reading: Reading, known: Known) -> Named:
+    """Climb the ladder. A tie is never broken: it is named ``ambiguous`` and left for evidence or a person."""
+    station = _station(reading, known)
+    numbers = [number for number in reading.numbers if number in known.bills or number in known.standing]
+    if len(numbers) > 1:
+        if all(number in known.bills for number in numbers):
+            ids = tuple(known.bills[number] for number in numbers)
+            return Named(Rung.SUM_OF_NUMBERS, f"{len(ids)} bill numbers were typed", invoice_ids=ids)
+        return Named(Rung.NONE, "several numbers were typed, one of them a standing one", ambiguous=True)
+    if numbers:
+        number = numbers[0]
+        rung = Rung.EXACT if reading.exact else Rung.NORMALISED
+        how = "typed exactly" if reading.exact else "found in what was typed"
+        if number in known.bills:
+            return Named(rung, f"pay account number {number} {how}", invoice_ids=(known.bills[number],))
+        return Named(Rung.STANDING, f"standing number {number} {how}", object_id=known.standing[number])
+    for key in reading.names:
+        objects = known.aliases.get(key, frozenset())
+        if len(objects) == 1:
+            (object_id,) = objects
+            return Named(Rung.ALIAS, f"alias {key} names one object", object_id=object_id, station_code=station)
+        if objects:
+            return Named(Rung.NONE, f"alias {key} names {len(objects)} objects", station_code=station, ambiguous=True)
+    if station is not None:
+        return Named(Rung.SPOT, f"station {station} was named", station_code=station)
+    return Named(Rung.NONE, "nothing typed is known")
+
+
+def _station(reading: Reading, known: Known) -> str | None:
+    """The one station named. A name inside a longer one is not meant: Malaba Market is not Malaba."""
+    keys = [key for key in reading.names if key in known.stations]
+    codes = {known.stations[key] for key in keys if not any(key != other and key in other for other in keys)}
+    return codes.pop() if len(codes) == 1 else None

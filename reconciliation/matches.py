@@ -1,0 +1,188 @@
+"""Matches that stand, who asked for those made by hand, and matches that a person took back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, text
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from revenue_engine.db import Base, Sealed, raw
+from revenue_engine.errors import Conflict, InvalidValue, NotFound
+from revenue_engine.identifiers import public_id
+
+
+class MatchRequest(Sealed, Base):
+    """A person asks that money in suspense be set against a bill; another person agrees, or nothing happens."""
+
+    __tablename__ = "match_request"
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    public_id: Mapped[str] = mapped_column(unique=True)
+    payment_id: Mapped[int] = mapped_column(ForeignKey("payment.id"))
+    invoice_id: Mapped[int] = mapped_column(ForeignKey("invoice.id"))
+    reason: Mapped[str]
+    requested_by: Mapped[str]
+    requested_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+class PaymentMatch(Sealed, Base):
+    """Money of one payment that left suspense for one bill, by a run or by two persons, and why."""
+
+    __tablename__ = "payment_match"
+    __table_args__ = (
+        Index("ix_payment_match_payment_id", "payment_id"),
+        Index("ix_payment_match_invoice_id", "invoice_id"),
+        Index("ix_payment_match_run_id", "run_id"),
+        CheckConstraint("amount_minor > 0", name="amount"),
+        CheckConstraint("(run_id IS NULL) <> (request_id IS NULL)", name="origin"),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    public_id: Mapped[str] = mapped_column(unique=True)
+    run_id: Mapped[int | None] = mapped_column(ForeignKey("matching_run.id"))
+    request_id: Mapped[int | None] = mapped_column(ForeignKey("match_request.id"), unique=True)
+    payment_id: Mapped[int] = mapped_column(ForeignKey("payment.id"))
+    invoice_id: Mapped[int] = mapped_column(ForeignKey("invoice.id"))
+    amount_minor: Mapped[int]
+    rung: Mapped[str]
+    why: Mapped[str]
+    journal_id: Mapped[int]
+    made_by: Mapped[str]
+    made_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+class MatchReversal(Sealed, Base):
+    """A match that a person took back. No run makes it again."""
+
+    __tablename__ = "match_reversal"
+    match_id: Mapped[int] = mapped_column(ForeignKey("payment_match.id"), primary_key=True)
+    journal_id: Mapped[int]
+    reason: Mapped[str]
+    reversed_by: Mapped[str]
+    reversed_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+class NewMatch(NamedTuple):
+    """A match about to be noted, beside the journal that moved its money. Amount in cents."""
+
+    payment_id: int
+    invoice_id: int
+    amount_minor: int
+    rung: str
+    why: str
+    journal_id: int
+
+
+def note(
+    session: Session, made: Sequence[NewMatch], *, by: str, run_id: int | None = None, request_id: int | None = None
+) -> None:
+    """Keep what was matched and why. The database refuses a match by hand that one person asked for and agreed to."""
+    with raw(session).cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO payment_match (public_id, run_id, request_id, payment_id, invoice_id, amount_minor, rung, why,"
+            " journal_id, made_by) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            [(public_id("mat"), run_id, request_id, *one, by) for one in made],
+        )
+
+
+class Standing(NamedTuple):
+    """A match that nobody has taken back."""
+
+    id: int
+    payment_id: int
+    invoice_id: int
+    amount_minor: int
+    journal_id: int
+
+
+def standing(session: Session, payment_id: int) -> list[Standing]:
+    """The matches of a payment that stand."""
+    rows = raw(session).execute(
+        "SELECT m.id, m.payment_id, m.invoice_id, m.amount_minor, m.journal_id FROM payment_match m"
+        " WHERE m.payment_id = %s AND NOT EXISTS (SELECT FROM match_reversal r WHERE r.match_id = m.id) ORDER BY m.id",
+        (payment_id,),
+    )
+    return [Standing(*row) for row in rows]
+
+
+def take_back(session: Session, matches: Iterable[Standing], *, journal_id: int, reason: str, by: str) -> None:
+    """Note that a person took matches back, beside the journal that moved the money."""
+    with raw(session).cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO match_reversal (match_id, journal_id, reason, reversed_by) VALUES (%s, %s, %s, %s)",
+            [(one.id, journal_id, reason, by) for one in matches],
+        )
+
+
+def refused(session: Session, *, payment_ids: Collection[int] | None = None) -> dict[int, set[int]]:
+    """Payment to the bills from which a person took its money back: no machine sets it against them again."""
+    rows = raw(session).execute(
+        "SELECT DISTINCT m.payment_id, m.invoice_id FROM match_reversal r JOIN payment_match m ON m.id = r.match_id"
+        " WHERE %(ids)s::bigint[] IS NULL OR m.payment_id = ANY(%(ids)s)",
+        {"ids": None if payment_ids is None else sorted(payment_ids)},
+    )
+    found: dict[int, set[int]] = {}
+    for payment_id, invoice_id in rows:
+        found.setdefault(payment_id, set()).add(invoice_id)
+    return found
+
+
+def payment_named(session: Session, reference: str) -> int:
+    """The payment of a provider's reference, or of a public id. Raises NotFound, and Conflict where two have it."""
+    rows = (
+        raw(session)
+        .execute(
+            "SELECT id FROM payment WHERE kind = 'payment' AND (reference = %(name)s OR public_id = %(name)s)",
+            {"name": reference.strip()},
+        )
+        .fetchall()
+    )
+    if not rows:
+        raise NotFound(f"no payment {reference!r}", reference=reference)
+    if len(rows) > 1:
+        raise Conflict(
+            f"{len(rows)} channels have a payment {reference!r}: name it by its public id", field="reference"
+        )
+    return int(rows[0][0])
+
+
+def request(session: Session, *, payment_id: int, invoice_id: int, reason: str, by: str) -> str:
+    """Ask that a payment be set against a bill; answers the request's public id. InvalidValue without a reason."""
+    if not reason.strip():
+        raise InvalidValue("say why the money belongs to this bill", field="reason")
+    public = public_id("mrq")
+    raw(session).execute(
+        "INSERT INTO match_request (public_id, payment_id, invoice_id, reason, requested_by)"
+        " VALUES (%s, %s, %s, %s, %s)",
+        (public, payment_id, invoice_id, reason.strip(), by),
+    )
+    return public
+
+
+class Asked(NamedTuple):
+    """A request for a match by hand."""
+
+    id: int
+    payment_id: int
+    invoice_id: int
+    reason: str
+    requested_by: str
+    done: bool
+
+
+def asked(session: Session, public: str) -> Asked:
+    """A request by its public id. Raises NotFound."""
+    row = (
+        raw(session)
+        .execute(
+            "SELECT r.id, r.payment_id, r.invoice_id, r.reason, r.requested_by,"
+            " EXISTS (SELECT FROM payment_match m WHERE m.request_id = r.id)"
+            " FROM match_request r WHERE r.public_id = %s",
+            (public,),
+        )
+        .fetchone()
+    )
+    if row is None:
+        raise NotFound(f"no request {public!r}", public_id=public)
+    return Asked(*row)

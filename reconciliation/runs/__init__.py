@@ -1,0 +1,1 @@
+"""Matching runs over the books: what they read, what they set, what they leave for people."""

@@ -1,0 +1,290 @@
+"""Matching policies as data: proposed by one person, tried on confirmed history, activated by another."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, text
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from reconciliation.engine import matching
+from reconciliation.engine.policy import RULES_VERSION, Policy
+from reconciliation.runs import snapshot as books
+from reconciliation.runs.snapshot import BillRow, PaymentRow
+from revenue_engine.db import Base, Sealed, raw
+from revenue_engine.errors import Conflict, InvalidValue, NotFound
+
+
+class MatchingPolicy(Sealed, Base):
+    """A policy that was proposed; its digest covers the settings and the version of the rules."""
+
+    __tablename__ = "matching_policy"
+    __table_args__ = (CheckConstraint("length(digest) = 64", name="digest"),)
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    settings: Mapped[dict[str, Any]]
+    rules_version: Mapped[str]
+    proposed_by: Mapped[str]
+    proposed_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+class PolicyTrial(Sealed, Base):
+    """What a policy would have done to confirmed history, beside the policy in force."""
+
+    __tablename__ = "policy_trial"
+    __table_args__ = (Index("ix_policy_trial_policy_digest", "policy_digest"),)
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    policy_digest: Mapped[str] = mapped_column(ForeignKey("matching_policy.digest"))
+    beside_digest: Mapped[str]
+    history_digest: Mapped[str]
+    figures: Mapped[dict[str, Any]]
+    tried_by: Mapped[str]
+    tried_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+class PolicyActivation(Sealed, Base):
+    """The moment from which runs use a policy; the last one is in force."""
+
+    __tablename__ = "policy_activation"
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    policy_digest: Mapped[str] = mapped_column(ForeignKey("matching_policy.digest"))
+    trial_id: Mapped[int] = mapped_column(ForeignKey("policy_trial.id"))
+    activated_by: Mapped[str]
+    activated_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+def settings_of(policy: Policy) -> dict[str, Any]:
+    """A policy's settings as plain data."""
+    return json.loads(json.dumps(asdict(policy)))  # type: ignore[no-any-return]
+
+
+def policy_of(settings: Mapping[str, Any]) -> Policy:
+    """A policy from settings; what is not named keeps its default. Raises InvalidValue naming a wrong setting."""
+    known = {one.name: one for one in fields(Policy)}
+    standard = Policy()
+    chosen: dict[str, Any] = {}
+    for name, value in settings.items():
+        if name not in known:
+            raise InvalidValue(f"a policy has no setting {name!r}; it has {', '.join(known)}", field=name)
+        usual = getattr(standard, name)
+        if isinstance(usual, tuple):
+            if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+                raise InvalidValue(f"{name} is a list of words", field=name)
+            chosen[name] = tuple(value)
+        elif type(value) is not type(usual) or (type(value) is int and value < 0):
+            raise InvalidValue(f"{name} is {value!r}; write it like {json.dumps(usual)}", field=name)
+        else:
+            chosen[name] = value
+    if chosen.get("currency", standard.currency) != standard.currency:
+        raise InvalidValue("the primary book is kept in KES", field="currency")
+    return replace(standard, **chosen)
+
+
+def active(session: Session) -> Policy:
+    """The policy that runs use: the one activated last, or the standard one."""
+    row = (
+        raw(session)
+        .execute(
+            "SELECT p.settings FROM policy_activation a JOIN matching_policy p ON p.digest = a.policy_digest"
+            " ORDER BY a.id DESC LIMIT 1"
+        )
+        .fetchone()
+    )
+    return policy_of(row[0]) if row else Policy()
+
+
+def propose(session: Session, settings: Mapping[str, Any], *, by: str) -> str:
+    """Keep a policy under its digest, which is answered. Proposed again, by whomever, it is what it was."""
+    policy = policy_of(settings)
+    raw(session).execute(
+        "INSERT INTO matching_policy (digest, settings, rules_version, proposed_by) VALUES (%s, %s, %s, %s)"
+        " ON CONFLICT (digest) DO NOTHING",
+        (policy.digest(), Jsonb(settings_of(policy)), RULES_VERSION, by),
+    )
+    return policy.digest()
+
+
+def proposed(session: Session, named: str) -> tuple[str, Policy, str]:
+    """A policy by its digest or the beginning of it: the digest, the policy, who proposed it. Raises NotFound."""
+    rows = (
+        raw(session)
+        .execute(
+            "SELECT digest, settings, proposed_by FROM matching_policy WHERE starts_with(digest, %s) LIMIT 2", (named,)
+        )
+        .fetchall()
+    )
+    if len(rows) != 1 or not named:
+        raise NotFound(f"{len(rows)} policies have a digest that begins with {named!r}", digest=named)
+    digest, settings, by = rows[0]
+    policy = policy_of(settings)
+    if policy.digest() != digest:
+        raise Conflict("the rules have changed since this policy was proposed: propose and try it again", digest=digest)
+    return digest, policy, by
+
+
+# --- trials on history -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A payment whose bill is known for certain, as it came or with its number taken away."""
+
+    key: str
+    payment: PaymentRow
+    bills: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One way of putting history to the engine: the world as it was, and the truth."""
+
+    bills: list[BillRow]
+    cases: list[Case]
+
+
+_HISTORY = """
+    SELECT p.id, p.reference, y.account_reference, y.name, y.msisdn,
+           NOT EXISTS (SELECT FROM evidence e WHERE e.channel_account_id = p.channel_account_id AND e.kind = p.kind
+                          AND e.reference = p.reference AND e.message <> 'Statement'),
+           p.amount_minor, p.occurred_at, p.public_id, true, a.bills, a.minor, a.by_number
+      FROM (SELECT payment_id, array_agg(invoice_id) AS bills, array_agg(minor) AS minor,
+                   bool_and(by_number) AS by_number
+              FROM (SELECT payment_id, invoice_id, sum(amount_minor)::bigint AS minor,
+                           bool_or(rung IN ('push', 'exact', 'normalised')) AS by_number
+                      FROM application GROUP BY payment_id, invoice_id
+                    HAVING sum(amount_minor) > 0 AND bool_or(rung IN ('push', 'exact', 'normalised', 'hand'))) stands
+             GROUP BY payment_id) a
+      JOIN payment p ON p.id = a.payment_id AND p.kind = 'payment'
+      JOIN payment_party y ON y.payment_id = p.id
+     WHERE NOT EXISTS (SELECT FROM payment v WHERE v.reverses_id = p.id)
+     ORDER BY p.occurred_at DESC, p.id DESC LIMIT %(most)s
+"""
+
+MOST_HISTORY = 100_000
+"""Confirmed payments that a trial looks at: the latest."""
+
+
+def history(session: Session, *, most: int = MOST_HISTORY) -> list[Arm]:
+    """Confirmed history twice: as it came, and what came with an exact number once more without it.
+
+    Confirmed is what stands by a push request of ours, by a number, or by two persons. Its bills are open again as they
+    were before that money came, so the trial asks of every payment what it asked of the engine on its day.
+    """
+    rows = raw(session).execute(_HISTORY, {"most": most}).fetchall()
+    given: dict[int, int] = {}
+    for row in rows:
+        for invoice_id, minor in zip(row[10], row[11], strict=True):
+            given[invoice_id] = given.get(invoice_id, 0) + minor
+    came = [(_of_history(row), row[10], row[12]) for row in rows]
+    opened = {one.invoice_id: one for one in books.bills_for(session, (one for one, _, _ in came))}
+    missing = sorted(given.keys() - opened.keys())
+    opened.update({one.invoice_id: one for one in books.bills_of(session, missing)})
+    bills = [
+        one._replace(open_minor=one.open_minor + given.get(one.invoice_id, 0)) for _, one in sorted(opened.items())
+    ]
+    as_came, blind = [], []
+    for one, invoice_ids, by_number in came:
+        truth = frozenset(opened[invoice_id].number for invoice_id in invoice_ids)
+        as_came.append(Case(one.reference, one, truth))
+        if by_number:
+            blind.append(Case(one.reference, one._replace(typed="", narrative=""), truth))
+    return [Arm(bills, as_came), Arm(bills, blind)]
+
+
+def _of_history(row: Any) -> PaymentRow:
+    one = books.payment_row(row[:10])
+    return one._replace(amount_minor=sum(row[11]))  # what reached its bills: the rest was never theirs
+
+
+def try_out(arms: list[Arm], policy: Policy, beside: Policy) -> dict[str, Any]:
+    """What ``policy`` finds of confirmed history beside what the policy in force finds; whole numbers throughout.
+
+    ``precision`` and ``recall`` are of every 10,000: right matches among matches made, and among payments confirmed.
+    """
+    total = dict.fromkeys(("confirmed", "matched", "right", "wrong", "beside_matched", "beside_right"), 0)
+    differs: dict[str, list[dict[str, Any]]] = {"new": [], "lost": [], "changed": []}
+    for how, arm in zip(("as it came", "without its number"), arms, strict=True):
+        found, before = _found(arm, policy), _found(arm, beside)
+        for case in arm.cases:
+            now, was = found.get(case.key, frozenset()), before.get(case.key, frozenset())
+            total["confirmed"] += 1
+            total["matched"] += bool(now)
+            total["right"] += now == case.bills
+            total["beside_matched"] += bool(was)
+            total["beside_right"] += was == case.bills
+            if now != was:
+                kind = "changed" if now and was else ("new" if now else "lost")
+                verdict = (now or was) == case.bills
+                differs[kind].append({"payment": case.key, "how": how, "right": verdict, "bills": sorted(now or was)})
+    total["wrong"] = total["matched"] - total["right"]
+    ratios = {
+        "precision": _of_10000(total["right"], total["matched"]),
+        "recall": _of_10000(total["right"], total["confirmed"]),
+        "beside_precision": _of_10000(total["beside_right"], total["beside_matched"]),
+        "beside_recall": _of_10000(total["beside_right"], total["confirmed"]),
+    }
+    counts = {kind: len(listed) for kind, listed in differs.items()}
+    right = {f"{kind}_right": sum(one["right"] for one in listed) for kind, listed in differs.items()}
+    return {**total, **ratios, **counts, **right, "examples": {kind: listed[:20] for kind, listed in differs.items()}}
+
+
+def _of_10000(part: int, whole: int) -> int | None:
+    return part * 10_000 // whole if whole else None
+
+
+def _found(arm: Arm, policy: Policy) -> dict[str, frozenset[str]]:
+    if not arm.cases:
+        return {}
+    payments = books.payment_table([case.payment for case in arm.cases])
+    outcome = matching.match(books.bill_table(arm.bills), payments, replace(policy, suggestions=0))
+    found: dict[str, set[str]] = {}
+    for row in outcome.matches.to_pylist():
+        found.setdefault(row["payment_id"], set()).add(row["invoice_number"])
+    return {key: frozenset(numbers) for key, numbers in found.items()}
+
+
+def backtest(session: Session, named: str, *, by: str) -> dict[str, Any]:
+    """Try a proposed policy on confirmed history, keep the figures and answer them. Raises NotFound, Conflict."""
+    digest, policy, _ = proposed(session, named)
+    beside = active(session)
+    arms = history(session)
+    seen = hashlib.sha256()
+    for arm in arms:
+        snapshot = books.Snapshot(arm.bills, [case.payment for case in arm.cases], [], {})
+        seen.update(bytes.fromhex(snapshot.digest()))
+    figures = try_out(arms, policy, beside)
+    row = (
+        raw(session)
+        .execute(
+            "INSERT INTO policy_trial (policy_digest, beside_digest, history_digest, figures, tried_by)"
+            " VALUES (%s, %s, %s, %s, %s) RETURNING id",
+            (digest, beside.digest(), seen.hexdigest(), Jsonb(figures), by),
+        )
+        .fetchone()
+    )
+    return {"policy": digest, "trial": row[0] if row else 0, "history": seen.hexdigest(), **figures}
+
+
+def activate(session: Session, named: str, *, by: str) -> str:
+    """Let runs use a policy from now on; answers its digest. Raises Conflict where it was not tried on history, or by
+    who proposed it."""
+    digest, _, proposer = proposed(session, named)
+    if proposer == by:
+        raise Conflict("a policy is activated by another person than proposed it", field="by")
+    trial = raw(session).execute("SELECT max(id) FROM policy_trial WHERE policy_digest = %s", (digest,)).fetchone()
+    if trial is None or trial[0] is None:
+        raise Conflict("this policy was not tried on history: run its back-test first", digest=digest)
+    try:
+        raw(session).execute(
+            "INSERT INTO policy_activation (policy_digest, trial_id, activated_by) VALUES (%s, %s, %s)",
+            (digest, trial[0], by),
+        )
+    except psycopg.errors.CheckViolation as error:
+        raise Conflict(str(error).splitlines()[0], digest=digest) from error
+    return digest

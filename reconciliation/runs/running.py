@@ -1,0 +1,435 @@
+"""Matching over the books: a run applies what is certain, two persons what they agree on, one verb takes it back."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from reconciliation import breaks
+from reconciliation import matches as reconciliation_matches
+from reconciliation.engine import matching
+from reconciliation.engine.policy import RULES_VERSION, Policy
+from reconciliation.matches import NewMatch
+from reconciliation.runs import leftovers, manifest, payer_links, policies
+from reconciliation.runs import snapshot as books
+from reconciliation.runs.snapshot import Snapshot
+from revenue_engine import ledger, payments, periods
+from revenue_engine.access import audit
+from revenue_engine.billing import open_bills
+from revenue_engine.collection import held_money
+from revenue_engine.db import raw, transaction
+from revenue_engine.errors import Conflict, IntegrityFault, InvalidValue, NotFound
+from revenue_engine.ledger import chart
+from revenue_engine.money import parse_wire, wire
+from revenue_engine.payments import NewApplication, receipts
+from revenue_engine.work import jobs
+
+BY_HAND = "hand"
+"""The rung of a match that one person asked for and another agreed to."""
+TAKEN_BACK = "match_reversed"
+"""The rung of what takes a match's money off its bill again."""
+AT_ONCE = 200
+"""Payments set against their bills in one transaction: the series of receipts is locked no longer than that takes."""
+
+
+LOOKS = 5
+"""So often in a row a run looks again at books that change under it faster than it can apply anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What of a payment goes to one bill, in cents, and why."""
+
+    invoice_id: int
+    number: str
+    amount_minor: int
+    rung: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A payment that the engine is certain about."""
+
+    payment_id: int
+    reference: str
+    held_minor: int
+    parts: tuple[Part, ...]
+
+
+@dataclass(slots=True)
+class Report:
+    """What a run did. Amounts in cents."""
+
+    run: str
+    policy: str
+    input_digest: str
+    output_digest: str
+    bills: int
+    payments: int
+    passes: int = 0
+    matched: list[Planned] = field(default_factory=list)
+    skipped: int = 0
+    left: int = 0
+    left_minor: int = 0
+    by_rung: Counter[str] = field(default_factory=Counter)
+    by_reason: Counter[str] = field(default_factory=Counter)
+    suggestions: int = 0
+    links_proposed: int = 0
+
+    def figures(self) -> dict[str, Any]:
+        """The counts as plain data, money as decimal text."""
+        return {
+            "passes": self.passes,
+            "matched": len(self.matched),
+            "matched_amount": wire(sum(part.amount_minor for one in self.matched for part in one.parts)),
+            "skipped": self.skipped,
+            "left": self.left,
+            "left_amount": wire(self.left_minor),
+            "suggestions": self.suggestions,
+            "links_proposed": self.links_proposed,
+            "by_rung": dict(sorted(self.by_rung.items())),
+            "by_reason": dict(sorted(self.by_reason.items())),
+        }
+
+
+def run(database: Engine, *, by: str, dry_run: bool = False) -> Report:
+    """Match what waits in suspense and apply what is certain, until nothing more is; store what is left for people.
+
+    Each pass reads the books at one moment and applies in short transactions, in which everything is looked at again
+    under the locks; what changed meanwhile is skipped and seen afresh by the next pass. So a run ends where a second
+    one would find nothing to do. ``dry_run`` writes nothing and answers what the first pass would apply.
+    """
+    snapshot, policy, found = _look(database)
+    report = Report(
+        "", policy.digest(), snapshot.digest(), "", len(snapshot.bills), len(snapshot.payments) + len(snapshot.judged)
+    )
+    run_id = 0
+    if not dry_run:
+        with transaction(database) as session:
+            run_id, report.run = manifest.begin(
+                session,
+                policy=policies.settings_of(policy),
+                policy_digest=report.policy,
+                rules_version=RULES_VERSION,
+                input_digest=report.input_digest,
+                bills=report.bills,
+                payments=report.payments,
+                by=by,
+            )
+    fruitless = 0
+    while fruitless < LOOKS:
+        report.passes += 1
+        plan = list(planned(snapshot, found))
+        if dry_run:
+            report.matched = plan
+            break
+        done, report.skipped = _apply_all(database, snapshot, plan, run_id=run_id, by=by)
+        report.matched += done
+        if not done and not report.skipped:
+            break
+        fruitless = 0 if done else fruitless + 1
+        snapshot, _, found = _look(database, policy)
+    report.by_rung.update(part.rung for one in report.matched for part in one.parts)
+    left, suggested, report.output_digest = _leftovers(snapshot, policy, found)
+    report.left, report.left_minor = len(left), sum(one.amount_minor for one in left)
+    report.by_reason.update(one.reason for one in left)
+    report.suggestions = len(suggested)
+    if not dry_run:
+        with transaction(database) as session:
+            leftovers.replace_left(session, run_id, left, suggested)
+            report.links_proposed = payer_links.propose(session, by=by)
+            manifest.end(session, run_id, output_digest=report.output_digest, figures=report.figures())
+            audit.record(
+                session,
+                actor=by,
+                action="matching.run",
+                subject=report.run,
+                facts={"policy": report.policy, "input": report.input_digest, "output": report.output_digest},
+            )
+    return report
+
+
+def _look(database: Engine, policy: Policy | None = None) -> tuple[Snapshot, Policy, matching.Outcome]:
+    with transaction(database) as session:
+        books.at_one_moment(session)
+        policy = policy or policies.active(session)
+        snapshot = books.read(session)
+    outcome = matching.match(books.bill_table(snapshot.bills), books.payment_table(snapshot.payments), policy)
+    return snapshot, policy, outcome
+
+
+def planned(snapshot: Snapshot, found: matching.Outcome) -> Iterator[Planned]:
+    """The engine's matches, payment by payment in the order (occurred, reference)."""
+    waiting = {one.reference: one for one in snapshot.payments}
+    bills = {one.number: one for one in snapshot.bills}
+    parts: dict[str, list[Part]] = {}
+    for row in found.matches.to_pylist():
+        one, bill = waiting[row["payment_id"]], bills[row["invoice_number"]]
+        why = leftovers.without_phones(row["why"], {bill.number})
+        if one.link:
+            why = f"the words that came with it are known, by link {one.link}, to be the payer's; {why}"
+        part = Part(bill.invoice_id, bill.number, parse_wire(row["amount"]), row["rung"], why)
+        parts.setdefault(one.reference, []).append(part)
+    for reference, listed in parts.items():
+        one = waiting[reference]
+        yield Planned(one.payment_id, reference, one.amount_minor, tuple(listed))
+
+
+def _apply_all(
+    database: Engine, snapshot: Snapshot, plan: Sequence[Planned], *, run_id: int, by: str
+) -> tuple[list[Planned], int]:
+    """Apply a plan in short transactions; answers what was applied and how many were skipped."""
+    expected = {one.invoice_id: one.open_minor for one in snapshot.bills}
+    done: list[Planned] = []
+    for start in range(0, len(plan), AT_ONCE):
+        batch = plan[start : start + AT_ONCE]
+        with transaction(database) as session:
+            done += _apply(session, batch, expected, run_id=run_id, by=by)
+    return done, len(plan) - len(done)
+
+
+def _apply(
+    session: Session, batch: Sequence[Planned], expected: dict[int, int], *, run_id: int, by: str
+) -> list[Planned]:
+    bills, held = _lock(
+        session, {part.invoice_id for one in batch for part in one.parts}, [p.payment_id for p in batch]
+    )
+    moves, good = [], []
+    for one in batch:
+        money = held.get(one.payment_id)
+        still = money is not None and money.amount_minor == one.held_minor
+        if money is None or not still or not all(_as_seen(bills, part, expected) for part in one.parts):
+            continue
+        wanted = [(bills[part.invoice_id], part.amount_minor) for part in one.parts]
+        if len(one.parts) == 1:  # what is above the one bill goes where such money goes when it names its bill at once
+            wanted = [(wanted[0][0], one.held_minor)]
+        moves.append(held_money.Move.plan(money, wanted, rung=one.parts[0].rung))
+        good.append(one)
+        for part in one.parts:
+            expected[part.invoice_id] -= part.amount_minor
+    made = []
+    for one, journal in zip(good, held_money.identify_many(session, moves), strict=True):
+        if journal is None:
+            raise IntegrityFault("a bill with money to take took none", payment_id=one.payment_id)
+        made += [
+            NewMatch(one.payment_id, part.invoice_id, part.amount_minor, part.rung, part.why, journal.id)
+            for part in one.parts
+        ]
+    reconciliation_matches.note(session, made, run_id=run_id, by=by)
+    return good
+
+
+def _as_seen(bills: Mapping[int, open_bills.Open], part: Part, expected: Mapping[int, int]) -> bool:
+    bill = bills.get(part.invoice_id)
+    return bill is not None and not bill.cancelled and bill.outstanding_minor == expected[part.invoice_id]
+
+
+def _lock(
+    session: Session, invoice_ids: Iterable[int], payment_ids: Sequence[int]
+) -> tuple[dict[int, open_bills.Open], dict[int, payments.Held]]:
+    """Lock bills, payers and payments, in that order; answers the bills and what is in suspense, as they now are."""
+    bills = open_bills.lock(session, invoice_ids)
+    open_bills.lock_payers(session, (bill.bill.payer_id for bill in bills.values() if bill.bill.payer_id is not None))
+    payments.lock(session, payment_ids)
+    held = payments.held(session, payment_ids=payment_ids)
+    return bills, {one.payment_id: one for one in held if one.account == chart.SUSPENSE}
+
+
+# --- what is left ----------------------------------------------------------------------------------------------------
+
+
+def _leftovers(
+    snapshot: Snapshot, policy: Policy, found: matching.Outcome
+) -> tuple[list[leftovers.Left], list[leftovers.Suggested], str]:
+    """What people are shown, and one digest over all of it."""
+    numbers = {one.number: one.invoice_id for one in snapshot.bills}
+    left, suggested = _shown(found, {one.reference: one.payment_id for one in snapshot.payments}, numbers)
+    whole = hashlib.sha256(found.digest().encode())
+    if snapshot.judged:
+        again = matching.match(books.bill_table(snapshot.bills), books.payment_table(snapshot.judged), policy)
+        whole.update(again.digest().encode())
+        more, chosen = _of_judged(snapshot, again, numbers)
+        left, suggested = left + more, suggested + chosen
+    return left, suggested, whole.hexdigest()
+
+
+def _shown(
+    found: matching.Outcome, of: Mapping[str, int], numbers: Mapping[str, int]
+) -> tuple[list[leftovers.Left], list[leftovers.Suggested]]:
+    left = [
+        leftovers.Left(
+            of[row["payment_id"]],
+            parse_wire(row["amount"]),
+            row["reason"],
+            row["failed"],
+            leftovers.without_phones(row["why_not"], numbers),
+            numbers.get(row["invoice_number"]),
+        )
+        for row in found.breaks.to_pylist()
+    ]
+    suggested = [
+        leftovers.Suggested(
+            of[row["payment_id"]],
+            int(row["rank"]),
+            numbers[row["invoice_number"]],
+            parse_wire(row["amount"]),
+            leftovers.without_phones(row["why"], numbers),
+        )
+        for row in found.suggestions.to_pylist()
+    ]
+    return left, suggested
+
+
+def _of_judged(
+    snapshot: Snapshot, found: matching.Outcome, numbers: Mapping[str, int]
+) -> tuple[list[leftovers.Left], list[leftovers.Suggested]]:
+    """Payments that a person took back from a bill: what the rules say is suggested, the bill refused is not."""
+    of = {one.reference: one.payment_id for one in snapshot.judged}
+    left, suggested = _shown(found, of, numbers)
+    told = {one.payment_id for one in left}
+    first = []
+    for row in found.matches.to_pylist():
+        payment_id = of[row["payment_id"]]
+        why = leftovers.without_phones(row["why"], numbers)
+        first.append(leftovers.Suggested(payment_id, 0, numbers[row["invoice_number"]], parse_wire(row["amount"]), why))
+    left += [
+        leftovers.Left(
+            one.payment_id, one.amount_minor, "unknown_account", "taken_back", "a person took it back from a bill", None
+        )
+        for one in snapshot.judged
+        if one.payment_id not in told
+    ]
+    ranked: list[leftovers.Suggested] = []
+    places: Counter[int] = Counter()
+    for one in sorted([*first, *suggested], key=lambda one: (one.payment_id, one.rank, one.invoice_id)):
+        if one.invoice_id not in snapshot.refused[one.payment_id]:
+            places[one.payment_id] += 1
+            ranked.append(one._replace(rank=places[one.payment_id]))
+    return left, ranked
+
+
+# --- by hand ---------------------------------------------------------------------------------------------------------
+
+
+def ask(session: Session, reference: str, number: str, *, reason: str, by: str) -> str:
+    """Ask that money in suspense be set against the bill of a number; answers the request's public id.
+
+    Raises NotFound for an unknown payment or bill, Conflict where none of the payment is in suspense.
+    """
+    payment_id = reconciliation_matches.payment_named(session, reference)
+    invoice_id = open_bills.numbers(session, [number]).bills.get(number)
+    if invoice_id is None:
+        raise NotFound(f"no bill has the number {number!r}", number=number)
+    if not any(one.account == chart.SUSPENSE for one in payments.held(session, payment_ids=[payment_id])):
+        raise Conflict(f"nothing of {reference} is in suspense", reference=reference)
+    public = reconciliation_matches.request(session, payment_id=payment_id, invoice_id=invoice_id, reason=reason, by=by)
+    audit.record(session, actor=by, action="match.asked", subject=public, facts={"payment": reference, "bill": number})
+    return public
+
+
+def agree(session: Session, public: str, *, by: str) -> int:
+    """Agree to a request, and so set the money against the bill; answers the cents that the bill took.
+
+    Raises Conflict for who asked, for a request that was done, a bill that takes no money, or money that moved on.
+    """
+    asked = reconciliation_matches.asked(session, public)
+    if asked.requested_by == by:
+        raise Conflict("a match by hand is agreed to by another person than asked for it", field="by")
+    if asked.done:
+        raise Conflict(f"request {public} was agreed to already", public_id=public)
+    bills, held = _lock(session, [asked.invoice_id], [asked.payment_id])
+    bill, money = bills[asked.invoice_id], held.get(asked.payment_id)
+    if money is None:
+        raise Conflict("the money is in suspense no more", public_id=public)
+    if not bill.outstanding_minor:
+        raise Conflict("nothing is left of the bill", public_id=public)
+    taken = min(bill.outstanding_minor, money.amount_minor)
+    move = held_money.Move.plan(money, [(bill, money.amount_minor)], rung=BY_HAND)
+    (journal,) = held_money.identify_many(session, [move])
+    assert journal is not None  # noqa: S101 - the bill took some of it
+    new = NewMatch(asked.payment_id, asked.invoice_id, taken, BY_HAND, asked.reason, journal.id)
+    try:
+        reconciliation_matches.note(session, [new], request_id=asked.id, by=by)
+    except psycopg.errors.UniqueViolation as error:
+        raise Conflict(f"request {public} was agreed to already", public_id=public) from error
+    audit.record(session, actor=by, action="match.agreed", subject=public, facts={"amount": wire(taken)})
+    return taken
+
+
+# --- back again ------------------------------------------------------------------------------------------------------
+
+
+def reverse(session: Session, reference: str, *, reason: str, by: str) -> int:
+    """Take a payment's matches back: its money returns to suspense, its receipt is cancelled, its break is open again.
+
+    Answers the cents that are in suspense now. No run sets the payment against that bill again. Raises NotFound,
+    InvalidValue without a reason, Conflict where no match stands or the money has gone on from where it was set.
+    """
+    if not reason.strip():
+        raise InvalidValue("say why the match is taken back", field="reason")
+    payment_id = reconciliation_matches.payment_named(session, reference)
+    _lock(session, {one.invoice_id for one in reconciliation_matches.standing(session, payment_id)}, [payment_id])
+    matches = reconciliation_matches.standing(session, payment_id)  # read again under the locks
+    if not matches:
+        raise Conflict(f"no match of {reference} stands", reference=reference)
+    payment = payments.by_id(session, payment_id)
+    if payments.reversed_already(session, [payment_id]):
+        raise Conflict(f"{reference} was taken back by its provider: there is no money to move", reference=reference)
+    last = None
+    for journal_id in sorted({one.journal_id for one in matches}):
+        here = [one for one in matches if one.journal_id == journal_id]
+        last = _undo(session, payment_id, journal_id, reason=reason)
+        reconciliation_matches.take_back(session, here, journal_id=last.id, reason=reason, by=by)
+    assert last is not None  # noqa: S101 - there was a match
+    held = payments.held(session, payment_ids=[payment_id])
+    minor = sum(one.amount_minor for one in held if one.account == chart.SUSPENSE)
+    breaks.reopen(session, breaks.suspense_key(payment_id), amount_minor=minor)
+    jobs.add(session, kind="pay_reopened", refs=sorted({one.invoice_id for one in matches}))
+    audit.record(session, actor=by, action="match.reversed", subject=reference, facts={"amount": wire(minor)})
+    if minor == payment.amount_minor:
+        receipts.cancel(session, [payment_id], reason="its match was taken back", kinds=["receipt"])
+        turn = receipts.turns(session, [payment_id], kind="acknowledgement").get(payment_id, 1)
+        paper = receipts.ToIssue(
+            payment_id, "acknowledgement", payment.amount_minor, payment.occurred_at, last.book_date, turn
+        )
+        receipts.issue(session, [paper])
+    return minor
+
+
+def _undo(session: Session, payment_id: int, journal_id: int, *, reason: str) -> ledger.Posted:
+    """Reverse the journal of a match and take its money off the bills, when all of it still is where it was put."""
+    stored = ledger.load(session, journal_id=journal_id)
+    held = {(one.account, one.payer_id): one.amount_minor for one in payments.held(session, payment_ids=[payment_id])}
+    for posting in stored.postings:
+        credit = held.get((chart.UNAPPLIED_CREDIT, posting.payer_id), 0)
+        if posting.credit == chart.UNAPPLIED_CREDIT and credit < posting.amount_minor:
+            raise Conflict("the rest of this payment has paid another bill of its payer since: it cannot be taken back")
+    rows = (
+        raw(session)
+        .execute(
+            "SELECT a.invoice_id, a.component, a.amount_minor, sum(b.amount_minor)::bigint FROM application a"
+            " JOIN application b USING (payment_id, invoice_id, component)"
+            " WHERE a.journal_id = %s AND a.payment_id = %s GROUP BY a.id ORDER BY a.id",
+            (journal_id, payment_id),
+        )
+        .fetchall()
+    )
+    if any(stands < minor for _, _, minor, stands in rows):
+        raise Conflict("the money is not on its bill any more: it cannot be taken back from there")
+    posted = ledger.reverse(session, journal_id, reason=reason, at=periods.now())
+    payments.apply(
+        session,
+        [
+            NewApplication(payment_id, invoice_id, component, -minor, posted.id, TAKEN_BACK)
+            for invoice_id, component, minor, _ in rows
+        ],
+    )
+    return posted

@@ -1,0 +1,1 @@
+"""Who acts: the record of every change."""

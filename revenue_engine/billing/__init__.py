@@ -1,0 +1,1 @@
+"""What is owed: tariffs, payers, bills, and what is left of each bill."""

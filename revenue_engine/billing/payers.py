@@ -1,0 +1,388 @@
+"""Payers, billed objects, aliases, invoices: what is owed, by whom, and in what order money pays it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Literal
+
+import phonenumbers
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Computed,
+    ForeignKey,
+    Identity,
+    Index,
+    UniqueConstraint,
+    select,
+    text,
+)
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from revenue_engine import identifiers
+from revenue_engine.billing.tariffs import Station, Stream, TariffLine
+from revenue_engine.db import Base, Sealed, raw
+from revenue_engine.errors import Conflict, IntegrityFault, InvalidValue, NotFound
+
+MOST_DRAWS = 20
+"""How often a pay account number is drawn anew after it turned out to be taken. Even with half of the ninety million
+numbers in use, twenty failures in a row happen once in a million draws."""
+
+
+class Payer(Sealed, Base):
+    """Somebody who owes or pays: the only table but payment_party and raw deliveries with names and phones."""
+
+    __tablename__ = "payer"
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    public_id: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    phone: Mapped[str | None]
+    """E.164, or empty."""
+    created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+class BilledObject(Base):
+    """A thing that is billed again and again: a stall, a house, a plot, a vehicle."""
+
+    __tablename__ = "billed_object"
+    __table_args__ = (UniqueConstraint("stream_code", "reference"),)
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    public_id: Mapped[str] = mapped_column(unique=True)
+    stream_code: Mapped[str] = mapped_column(ForeignKey("stream.code"))
+    station_code: Mapped[str | None] = mapped_column(ForeignKey("station.code"))
+    reference: Mapped[str]
+    payer_id: Mapped[int | None] = mapped_column(ForeignKey("payer.id"))
+    tariff_item: Mapped[str | None]
+    """The tariff item a payment for this object buys, where the stream is pay-before-service."""
+
+
+class Alias(Base):
+    """Another way to name an object: a plate, a permit, a plot; ``normal`` is letters and digits only, upper case."""
+
+    __tablename__ = "alias"
+    __table_args__ = (UniqueConstraint("normal", "object_id"), Index("ix_alias_object_id", "object_id"))
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    kind: Mapped[str]
+    normal: Mapped[str]
+    typed: Mapped[str]
+    object_id: Mapped[int] = mapped_column(ForeignKey("billed_object.id"))
+
+
+class Invoice(Sealed, Base):
+    """A bill as issued: never edited. What is left of it stands in ``open_bill``."""
+
+    __tablename__ = "invoice"
+    __table_args__ = (
+        CheckConstraint("billing IN ('bill', 'spot')", name="billing"),
+        CheckConstraint("total_minor > 0", name="total"),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    public_id: Mapped[str] = mapped_column(unique=True)
+    number: Mapped[str] = mapped_column(unique=True)
+    pay_account_number: Mapped[str] = mapped_column(unique=True)
+    payer_id: Mapped[int | None] = mapped_column(ForeignKey("payer.id"))
+    object_id: Mapped[int | None] = mapped_column(ForeignKey("billed_object.id"))
+    stream_code: Mapped[str] = mapped_column(ForeignKey("stream.code"))
+    station_code: Mapped[str | None] = mapped_column(ForeignKey("station.code"))
+    billing: Mapped[str]
+    total_minor: Mapped[int]
+    currency: Mapped[str] = mapped_column(server_default=text("'KES'"))
+    issued_at: Mapped[datetime]
+    due_on: Mapped[date]
+    issued_by: Mapped[str]
+    recorded_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+class InvoiceLine(Sealed, Base):
+    """One line of an invoice, with the tariff version it was charged by."""
+
+    __tablename__ = "invoice_line"
+    __table_args__ = (
+        CheckConstraint("component IN ('costs', 'penalty', 'interest', 'arrears', 'principal')", name="component"),
+        CheckConstraint("amount_minor > 0 AND amount_minor = quantity * unit_amount_minor", name="amount"),
+    )
+    invoice_id: Mapped[int] = mapped_column(ForeignKey("invoice.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    tariff_line_id: Mapped[int | None] = mapped_column(ForeignKey("tariff_line.id"))
+    description: Mapped[str]
+    component: Mapped[str]
+    quantity: Mapped[int]
+    unit_amount_minor: Mapped[int]
+    amount_minor: Mapped[int]
+
+
+class InvoiceCancellation(Sealed, Base):
+    """The end of an unpaid invoice, with its reason."""
+
+    __tablename__ = "invoice_cancellation"
+    invoice_id: Mapped[int] = mapped_column(ForeignKey("invoice.id"), primary_key=True)
+    reason: Mapped[str]
+    cancelled_by: Mapped[str]
+    cancelled_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+class PayAccount(Sealed, Base):
+    """Every number a payer may type: a bill's own, or an object's standing number that pays its open bills."""
+
+    __tablename__ = "pay_account"
+    __table_args__ = (CheckConstraint("(invoice_id IS NULL) <> (object_id IS NULL)", name="one_target"),)
+    number: Mapped[str] = mapped_column(primary_key=True)
+    invoice_id: Mapped[int | None] = mapped_column(ForeignKey("invoice.id"))
+    object_id: Mapped[int | None] = mapped_column(ForeignKey("billed_object.id"), unique=True)
+
+
+class OpenBill(Base):
+    """What is left of each invoice, per component, in cents: the one projection, locked by record and apply.
+
+    Rebuilt at will from invoices, cancellations and applications; ``ledger verify`` compares.
+    """
+
+    __tablename__ = "open_bill"
+    __table_args__ = (
+        CheckConstraint(
+            "costs_minor >= 0 AND penalty_minor >= 0 AND interest_minor >= 0"
+            " AND arrears_minor >= 0 AND principal_minor >= 0",
+            name="never_negative",
+        ),
+        Index("ix_open_bill_object_id", "object_id", postgresql_where=text("outstanding_minor > 0")),
+        Index("ix_open_bill_payer_id", "payer_id", postgresql_where=text("outstanding_minor > 0")),
+        {"postgresql_with": {"fillfactor": 80}},
+    )
+    invoice_id: Mapped[int] = mapped_column(ForeignKey("invoice.id"), primary_key=True)
+    stream_code: Mapped[str]
+    station_code: Mapped[str | None]
+    payer_id: Mapped[int | None]
+    object_id: Mapped[int | None]
+    due_on: Mapped[date]
+    cancelled: Mapped[bool] = mapped_column(server_default=text("false"))
+    costs_minor: Mapped[int] = mapped_column(server_default=text("0"))
+    penalty_minor: Mapped[int] = mapped_column(server_default=text("0"))
+    interest_minor: Mapped[int] = mapped_column(server_default=text("0"))
+    arrears_minor: Mapped[int] = mapped_column(server_default=text("0"))
+    principal_minor: Mapped[int] = mapped_column(server_default=text("0"))
+    outstanding_minor: Mapped[int] = mapped_column(
+        Computed("costs_minor + penalty_minor + interest_minor + arrears_minor + principal_minor", persisted=True)
+    )
+
+
+# --- payers and objects ----------------------------------------------------------------------------------------------
+
+_KIND = re.compile(r"[a-z][a-z_]{1,19}", re.ASCII)
+_NOT_ALNUM = re.compile(r"[^0-9A-Z]+")
+
+
+@dataclass(frozen=True, slots=True)
+class AddedObject:
+    """A billed object as it now stands."""
+
+    id: int
+    public_id: str
+    reference: str
+    pay_account_number: str | None
+    """The standing number that pays its open bills, or None where none was asked for."""
+
+
+def normalise_phone(phone: str) -> str:
+    """A phone number in E.164 (``+2547…``); numbers without a country code are read as Kenyan.
+
+    Raises InvalidValue naming the field; the number itself, which is personal data, stays out of the message.
+    """
+    try:
+        parsed = phonenumbers.parse(phone, "KE")
+    except phonenumbers.NumberParseException:
+        parsed = None
+    if parsed is None or not phonenumbers.is_valid_number(parsed):
+        raise InvalidValue("this is not a phone number; write it as 0700 000 101 or +254 700 000 101", field="phone")
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+
+
+def normalise_alias(alias: str) -> str:
+    """Letters and digits only, upper case: ``kda 123 a`` and ``KDA-123A`` are both ``KDA123A``.
+
+    Only ASCII letters and digits are kept, because nothing else can be typed as an account number.
+    """
+    return _NOT_ALNUM.sub("", alias.upper())
+
+
+def add_payer(session: Session, *, name: str, phone: str | None = None) -> Payer:
+    """Register somebody who owes or pays. Raises InvalidValue naming the field that is wrong.
+
+    Nobody is merged by name or phone: two payers may share both.
+    """
+    tidy = " ".join(name.split())
+    if not 1 <= len(tidy) <= 200:
+        raise InvalidValue("a payer's name has 1 to 200 characters", field="name")
+    payer = Payer(
+        public_id=identifiers.public_id("pyr"), name=tidy, phone=None if phone is None else normalise_phone(phone)
+    )
+    session.add(payer)
+    session.flush()
+    return payer
+
+
+def add_object(
+    session: Session,
+    *,
+    stream_code: str,
+    reference: str,
+    kind: str,
+    payer_id: int | None = None,
+    station_code: str | None = None,
+    aliases: Iterable[str] = (),
+    tariff_item: str | None = None,
+    standing_number: bool = True,
+) -> AddedObject:
+    """Register a thing that is billed again and again, the ways in which payers name it, and its standing number.
+
+    ``kind`` says what the reference is (``plate``, ``permit``, ``plot``, ``stall``, ``house``). Raises InvalidValue for
+    a malformed field, NotFound for a stream, station, payer or tariff item that does not exist, Conflict when the
+    stream already has an object that a payer would write the same way.
+    """
+    tidy = " ".join(reference.split())
+    normals = _aliases(tidy, aliases)
+    if not _KIND.fullmatch(kind):
+        raise InvalidValue("a kind is 2 to 20 small letters, such as plate or stall", field="kind", kind=kind)
+    _object_fits(session, stream_code, station_code, payer_id, tariff_item)
+    standing = session.execute(
+        select(BilledObject.reference)
+        .join(Alias, Alias.object_id == BilledObject.id)
+        .where(BilledObject.stream_code == stream_code, Alias.normal == normalise_alias(tidy))
+        .limit(1)
+    ).scalar()
+    if standing is not None:
+        raise Conflict(
+            f"stream {stream_code} already has {standing!r}, written the same way", field="reference", reference=tidy
+        )
+    added = BilledObject(
+        public_id=identifiers.public_id("obj"),
+        stream_code=stream_code,
+        station_code=station_code,
+        reference=tidy,
+        payer_id=payer_id,
+        tariff_item=tariff_item,
+    )
+    session.add(added)
+    session.flush()
+    session.add_all(
+        Alias(kind=kind, normal=normal, typed=typed, object_id=added.id) for normal, typed in normals.items()
+    )
+    session.flush()
+    number = _standing_number(session, added.id) if standing_number else None
+    return AddedObject(added.id, added.public_id, tidy, number)
+
+
+def _aliases(reference: str, aliases: Iterable[str]) -> dict[str, str]:
+    """Each normal form once, with the first way it was typed; the reference is the first of them."""
+    normals: dict[str, str] = {}
+    for typed in (reference, *aliases):
+        normal = normalise_alias(typed)
+        if not 1 <= len(normal) <= 60:
+            raise InvalidValue(
+                "a reference or alias holds 1 to 60 letters or digits",
+                field="reference" if typed == reference else "aliases",
+                value=typed,
+            )
+        normals.setdefault(normal, " ".join(typed.split()))
+    return normals
+
+
+def _object_fits(
+    session: Session, stream_code: str, station_code: str | None, payer_id: int | None, tariff_item: str | None
+) -> None:
+    if session.get(Stream, stream_code) is None:
+        raise NotFound(f"no stream {stream_code!r}", field="stream_code", stream_code=stream_code)
+    if station_code is not None:
+        station = session.get(Station, station_code)
+        if station is None:
+            raise NotFound(f"no station {station_code!r}", field="station_code", station_code=station_code)
+        if station.stream_code != stream_code:
+            raise InvalidValue(
+                f"station {station_code} collects {station.stream_code}, not {stream_code}", field="station_code"
+            )
+    if payer_id is not None and session.get(Payer, payer_id) is None:
+        raise NotFound(f"no payer {payer_id}", field="payer_id", payer_id=payer_id)
+    if tariff_item is not None:
+        item = select(TariffLine.id).where(TariffLine.item_code == tariff_item, TariffLine.stream_code == stream_code)
+        if session.scalar(item.limit(1)) is None:
+            raise NotFound(
+                f"stream {stream_code} has no tariff item {tariff_item!r}", field="tariff_item", tariff_item=tariff_item
+            )
+
+
+def _standing_number(session: Session, object_id: int) -> str:
+    for _ in range(MOST_DRAWS):
+        row = (
+            raw(session)
+            .execute(
+                "INSERT INTO pay_account (number, object_id) VALUES (%s, %s) ON CONFLICT (number) DO NOTHING"
+                " RETURNING number",
+                (identifiers.draw_pay_account_number(), object_id),
+            )
+            .fetchone()
+        )
+        if row is not None:
+            return str(row[0])
+    raise IntegrityFault(f"{MOST_DRAWS} pay account numbers in a row were taken: their space is full")
+
+
+# --- looking things up -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Something a code names: ``public_id`` leads to it, ``label`` is how to show it (never personal data)."""
+
+    kind: Literal["payment", "invoice", "object"]
+    public_id: str
+    label: str
+    by: Literal["payment_reference", "invoice_number", "pay_account_number", "alias"]
+
+
+_SEARCH = """
+    SELECT 'payment', public_id, reference, 'payment_reference' FROM payment WHERE reference = %(text)s
+    UNION ALL
+    SELECT 'invoice', public_id, number, 'invoice_number' FROM invoice WHERE number = %(text)s
+    UNION ALL
+    SELECT 'invoice', i.public_id, i.number, 'pay_account_number'
+      FROM pay_account a JOIN invoice i ON i.id = a.invoice_id WHERE a.number = %(normal)s
+    UNION ALL
+    SELECT 'object', o.public_id, o.reference, 'pay_account_number'
+      FROM pay_account a JOIN billed_object o ON o.id = a.object_id WHERE a.number = %(normal)s
+    UNION ALL
+    SELECT 'object', o.public_id, o.reference, 'alias'
+      FROM alias a JOIN billed_object o ON o.id = a.object_id WHERE a.normal = %(normal)s
+    LIMIT %(limit)s
+"""
+
+
+def search(session: Session, code: str, *, limit: int = 20) -> list[Found]:
+    """Whatever a code names exactly: a payment reference, an invoice number, a pay account number, an alias.
+
+    Blanks around it and letter case do not matter; in numbers and aliases punctuation does not either. One statement,
+    every branch by an index. An empty code finds nothing.
+    """
+    text_ = code.strip().upper()
+    if not text_ or limit < 1:
+        return []
+    values = {"text": text_, "normal": normalise_alias(text_), "limit": limit}
+    return [Found(*row) for row in raw(session).execute(_SEARCH, values)]
+
+
+def find_invoice(session: Session, *, number: str | None = None, pay_account_number: str | None = None) -> Invoice:
+    """The invoice of this number, or with this pay account number of its own. Give exactly one of them.
+
+    Raises NotFound, and InvalidValue when none or both are given.
+    """
+    if (number is None) == (pay_account_number is None):
+        raise InvalidValue("name an invoice by its number or by its pay account number")
+    if number is not None:
+        statement = select(Invoice).where(Invoice.number == number.strip().upper())
+    else:
+        statement = select(Invoice).where(Invoice.pay_account_number == normalise_alias(pay_account_number or ""))
+    found = session.scalars(statement).one_or_none()
+    if found is None:
+        raise NotFound(f"no invoice {number or pay_account_number!r}", number=number or pay_account_number)
+    return found

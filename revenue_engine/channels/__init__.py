@@ -1,0 +1,1 @@
+"""Channel accounts, their addresses and settings, and the deliveries that reach them."""

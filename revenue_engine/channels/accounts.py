@@ -1,0 +1,273 @@
+"""Channel accounts, the ways to pay that the county owns, and the callback addresses that providers are given."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    LargeBinary,
+    UniqueConstraint,
+    select,
+    text,
+)
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from revenue_engine import identifiers
+from revenue_engine.access import audit
+from revenue_engine.db import Base, Sealed, raw
+from revenue_engine.errors import Conflict, InvalidValue, NotFound
+from revenue_engine.ports.callbacks import Purpose
+
+
+class ChannelAccount(Sealed, Base):
+    """A way to pay that we own: a shortcode, a till, a bank account; test or live."""
+
+    __tablename__ = "channel_account"
+    __table_args__ = (
+        UniqueConstraint("adapter", "identifier", "mode"),
+        CheckConstraint("mode IN ('test', 'live')", name="mode"),
+        CheckConstraint("status IN ('sample', 'active', 'disabled')", name="status"),
+        CheckConstraint("clearing_account LIKE '1200.%'", name="clearing"),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    public_id: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    adapter: Mapped[str]
+    identifier: Mapped[str]
+    mode: Mapped[str]
+    status: Mapped[str]
+    clearing_account: Mapped[str] = mapped_column(ForeignKey("account.code"))
+    settings: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+class ChannelEndpoint(Sealed, Base):
+    """One opaque URL given to a provider. Only the SHA-256 of its token is kept."""
+
+    __tablename__ = "channel_endpoint"
+    __table_args__ = (
+        CheckConstraint(
+            "purpose IN ('validation', 'confirmation', 'push_result', 'result', 'timeout')", name="purpose"
+        ),
+        CheckConstraint("length(token_sha256) = 32", name="token"),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    channel_account_id: Mapped[int] = mapped_column(ForeignKey("channel_account.id"))
+    purpose: Mapped[str]
+    token_sha256: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    revoked_at: Mapped[datetime | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """What recording needs to know of a channel account."""
+
+    id: int
+    adapter: str
+    identifier: str
+    mode: str
+    clearing_account: str
+    settings: dict[str, Any]
+
+
+def channels(session: Session) -> dict[int, Channel]:
+    """Every channel account by id. Disabled ones too: money that reaches a retired shortcode is still money."""
+    rows = raw(session).execute("SELECT id, adapter, identifier, mode, clearing_account, settings FROM channel_account")
+    return {row[0]: Channel(*row) for row in rows}
+
+
+TOKEN_BYTES = 32
+_ADAPTER = re.compile(r"[a-z][a-z0-9_]{1,19}", re.ASCII)
+_IDENTIFIER = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{1,33}", re.ASCII)
+
+
+def add_channel_account(
+    session: Session,
+    *,
+    adapter: str,
+    identifier: str,
+    mode: str,
+    name: str,
+    settings: Mapping[str, Any],
+    clearing_account: str,
+    status: str = "active",
+    by: str = "setup",
+) -> ChannelAccount:
+    """Register a way to pay whose clearing account is open already; ``county.add_channel_account`` opens it as well.
+
+    Raises InvalidValue for a malformed field and Conflict when the same adapter, identifier and mode are registered.
+    """
+    if not _ADAPTER.fullmatch(adapter):
+        raise InvalidValue("an adapter is named by 2 to 20 small letters and digits", field="adapter")
+    if not _IDENTIFIER.fullmatch(identifier):
+        raise InvalidValue("an identifier is 2 to 34 letters, digits and dashes", field="identifier")
+    if mode not in {"test", "live"}:
+        raise InvalidValue("a channel account is test or live", field="mode", mode=mode)
+    if status not in {"sample", "active"}:
+        raise InvalidValue("a new channel account is active, or a sample", field="status", status=status)
+    if not 1 <= len(name.strip()) <= 200:
+        raise InvalidValue("a channel account's name has 1 to 200 characters", field="name")
+    if find_channel_account(session, adapter=adapter, identifier=identifier, mode=mode) is not None:
+        raise Conflict(f"the {mode} {adapter} account {identifier} is registered already", field="identifier")
+    added = ChannelAccount(
+        public_id=identifiers.public_id("cha"),
+        name=name.strip(),
+        adapter=adapter,
+        identifier=identifier,
+        mode=mode,
+        status=status,
+        clearing_account=clearing_account,
+        settings=dict(settings),
+    )
+    session.add(added)
+    session.flush()
+    audit.record(
+        session,
+        actor=by,
+        action="channel_account.added",
+        subject=added.public_id,
+        facts={"adapter": adapter, "identifier": identifier, "mode": mode, "status": status},
+    )
+    return added
+
+
+def find_channel_account(session: Session, *, adapter: str, identifier: str, mode: str) -> ChannelAccount | None:
+    """The channel account of an adapter with this identifier, test or live; None when there is none."""
+    return session.scalars(
+        select(ChannelAccount).where(
+            ChannelAccount.adapter == adapter, ChannelAccount.identifier == identifier, ChannelAccount.mode == mode
+        )
+    ).one_or_none()
+
+
+def add_endpoint(session: Session, *, channel_account_id: int, purpose: str, by: str = "setup") -> str:
+    """Open one callback address of a channel account and answer its token, which is shown this once.
+
+    The token is 256 random bits, safe in a URL; only its SHA-256 is kept, so that nobody who reads the database can
+    call in the provider's name. Raises InvalidValue for an unknown purpose, NotFound, Conflict for a disabled account.
+    """
+    try:
+        wanted = Purpose(purpose)
+    except ValueError as error:
+        raise InvalidValue(f"a purpose is one of {', '.join(Purpose)}", field="purpose", purpose=purpose) from error
+    account = session.get(ChannelAccount, channel_account_id)
+    if account is None:
+        raise NotFound(f"no channel account {channel_account_id}", channel_account_id=channel_account_id)
+    if account.status == "disabled":
+        raise Conflict(f"channel account {account.public_id} is disabled", field="status")
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    endpoint = ChannelEndpoint(
+        channel_account_id=account.id, purpose=wanted.value, token_sha256=hashlib.sha256(token.encode()).digest()
+    )
+    session.add(endpoint)
+    session.flush()
+    audit.record(
+        session,
+        actor=by,
+        action="endpoint.opened",
+        subject=account.public_id,
+        facts={"endpoint": endpoint.id, "purpose": wanted.value},
+    )
+    return token
+
+
+def revoke_endpoint(session: Session, *, endpoint_id: int, by: str = "setup") -> None:
+    """Close a callback address: deliveries to it are refused from the intake's next look (within seconds) on.
+
+    Raises NotFound, and Conflict when it is revoked already.
+    """
+    done = (
+        raw(session)
+        .execute(
+            "UPDATE channel_endpoint SET revoked_at = now()"
+            " WHERE id = %s AND (revoked_at IS NULL OR revoked_at > now())",
+            (endpoint_id,),
+        )
+        .rowcount
+    )
+    if not done:
+        row = raw(session).execute("SELECT id FROM channel_endpoint WHERE id = %s", (endpoint_id,)).fetchone()
+        if row is None:
+            raise NotFound(f"no endpoint {endpoint_id}", endpoint_id=endpoint_id)
+        raise Conflict(f"endpoint {endpoint_id} is revoked already", endpoint_id=endpoint_id, field="revoked_at")
+    audit.record(session, actor=by, action="endpoint.revoked", subject=str(endpoint_id))
+
+
+def rotate_endpoints(
+    session: Session, *, channel_account_id: int, purpose: str, grace: timedelta, by: str = "setup"
+) -> str:
+    """Open a new callback address in place of those of a purpose, which stay good for ``grace``; answers the new token.
+
+    An address that ends sooner already keeps its end. Raises NotFound when none is open, and as ``add_endpoint`` does.
+    """
+    if grace < timedelta(0) or grace > timedelta(days=90):
+        raise InvalidValue("a grace time is between nothing and ninety days", field="grace")
+    ended = (
+        raw(session)
+        .execute(
+            "UPDATE channel_endpoint SET revoked_at = least(coalesce(revoked_at, 'infinity'), now() + %s)"
+            " WHERE channel_account_id = %s AND purpose = %s AND (revoked_at IS NULL OR revoked_at > now())"
+            " RETURNING id",
+            (grace, channel_account_id, purpose),
+        )
+        .fetchall()
+    )
+    if not ended:
+        raise NotFound(f"no {purpose} address of this channel account is open", purpose=purpose)
+    token = add_endpoint(session, channel_account_id=channel_account_id, purpose=purpose, by=by)
+    audit.record(
+        session,
+        actor=by,
+        action="endpoint.rotated",
+        subject=str(channel_account_id),
+        facts={"ended": [row[0] for row in ended], "purpose": purpose, "grace_seconds": int(grace.total_seconds())},
+    )
+    return token
+
+
+def disable_channel_account(session: Session, *, channel_account_id: int, close: bool, by: str = "setup") -> None:
+    """Take a channel account out of use. Its addresses go on listening unless ``close``: payers do not stop at once,
+    and money that comes all the same must be known. Raises NotFound, and Conflict when it is disabled already."""
+    account = session.get(ChannelAccount, channel_account_id)
+    if account is None:
+        raise NotFound(f"no channel account {channel_account_id}", channel_account_id=channel_account_id)
+    if account.status == "disabled":
+        raise Conflict(f"{account.adapter} {account.identifier} is disabled already", field="status")
+    raw(session).execute("UPDATE channel_account SET status = 'disabled' WHERE id = %s", (channel_account_id,))
+    session.refresh(account)
+    if close:
+        raw(session).execute(
+            "UPDATE channel_endpoint SET revoked_at = now()"
+            " WHERE channel_account_id = %s AND (revoked_at IS NULL OR revoked_at > now())",
+            (channel_account_id,),
+        )
+    audit.record(
+        session,
+        actor=by,
+        action="channel_account.disabled",
+        subject=account.public_id,
+        facts={"addresses_closed": close},
+    )
+
+
+def open_endpoints(session: Session, channel_account_id: int) -> list[tuple[int, str, datetime, datetime | None]]:
+    """The callback addresses of an account that listen now: number, purpose, opened, and the end of a grace time."""
+    return [
+        tuple(row)
+        for row in raw(session).execute(
+            "SELECT id, purpose, created_at, revoked_at FROM channel_endpoint"
+            " WHERE channel_account_id = %s AND (revoked_at IS NULL OR revoked_at > now()) ORDER BY id",
+            (channel_account_id,),
+        )
+    ]

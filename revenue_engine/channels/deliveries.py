@@ -1,0 +1,178 @@
+"""Deliveries: the raw hits and files, kept before anything is thought about them, and how each ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from psycopg.types.json import Jsonb
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Identity,
+    Index,
+    text,
+)
+from sqlalchemy.dialects.postgresql import INET
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from revenue_engine.db import Base, Sealed, copy_rows, raw
+from revenue_engine.ports.callbacks import Purpose
+
+
+class Delivery(Sealed, Base):
+    """One HTTP hit or one file, exactly as it came; ``verdict`` is what ``verify`` said of its proof."""
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        CheckConstraint("verdict IN ('accepted', 'refused')", name="verdict"),
+        CheckConstraint("(endpoint_id IS NULL) = (purpose IN ('statement', 'pull', 'query'))", name="endpoint"),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    received_on: Mapped[date] = mapped_column(
+        primary_key=True, server_default=text("(now() AT TIME ZONE 'Africa/Nairobi')::date")
+    )
+    received_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    channel_account_id: Mapped[int]
+    endpoint_id: Mapped[int | None]
+    """None for what came to no address: a file, an answer to a question of ours."""
+    purpose: Mapped[str]
+    peer: Mapped[str | None] = mapped_column(INET)
+    headers: Mapped[dict[str, Any]]
+    body: Mapped[bytes]
+    body_length: Mapped[int]
+    """The length the sender sent; more than ``body`` holds when it went over the cap."""
+    verdict: Mapped[str]
+    verdict_reason: Mapped[str]
+
+
+class DeliveryOutcome(Sealed, Base):
+    """How a delivery that is not evidence of money ended, the newest row last. Append only: a replay adds a row."""
+
+    __tablename__ = "delivery_outcome"
+    __table_args__ = (
+        CheckConstraint("outcome IN ('ignored', 'waiting', 'dead')", name="outcome"),
+        Index("ix_delivery_outcome_delivery_id", "delivery_id", "id"),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    delivery_id: Mapped[int]
+    outcome: Mapped[str]
+    reason: Mapped[str]
+    recorded_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A delivery as the pipeline reads it."""
+
+    id: int
+    channel_account_id: int
+    purpose: str
+    received_at: datetime
+    body: bytes
+    whole: bool
+    """Whether ``body`` is all that was sent, and not the first part of something over the cap."""
+    accepted: bool
+    verdict_reason: str
+
+
+def arrived(session: Session, delivery_ids: Sequence[int]) -> list[Arrived]:
+    """Read deliveries in the order they came."""
+    rows = raw(session).execute(
+        "SELECT id, channel_account_id, purpose, received_at, body, body_length = length(body), verdict = 'accepted',"
+        " verdict_reason"
+        "  FROM delivery WHERE id = ANY(%s) ORDER BY id",
+        (list(delivery_ids),),
+        binary=True,
+    )
+    return [Arrived(*row) for row in rows.fetchall()]
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a delivery brought to prove its origin: kept headers and the address it came from."""
+
+    headers: dict[str, str]
+    peer: str
+
+
+def proofs(session: Session, delivery_ids: Sequence[int]) -> dict[int, Proof]:
+    """The proofs of deliveries, to judge again those that were refused before a setting was mended."""
+    rows = raw(session).execute(
+        "SELECT id, headers, coalesce(host(peer), '') FROM delivery WHERE id = ANY(%s)", (list(delivery_ids),)
+    )
+    return {row[0]: Proof(row[1], row[2]) for row in rows}
+
+
+def keep(
+    session: Session,
+    *,
+    channel_account_id: int,
+    purpose: Purpose,
+    body: bytes,
+    headers: Mapping[str, str] | None = None,
+) -> int:
+    """Keep what came to no address, a statement file or an answer to our own question; the delivery's id.
+
+    It is accepted by where it came from: a person's upload, or a connection that we opened.
+    """
+    row = (
+        raw(session)
+        .execute(
+            "INSERT INTO delivery (channel_account_id, purpose, headers, body, body_length, verdict, verdict_reason)"
+            " VALUES (%s, %s, %s, %s, %s, 'accepted', '') RETURNING id",
+            (channel_account_id, purpose.value, Jsonb(dict(headers or {})), body, len(body)),
+        )
+        .fetchone()
+    )
+    assert row is not None  # noqa: S101 - an insert answers its row
+    return int(row[0])
+
+
+def header(session: Session, delivery_id: int, name: str) -> str:
+    """One thing that was kept beside a delivery (``filename``, ``by``, ``gap_accepted`` of a file), or nothing."""
+    row = raw(session).execute("SELECT headers->>%s FROM delivery WHERE id = %s", (name, delivery_id)).fetchone()
+    return str(row[0]) if row and row[0] else ""
+
+
+def filename(session: Session, delivery_id: int) -> str:
+    """What a file that was delivered is called; empty for what is no file."""
+    return header(session, delivery_id, "filename")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A delivery and how it stands, for a list: nothing of its body."""
+
+    id: int
+    received_at: datetime
+    account: str
+    purpose: str
+    verdict: str
+    state: str
+    reason: str
+
+
+def standing(session: Session, *, state: str | None = None, limit: int = 50) -> list[Standing]:
+    """The newest deliveries, of one state when named: posted, evidence, ignored, waiting, dead or pending."""
+    rows = raw(session).execute(
+        "SELECT d.id, d.received_at, a.adapter || ' ' || a.identifier, d.purpose, d.verdict, s.state, s.reason"
+        "  FROM delivery d JOIN delivery_state s ON s.delivery_id = d.id JOIN channel_account a"
+        "    ON a.id = d.channel_account_id WHERE %(state)s::text IS NULL OR s.state = %(state)s"
+        " ORDER BY d.id DESC LIMIT %(limit)s",
+        {"state": state, "limit": limit},
+    )
+    return [Standing(*row) for row in rows]
+
+
+def write_outcomes(session: Session, outcomes: Sequence[tuple[int, str, str]]) -> None:
+    """Say how deliveries ended that are not evidence of money: (delivery id, ignored | waiting | dead, reason)."""
+    copy_rows(
+        raw(session),
+        "delivery_outcome",
+        ("delivery_id", "outcome", "reason"),
+        ("int8", "text", "text"),
+        [(delivery_id, outcome, reason[:500]) for delivery_id, outcome, reason in outcomes],
+    )

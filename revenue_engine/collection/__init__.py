@@ -1,0 +1,1 @@
+"""The flow of money: from a delivery to postings, bill by bill."""

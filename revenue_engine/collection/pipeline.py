@@ -1,0 +1,256 @@
+"""The flow of money in one page: read deliveries, keep evidence, record payments, place them, post, receipt.
+
+A batch is one transaction and a fixed number of set-based statements whatever its size. The final state is a function
+of the set of deliveries, not of their order: what cannot be decided yet is kept, and whatever decides it later acts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from reconciliation import breaks, ladder
+from reconciliation.breaks import BreakReason, NewBreak
+from revenue_engine import payments
+from revenue_engine.billing import tariffs
+from revenue_engine.channels import accounts, deliveries
+from revenue_engine.channels.accounts import Channel
+from revenue_engine.channels.deliveries import Arrived, Proof
+from revenue_engine.channels.settings import read_settings
+from revenue_engine.collection import charges, interpretation, recording, reversals, same_payment, settlements
+from revenue_engine.collection.batch import Batch, Outcome
+from revenue_engine.collection.placing import CLOCK_TOLERANCE
+from revenue_engine.errors import ConfigurationError
+from revenue_engine.money import KES
+from revenue_engine.payments import Identity, receipts
+from revenue_engine.ports.callbacks import (
+    CallbackAdapter,
+    Ignored,
+    Interpretation,
+    Kind,
+    Paid,
+    Purpose,
+    Reversed,
+    Strength,
+    Unknown,
+)
+from revenue_engine.ports.statements import StatementReader
+
+_REQUEST = "request:"
+"""Before the id of a request of ours: the key of the break about its end."""
+
+__all__ = ["Batch", "Outcome", "book", "close", "keep", "process"]
+
+
+def process(
+    session: Session,
+    delivery_ids: Sequence[int],
+    *,
+    adapters: Mapping[str, CallbackAdapter],
+    readers: Mapping[str, StatementReader] | None = None,
+    secrets_dir: Path | None = None,
+) -> Outcome:
+    """Take deliveries all the way: to posted, evidence, ignored, or waiting with an owner.
+
+    ``secrets_dir`` holds what channel settings name by file; it is read only to judge again a proof that failed.
+    """
+    batch = Batch()
+    channels = accounts.channels(session)
+    county = tariffs.county(session)
+    arrivals = deliveries.arrived(session, delivery_ids)
+    refused = [arrived.id for arrived in arrivals if not arrived.accepted]
+    proofs = deliveries.proofs(session, refused) if refused else {}
+    several_names = {
+        arrived.channel_account_id
+        for arrived in arrivals
+        if not getattr(adapters.get(channels[arrived.channel_account_id].adapter), "one_name", False)
+    }
+    busy = same_payment.busy(session, several_names) if several_names else set()
+    for arrived in arrivals:
+        channel = channels[arrived.channel_account_id]
+        adapter = adapters.get(channel.adapter)
+        if arrived.channel_account_id in busy:
+            batch.outcome.put_off.add(arrived.id)
+            continue
+        if arrived.purpose == Purpose.STATEMENT:  # a file is no message: it is read by itself, and proved
+            batch.facts += interpretation.undecided(session, arrived)
+            continue
+        if not arrived.accepted and not _proved_since(arrived, proofs[arrived.id], channel, adapter, secrets_dir):
+            batch.end(arrived, "waiting", f"its proof failed: {arrived.verdict_reason}", BreakReason.PROOF_FAILED)
+            continue
+        _read(batch, arrived, channel, adapter, live=channel.mode == county.mode)
+    if several_names:
+        batch.facts = same_payment.recognise(session, batch.facts, several_names)
+        _leave_settlements(session, batch, arrivals, several_names)
+    book(session, batch, channels, adapters, readers or {}, limit=county.confirm_limit_minor)
+    return close(session, batch)
+
+
+def book(
+    session: Session,
+    batch: Batch,
+    channels: Mapping[int, Channel],
+    adapters: Mapping[str, CallbackAdapter],
+    readers: Mapping[str, StatementReader],
+    *,
+    limit: int,
+) -> None:
+    """Keep the facts of a batch as evidence and post what they prove; papers, endings and breaks wait for `close`.
+
+    ``limit``: from which amount on, in cents, a message that confirms is not enough alone.
+    """
+    batch.written = payments.write_evidence(session, batch.facts)
+    batch.outcome.first_told |= {one.delivery_id for one in batch.written}
+    batch.outcome.evidence += len(batch.facts)
+    standing = recording.record_payments(session, batch, channels, adapters, readers, limit=limit)
+    reversals.record_reversals(session, batch, channels, standing)
+    charges.record_charges(session, batch, channels)
+    payouts = [one for one in batch.written if one.identity.kind == Kind.PAYOUT]
+    if payouts:
+        settlements.channel_payouts(session, batch, channels, payouts)
+
+
+def close(session: Session, batch: Batch) -> Outcome:
+    """Write what a batch ends with: endings, breaks, and last the papers."""
+    deliveries.write_outcomes(session, batch.ended)
+    payments.write_push_ends(session, batch.push_ends)
+    breaks.open_many(session, _still_open(session, batch.opened))
+    breaks.close_many(session, batch.closed, resolution="settled by later evidence")
+    # Last, since every worker waits for the series of receipts until this transaction ends.
+    receipts.issue(session, batch.to_receipt)
+    receipts.cancel(session, batch.taken_back, reason="the provider reversed the payment")
+    return batch.outcome
+
+
+def _still_open(session: Session, opened: Sequence[NewBreak]) -> list[NewBreak]:
+    """Without what a request of ours is said not to have come to, where its end was known before that was said."""
+    asked = [new.key.removeprefix(_REQUEST) for new in opened if new.key.startswith(_REQUEST)]
+    settled = payments.settled_requests(session, asked) if asked else set()
+    return [new for new in opened if new.key.removeprefix(_REQUEST) not in settled]
+
+
+# --- read ------------------------------------------------------------------------------------------------------------
+
+
+def _proved_since(
+    arrived: Arrived, proof: Proof, channel: Channel, adapter: CallbackAdapter | None, secrets_dir: Path | None
+) -> bool:
+    """Whether a delivery that was refused proves itself by the settings of today: an allow-list was mended, say."""
+    if adapter is None or not arrived.whole:
+        return False
+    try:
+        settings = read_settings(adapter.settings_model, channel.settings, secrets_dir=secrets_dir)
+    except (ValueError, ConfigurationError):
+        return False
+    return adapter.verify(proof.headers, arrived.body, proof.peer, settings).accepted
+
+
+def _read(batch: Batch, arrived: Arrived, channel: Channel, adapter: CallbackAdapter | None, *, live: bool) -> None:
+    if adapter is None:
+        batch.end(arrived, "waiting", f"no adapter {channel.adapter!r} is installed", BreakReason.UNPARSEABLE)
+        return
+    told = interpretation.meanings(arrived, adapter)
+    if not live:
+        names = ", ".join(sorted({type(meaning).__name__ for meaning in told}))
+        batch.end(arrived, "ignored", f"a {channel.mode} notice: shown, never booked ({names})")
+        return
+    for item, meaning in enumerate(told):
+        if isinstance(meaning, Paid | Reversed):
+            keep(batch, arrived, channel, item, meaning)
+        elif isinstance(meaning, Unknown) or len(told) == 1:
+            _without_money(batch, arrived, item, meaning)
+
+
+def _leave_settlements(
+    session: Session, batch: Batch, arrivals: Sequence[Arrived], several_names: Collection[int]
+) -> None:
+    """Drop what messages tell of credits that a bank's statement showed as settlements of our own channels."""
+    told: dict[int, set[str]] = {}
+    for fact in batch.facts:
+        if fact.identity.kind == Kind.PAYMENT and fact.identity.channel_account_id in several_names:
+            told.setdefault(fact.identity.channel_account_id, set()).add(fact.identity.reference)
+    moved = {(bank, name) for bank, names in told.items() for name in settlements.settled(session, bank, names)}
+    standing = payments.find(session, (Identity(bank, Kind.PAYMENT.value, name) for bank, name in moved))
+    gone = {Identity(bank, Kind.PAYMENT.value, name) for bank, name in moved} - standing.keys()
+    left = {fact.delivery_id: fact for fact in batch.facts if fact.identity in gone}
+    batch.facts = [fact for fact in batch.facts if fact.identity not in gone]
+    shown = "the bank's statement shows it as a settlement of a channel of ours"
+    for arrived in arrivals:
+        if arrived.id in left and ladder.read(left[arrived.id].typed).numbers:
+            why, key = BreakReason.AMBIGUOUS_ACCOUNT, f"settlement-told:{arrived.id}"
+            batch.end(arrived, "waiting", f"{shown}, and its payer typed a bill", why, key)
+        elif arrived.id in left:
+            batch.end(arrived, "ignored", shown)
+
+
+def _without_money(batch: Batch, arrived: Arrived, item: int, meaning: Interpretation) -> None:
+    if isinstance(meaning, Ignored):
+        batch.end(arrived, "ignored", meaning.reason)
+        if meaning.request_id and meaning.request_state:  # queued, or accepted, settles nothing
+            batch.closed.append(f"{_REQUEST}{meaning.request_id}")
+            batch.push_ends.append((meaning.request_id, meaning.request_state, arrived.id))
+    elif isinstance(meaning, Unknown):
+        if meaning.request_id:
+            batch.end(arrived, "waiting", meaning.reason, BreakReason.OUTCOME_UNKNOWN, _REQUEST + meaning.request_id)
+        else:
+            batch.end(arrived, "waiting", meaning.reason, BreakReason.UNPARSEABLE, _key("delivery", arrived, item))
+
+
+def wonder(batch: Batch, arrived: Arrived, item: int, meaning: Unknown) -> None:
+    """Let somebody look at one movement of a delivery whose other movements are booked."""
+    batch.opened.append(
+        NewBreak(
+            _key("delivery", arrived, item),
+            BreakReason.UNPARSEABLE,
+            meaning.reason,
+            arrived.received_at,
+            delivery_id=arrived.id,
+            channel_account_id=arrived.channel_account_id,
+        )
+    )
+
+
+def _key(what: str, arrived: Arrived, item: int) -> str:
+    """The key of a break about one movement of a delivery; of one that tells of a single movement, its number alone."""
+    return f"{what}:{arrived.id}:{item}" if item else f"{what}:{arrived.id}"
+
+
+def keep(batch: Batch, arrived: Arrived, channel: Channel, item: int, meaning: Paid | Reversed) -> None:
+    """Add what was understood to the facts of a batch, or say why it cannot be one."""
+    if meaning.channel_account and meaning.channel_account != channel.identifier:
+        reason = f"the body names account {meaning.channel_account}, the endpoint belongs to {channel.identifier}"
+        batch.end(arrived, "waiting", reason, BreakReason.WRONG_SHORTCODE_OR_STREAM, _key("delivery", arrived, item))
+        return
+    if meaning.currency != KES:
+        reason = f"the primary book takes KES, not {meaning.currency}"
+        batch.end(arrived, "waiting", reason, BreakReason.UNPARSEABLE, _key("delivery", arrived, item))
+        return
+    if isinstance(meaning, Paid) and meaning.kind is not Kind.PAYMENT and meaning.strength is not Strength.PROVES:
+        reason = f"a {meaning.kind} of this channel account was told, and none was expected"
+        batch.end(arrived, "waiting", reason, BreakReason.PAYOUT_NOT_EXPECTED, _key("delivery", arrived, item))
+        return
+    batch.facts.append(interpretation.fact(arrived, channel, item, meaning))
+    if arrived.purpose != Purpose.STATEMENT:
+        batch.closed.append(_key("delivery", arrived, item))  # whatever an earlier look at it complained of
+    if meaning.request_id:
+        batch.closed.append(_REQUEST + meaning.request_id)
+    _doubt(batch, arrived, channel, item, meaning)
+
+
+def _doubt(batch: Batch, arrived: Arrived, channel: Channel, item: int, meaning: Paid | Reversed) -> None:
+    """Certain money with a doubtful time, or a doubt of its own: a break beside the posting, never instead of it."""
+    said = meaning.doubt if isinstance(meaning, Paid) else ""
+    if meaning.occurred_at is None:
+        key, why = f"doubt:{channel.id}:{meaning.reference}", BreakReason.CLOCK_DIFFERS
+        said = said or "the provider told no time that can be read: booked at the time it was received"
+    elif meaning.occurred_at > arrived.received_at + CLOCK_TOLERANCE:
+        key, why = _key("clock", arrived, item), BreakReason.CLOCK_DIFFERS
+        said = "the provider's time is later than ours by more than fifteen minutes"
+    else:
+        key, why = f"doubt:{channel.id}:{meaning.reference}", BreakReason.DUPLICATE_CODE
+    if said:
+        batch.opened.append(
+            NewBreak(key, why, said, arrived.received_at, delivery_id=arrived.id, channel_account_id=channel.id)
+        )

@@ -1,0 +1,306 @@
+"""Where the money of each payment goes: to the bill it names, to a spot bill it raises, to credit, to suspense.
+
+Nothing is refused and nothing is guessed. Placing plans in memory over locked bills, payment by payment in the order
+(occurred, reference), so that the outcome does not depend on the order in which messages came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from reconciliation import ladder
+from reconciliation.breaks import BreakReason, NewBreak, credit_key, suspense_key
+from reconciliation.ladder import Named, Rung
+from revenue_engine import periods
+from revenue_engine.billing import invoices, open_bills, tariffs
+from revenue_engine.billing.open_bills import BilledThing, Open
+from revenue_engine.billing.tariffs import TariffLine
+from revenue_engine.ledger.postings import Bill, Placed
+from revenue_engine.payments import Push, Recorded
+
+CLOCK_TOLERANCE = timedelta(minutes=15)
+"""A provider's clock may run ahead of ours by this much before somebody is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A payment just recorded, with what its payer typed and the push request it answers."""
+
+    payment: Recorded
+    typed: str
+    received_at: datetime
+    push: Push | None = None
+
+    @property
+    def at(self) -> datetime:
+        """When it occurred, for the books and the tariff: a clock that runs ahead makes no day that has not come."""
+        occurred = self.payment.occurred_at
+        return self.received_at if occurred > self.received_at + CLOCK_TOLERANCE else occurred
+
+
+@dataclass(slots=True)
+class Placement:
+    """The home of every cent of one payment."""
+
+    incoming: Incoming
+    named: Named
+    places: list[Placed] = field(default_factory=list)
+    parts: list[tuple[int, str, int]] = field(default_factory=list)
+    """(invoice id, component, cents) for the applications."""
+    breaks: list[NewBreak] = field(default_factory=list)
+    rest_minor: int = 0
+
+    @property
+    def in_suspense(self) -> bool:
+        """Whether none of it is named: then it gets an acknowledgement, not a receipt."""
+        return all(place.bill is None and place.payer_id is None for place in self.places)
+
+
+@dataclass(slots=True)
+class _Spot:
+    placement: Placement
+    line: TariffLine
+    quantity: int
+    thing: BilledThing | None
+    station_code: str | None
+
+
+class Placer:
+    """Plans a batch: look-ups once for all, then one payment after another, then the spot bills in one go."""
+
+    def __init__(self, session: Session, incoming: Sequence[Incoming]) -> None:
+        self.session = session
+        self.incoming = sorted(incoming, key=lambda one: (one.payment.occurred_at, one.payment.identity))
+        self.spots: list[_Spot] = []
+        self.lines: dict[date, list[TariffLine]] = {}
+        self._look_up()
+
+    def _look_up(self) -> None:
+        session = self.session
+        prefixes = tariffs.prefixes(session)
+        readings = [ladder.read(one.typed, prefixes=prefixes) for one in self.incoming]
+        found = open_bills.numbers(session, (number for reading in readings for number in reading.numbers))
+        unnamed = [
+            name
+            for reading in readings
+            if not any(number in found.bills or number in found.standing for number in reading.numbers)
+            for name in reading.names
+        ]
+        stations, self.station_streams = open_bills.stations(session) if unnamed else ({}, {})
+        known = ladder.Known(found.bills, found.standing, open_bills.aliases(session, unnamed), stations)
+        self.named = [
+            Named(Rung.PUSH, "our own push request named the bill", invoice_ids=(one.push.invoice_id,))
+            if one.push
+            else ladder.name(reading, known)
+            for one, reading in zip(self.incoming, readings, strict=True)
+        ]
+        ids = [named.object_id for named in self.named if named.object_id is not None]
+        self.things = open_bills.objects(session, ids)
+        self.of_objects = open_bills.open_of_objects(session, ids)
+        self.wanted_bills = {invoice for named in self.named for invoice in named.invoice_ids} | {
+            invoice for invoices in self.of_objects.values() for invoice in invoices
+        }
+
+    def place(self, bills: dict[int, Open]) -> list[Placement]:
+        """Plan every payment over the locked ``bills`` (``wanted_bills`` among them) and raise the spot bills."""
+        placements = [Placement(one, named) for one, named in zip(self.incoming, self.named, strict=True)]
+        for placement in placements:
+            placement.rest_minor = placement.incoming.payment.amount_minor
+            if placement.named.object_id is not None:
+                self._place_on_object(placement, bills)
+            elif placement.named.invoice_ids:
+                self._place_on_bills(placement, [bills[invoice] for invoice in placement.named.invoice_ids])
+            elif placement.named.station_code is not None and not placement.named.ambiguous:
+                self._place_at_station(placement, placement.named.station_code, None)
+            elif placement.named.ambiguous:
+                self._suspend(placement, BreakReason.AMBIGUOUS_ACCOUNT, placement.named.why)
+            else:
+                self._suspend(placement, BreakReason.UNKNOWN_ACCOUNT, placement.named.why)
+        self._raise_spot_bills()
+        return placements
+
+    def _place_on_bills(self, placement: Placement, bills: list[Open]) -> None:
+        if len(bills) > 1 and sum(bill.outstanding_minor for bill in bills) != placement.rest_minor:
+            why = f"{len(bills)} bill numbers were typed and their sum is not the amount"
+            self._suspend(placement, BreakReason.AMBIGUOUS_ACCOUNT, why)
+            return
+        first = bills[0]
+        was_open = any(bill.outstanding_minor for bill in bills)
+        for bill in bills:
+            self._pay(placement, bill)
+        if not placement.rest_minor:
+            return
+        reason, detail = BreakReason.OVERPAID, "more than was left of the bill"
+        if first.cancelled:
+            reason, detail = BreakReason.PAID_CANCELLED_OR_EXPIRED, "the bill was cancelled before the money came"
+        elif not was_open:
+            reason, detail = BreakReason.DUPLICATE_PAYMENT, "the bill was paid before"
+        self._credit(placement, first.bill.payer_id, first.bill, reason, detail)
+
+    def _place_on_object(self, placement: Placement, bills: dict[int, Open]) -> None:
+        object_id = placement.named.object_id
+        thing = self.things[object_id]  # type: ignore[index]
+        open_now = [bills[invoice] for invoice in self.of_objects[thing.id] if bills[invoice].outstanding_minor]
+        if placement.named.rung is Rung.ALIAS and len(open_now) > 1:
+            why = f"{placement.named.why}, which has {len(open_now)} open bills"
+            self._suspend(placement, BreakReason.AMBIGUOUS_ACCOUNT, why, thing.stream_code, thing.station_code)
+            return
+        if not open_now and thing.tariff_item is not None:
+            # Only a station that collects the object's stream can have been meant as the place of the service.
+            named = placement.named.station_code
+            meant = named if named and self.station_streams.get(named) == thing.stream_code else thing.station_code
+            self._place_at_station(placement, meant, thing)
+            return
+        for bill in open_now:
+            self._pay(placement, bill)
+        if placement.rest_minor:
+            reason = BreakReason.OVERPAID if open_now else BreakReason.DUPLICATE_PAYMENT
+            detail = "more than its open bills" if open_now else "it has no open bill"
+            # A payer's credit names no one bill: whichever bill of the object opens again is paid by it. Suspense,
+            # where nobody is known, has only its bill to be found by.
+            last = open_now[-1].bill if open_now and thing.payer_id is None else None
+            self._credit(placement, thing.payer_id, last, reason, detail, thing)
+
+    def _place_at_station(self, placement: Placement, station_code: str | None, thing: BilledThing | None) -> None:
+        """Pay before service: the amount and the tariff in force raise the bill that this payment pays."""
+        stream = thing.stream_code if thing else self.station_streams.get(station_code or "")
+        on = periods.nairobi_date(placement.incoming.at)
+        if on not in self.lines:
+            self.lines[on] = list(tariffs.spot_lines(self.session, on=on))
+        lines = [
+            line
+            for line in self.lines[on]
+            if line.stream_code == stream and (thing is None or line.item_code == thing.tariff_item)
+        ]
+        matched = tariffs.spot_match(lines, placement.rest_minor)
+        if matched is None:
+            detail = "no one tariff line in force gives this amount"
+            self._suspend(placement, BreakReason.NO_TARIFF_FOR_AMOUNT, detail, stream, station_code)
+            return
+        self.spots.append(_Spot(placement, matched.line, matched.quantity, thing, station_code))
+        placement.rest_minor = 0
+
+    def _raise_spot_bills(self) -> None:
+        if not self.spots:
+            return
+        issued = invoices.issue_invoices(
+            self.session,
+            [
+                invoices.InvoiceRequest(
+                    stream_code=spot.line.stream_code,
+                    lines=[
+                        tariffs.AssessedLine(
+                            spot.line.id,
+                            spot.line.stream_code,
+                            spot.line.name,
+                            "principal",
+                            spot.quantity,
+                            spot.line.amount_minor,
+                        )
+                    ],
+                    due_on=periods.nairobi_date(spot.placement.incoming.at),
+                    payer_id=spot.thing.payer_id if spot.thing else None,
+                    object_id=spot.thing.id if spot.thing else None,
+                    station_code=spot.station_code,
+                    billing="spot",
+                    at=spot.placement.incoming.at,
+                )
+                for spot in self.spots
+            ],
+            issued_by="spot",
+        )
+        for spot, invoice in zip(self.spots, issued, strict=True):
+            amount = spot.placement.incoming.payment.amount_minor
+            bill = Bill(
+                invoice.id, spot.line.stream_code, spot.station_code, spot.thing.payer_id if spot.thing else None
+            )
+            spot.placement.places.append(Placed(amount, bill))
+            spot.placement.parts.append((invoice.id, "principal", amount))
+
+    def _pay(self, placement: Placement, bill: Open) -> None:
+        taken = bill.pay(placement.rest_minor)
+        amount = sum(part for _, part in taken)
+        if amount:
+            placement.places.append(Placed(amount, bill.bill))
+            placement.parts += [(bill.bill.invoice_id, component, part) for component, part in taken]
+            placement.rest_minor -= amount
+
+    def _credit(
+        self,
+        placement: Placement,
+        payer_id: int | None,
+        bill: Bill | None,
+        reason: BreakReason,
+        detail: str,
+        thing: BilledThing | None = None,
+    ) -> None:
+        """The rest becomes the payer's unapplied credit, or suspense where no payer is known."""
+        stream = bill.stream_code if bill else (thing.stream_code if thing else None)
+        station = bill.station_code if bill else (thing.station_code if thing else None)
+        named = bill.invoice_id if bill else None
+        if payer_id is None:
+            self._suspend(placement, reason, detail, stream, station, named)
+            return
+        payment = placement.incoming.payment
+        if reason is not BreakReason.OVERPAID:
+            placement.breaks.append(
+                NewBreak(
+                    credit_key(reason, payment.id),
+                    reason,
+                    f"{detail}; held as the payer's credit",
+                    payment.occurred_at,
+                    amount_minor=placement.rest_minor,
+                    payment_id=payment.id,
+                    channel_account_id=payment.identity.channel_account_id,
+                    stream_code=stream,
+                    station_code=station,
+                )
+            )
+        placement.places.append(
+            Placed(
+                placement.rest_minor,
+                payer_id=payer_id,
+                stream_code=stream,
+                station_code=station,
+                named_invoice_id=named,
+            )
+        )
+        placement.rest_minor = 0
+
+    def _suspend(
+        self,
+        placement: Placement,
+        reason: BreakReason,
+        detail: str,
+        stream_code: str | None = None,
+        station_code: str | None = None,
+        named_invoice_id: int | None = None,
+    ) -> None:
+        payment = placement.incoming.payment
+        placement.breaks.append(
+            NewBreak(
+                suspense_key(payment.id),
+                reason,
+                detail,
+                payment.occurred_at,
+                amount_minor=placement.rest_minor,
+                payment_id=payment.id,
+                invoice_id=named_invoice_id,
+                channel_account_id=payment.identity.channel_account_id,
+                stream_code=stream_code,
+                station_code=station_code,
+            )
+        )
+        placement.places.append(
+            Placed(
+                placement.rest_minor,
+                stream_code=stream_code,
+                station_code=station_code,
+                named_invoice_id=named_invoice_id,
+            )
+        )
+        placement.rest_minor = 0

@@ -1,0 +1,388 @@
+"""Asking back: what providers never told us we ask them for, on a schedule, and every answer is kept as it came.
+
+Three questions. A *pull* asks a channel account for every payment of a window that overlaps the last one. A *query*
+asks what became of a push nobody told the end of. A *status* asks about a notice that nothing confirms. Work is rows,
+as all work is: a pull's row is put off and never done, the others end when what they ask about is settled. The call
+itself is made outside any transaction; its answer is a delivery, read by the same pipeline as a callback.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import psycopg
+import structlog
+from sqlalchemy import BigInteger, CheckConstraint, Engine, ForeignKey, Identity, Index, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from reconciliation import breaks
+from reconciliation.breaks import BreakReason, NewBreak
+from revenue_engine import periods
+from revenue_engine.channels import accounts, deliveries
+from revenue_engine.channels.accounts import Channel
+from revenue_engine.db import Base, Sealed, raw, transaction
+from revenue_engine.errors import RevenueError
+from revenue_engine.identifiers import public_id
+from revenue_engine.ports.callbacks import Purpose
+from revenue_engine.ports.outbound import Answered, OutboundClient, Sent
+from revenue_engine.work import jobs
+from revenue_engine.work.jobs import Claim
+
+log = structlog.get_logger("asking")
+
+Clients = Callable[[Channel], OutboundClient | None]
+"""The client of a channel account, or None for one that cannot be asked."""
+
+PULL_EVERY = timedelta(minutes=15)
+PULL_OVERLAP = timedelta(minutes=30)
+"""Payments a provider lists late are still listed by the next pull."""
+PULL_REACH = timedelta(hours=48)
+"""How far back a provider answers (M-PESA: the last 48 hours)."""
+QUERY_AFTER = timedelta(seconds=90)
+"""A handset's prompt has ended by then."""
+STATUS_AFTER = timedelta(minutes=5)
+PAID_BEFORE = timedelta(minutes=10)
+"""By how much a provider's clock may be behind ours when we look for what a push brought."""
+GIVE_UP_AFTER = timedelta(days=3)
+"""After that the statement is the answer, and the break stays with its owner."""
+SCHEDULE_SECONDS = 30.0
+LOOK_SECONDS = 1.0
+LEASE_SECONDS = 120
+AT_ONCE = 20
+
+
+class Asking(Sealed, Base):
+    """One question we asked and what came of it: an append-only log, without personal data."""
+
+    __tablename__ = "asked"
+    __table_args__ = (
+        CheckConstraint("what IN ('pull', 'query', 'status', 'balance')", name="what"),
+        Index("ix_asked_channel_account_id", "channel_account_id", "what", "id"),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    channel_account_id: Mapped[int] = mapped_column(ForeignKey("channel_account.id"))
+    what: Mapped[str]
+    reference: Mapped[str]
+    """The request or receipt asked about; empty for a window or a balance."""
+    since: Mapped[datetime | None]
+    until: Mapped[datetime | None]
+    asked_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    answered: Mapped[bool]
+    answers: Mapped[int]
+    """How many deliveries the answer came in."""
+    outcome: Mapped[str]
+
+
+@dataclass(slots=True)
+class Asker:
+    """One process's or thread's way of asking. ``once`` asks what is due and answers how many questions it asked."""
+
+    engine: Engine
+    clients: Clients
+    now: Callable[[], datetime] = periods.now
+    name: str = field(default_factory=lambda: public_id("ask")[-12:])
+
+    def once(self) -> int:
+        """Ask everything that is due now."""
+        return self._pulls() + self._each("query", self._query) + self._each("status", self._status)
+
+    def run(self, stop: threading.Event) -> None:
+        """Ask what is due until told to stop; a database that is away is waited for."""
+        scheduled = -SCHEDULE_SECONDS
+        while not stop.is_set():
+            try:
+                if time.monotonic() - scheduled >= SCHEDULE_SECONDS:
+                    scheduled = time.monotonic()
+                    with transaction(self.engine) as session:
+                        schedule(session, clients=self.clients)
+                self.once()
+            except (DBAPIError, psycopg.Error, RevenueError) as error:
+                log.warning("asking stumbled", error=type(error).__name__)
+                self.engine.dispose()
+            stop.wait(LOOK_SECONDS)
+        self.engine.dispose()
+
+    # --- pull -------------------------------------------------------------------------------------------------------
+
+    def _pulls(self) -> int:
+        held = self._claim("pull")
+        for claimed in held:
+            with transaction(self.engine) as session:
+                channel = accounts.channels(session).get(claimed.ref_id)
+                since = _pulled_until(session, claimed.ref_id)
+            client = self.clients(channel) if channel is not None else None
+            if channel is None or client is None:
+                self._end(claimed)
+                continue
+            self._pull(claimed, channel, client, since)
+        return len(held)
+
+    def _pull(self, claimed: Claim, channel: Channel, client: OutboundClient, last: datetime | None) -> None:
+        until = self.now()
+        earliest = until - PULL_REACH
+        since = max(earliest, last - PULL_OVERLAP) if last is not None else earliest
+        pages: list[Answered] = []
+        outcome, whole = "", True
+        try:
+            pages.extend(client.pull(since=since, until=until))
+        except RevenueError as error:
+            outcome, whole = f"{error.code}: {error.message}"[:500], False
+        with transaction(self.engine) as session:
+            for page in pages:
+                deliveries.keep(session, channel_account_id=channel.id, purpose=Purpose.PULL, body=page.body)
+            _note(
+                session,
+                channel.id,
+                "pull",
+                since=since,
+                until=until,
+                answered=whole,
+                answers=len(pages),
+                outcome=outcome or f"{len(pages)} pages",
+            )
+            if last is not None and last < earliest:
+                breaks.open_many(session, [_gap(channel, last, earliest)])
+            jobs.look_again(session, worker=self.name, claims=[claimed], seconds=PULL_EVERY.total_seconds())
+        log.info("pulled", account=channel.identifier, pages=len(pages), whole=whole)
+
+    # --- one by one -------------------------------------------------------------------------------------------------
+
+    def _each(self, kind: str, ask: Callable[[Claim], None]) -> int:
+        held = self._claim(kind)
+        for claimed in held:
+            ask(claimed)
+        return len(held)
+
+    def _query(self, claimed: Claim) -> None:
+        """Ask what became of a push, until its result is known or the statement must tell."""
+        with transaction(self.engine) as session:
+            due = _push_without_end(session, claimed.ref_id)
+            channel = accounts.channels(session)[due.channel_account_id] if due is not None else None
+            if due is not None and _paid_otherwise(session, claimed.ref_id):
+                found = "its bill was paid with that amount since, by a message that names no request"
+                breaks.close_many(session, [f"request:{due.reference}"], resolution=found)
+                jobs.finish(session, worker=self.name, claims=[claimed])
+                return
+        client = self.clients(channel) if channel is not None else None
+        if due is None or channel is None or client is None or self.now() - due.since > GIVE_UP_AFTER:
+            self._end(claimed)
+            return
+        answer: Answered | None = None
+        try:
+            answer = client.query(due.reference)
+            outcome = "answered"
+        except RevenueError as error:
+            outcome = f"{error.code}: {error.message}"[:500]
+        with transaction(self.engine) as session:
+            if answer is not None:
+                deliveries.keep(session, channel_account_id=channel.id, purpose=Purpose.QUERY, body=answer.body)
+            _note(
+                session,
+                channel.id,
+                "query",
+                reference=due.reference,
+                answered=answer is not None,
+                answers=int(answer is not None),
+                outcome=outcome,
+            )
+            jobs.look_again(session, worker=self.name, claims=[claimed], seconds=_patience(self.now() - due.since))
+
+    def _status(self, claimed: Claim) -> None:
+        """Ask about a notice that nothing confirms; the answer comes to the result address as a callback."""
+        with transaction(self.engine) as session:
+            due = _unconfirmed(session, claimed.ref_id)
+            channel = accounts.channels(session)[due.channel_account_id] if due is not None else None
+        client = self.clients(channel) if channel is not None else None
+        if due is None or channel is None or client is None or self.now() - due.since > GIVE_UP_AFTER:
+            self._end(claimed)
+            return
+        try:
+            sending = client.status(reference=due.reference)
+            outcome, sent = (
+                ("sent", True) if isinstance(sending, Sent) else (f"{sending.code} {sending.reason}".strip(), False)
+            )
+        except RevenueError as error:
+            outcome, sent = f"{error.code}: {error.message}"[:500], False
+        with transaction(self.engine) as session:
+            _note(
+                session,
+                channel.id,
+                "status",
+                reference=due.reference,
+                answered=sent,
+                answers=0,
+                outcome=outcome[:500],
+            )
+            jobs.look_again(session, worker=self.name, claims=[claimed], seconds=_patience(self.now() - due.since))
+
+    # --- rows -------------------------------------------------------------------------------------------------------
+
+    def _claim(self, kind: str) -> list[Claim]:
+        with transaction(self.engine) as session:
+            return jobs.claim(session, kind=kind, worker=self.name, limit=AT_ONCE, lease_seconds=LEASE_SECONDS)
+
+    def _end(self, claimed: Claim) -> None:
+        with transaction(self.engine) as session:
+            jobs.finish(session, worker=self.name, claims=[claimed])
+
+
+def _patience(age: timedelta) -> float:
+    """Seconds until the same is asked again: a quarter of its age, from a minute to six hours."""
+    return min(6 * 3600.0, max(60.0, age.total_seconds() / 4))
+
+
+def schedule(session: Session, *, clients: Clients) -> int:
+    """Write the work rows that are missing: a pull an account, a query a push without end, a status a lone notice.
+
+    Safe to run at any time and by anybody; how many accounts can be asked.
+    """
+    able = [channel for channel in accounts.channels(session).values() if clients(channel) is not None]
+    ids = [channel.id for channel in able]
+    if not ids:
+        return 0
+    jobs.add_absent(session, kind="pull", refs=ids)
+    connection = raw(session)
+    pushes = connection.execute(
+        "SELECT p.id FROM push_request p WHERE p.channel_account_id = ANY(%s)"
+        " AND p.requested_at BETWEEN now() - %s AND now() - %s"
+        " AND NOT EXISTS (SELECT FROM evidence e WHERE e.request_id = p.request_id)"
+        " AND NOT EXISTS (SELECT FROM push_end x WHERE x.request_id = p.request_id)",
+        (ids, GIVE_UP_AFTER, QUERY_AFTER),
+    )
+    jobs.add_absent(session, kind="query", refs=[row[0] for row in pushes])
+    lone = connection.execute(
+        "SELECT e.id FROM break_case b JOIN evidence e ON e.delivery_id = b.delivery_id AND e.kind = 'payment'"
+        " WHERE b.closed_at IS NULL AND b.reason = 'unconfirmed' AND b.channel_account_id = ANY(%s)"
+        " AND b.key = 'unconfirmed:' || e.channel_account_id || ':' || e.reference"
+        " AND b.opened_at BETWEEN now() - %s AND now() - %s",
+        (ids, GIVE_UP_AFTER, STATUS_AFTER),
+    )
+    jobs.add_absent(session, kind="status", refs=[row[0] for row in lone])
+    return len(ids)
+
+
+def ask_now(session: Session, channel_account_id: int) -> None:
+    """Make the next pull of an account due at once, and ask again about what it told us too little of."""
+    # One that is being asked at this moment loses its lease: it was asked before this, and is asked again.
+    raw(session).execute("SELECT ask_again(%s, %s)", (channel_account_id, GIVE_UP_AFTER))
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    channel_account_id: int
+    reference: str
+    since: datetime
+
+
+def _pulled_until(session: Session, channel_account_id: int) -> datetime | None:
+    """To where the last whole pull reached."""
+    row = (
+        raw(session)
+        .execute(
+            "SELECT until FROM asked WHERE channel_account_id = %s AND what = 'pull' AND answered"
+            " ORDER BY id DESC LIMIT 1",
+            (channel_account_id,),
+        )
+        .fetchone()
+    )
+    return row[0] if row else None
+
+
+def _push_without_end(session: Session, push_id: int) -> _Due | None:
+    """A push whose end nobody has told: no evidence of its payment, no message that it failed or was cancelled."""
+    row = (
+        raw(session)
+        .execute(
+            "SELECT p.channel_account_id, p.request_id, p.requested_at FROM push_request p WHERE p.id = %s"
+            " AND NOT EXISTS (SELECT FROM evidence e WHERE e.request_id = p.request_id)"
+            " AND NOT EXISTS (SELECT FROM push_end x WHERE x.request_id = p.request_id)",
+            (push_id,),
+        )
+        .fetchone()
+    )
+    return _Due(*row) if row else None
+
+
+def _paid_otherwise(session: Session, push_id: int) -> bool:
+    """Whether the bill of a push got its amount since, told by a pull or a statement that names no request."""
+    row = (
+        raw(session)
+        .execute(
+            "SELECT EXISTS (SELECT FROM push_request q JOIN application a ON a.invoice_id = q.invoice_id"
+            " JOIN payment p ON p.id = a.payment_id AND p.channel_account_id = q.channel_account_id"
+            " WHERE q.id = %s AND p.amount_minor = q.amount_minor AND p.occurred_at > q.requested_at - %s)",
+            (push_id, PAID_BEFORE),
+        )
+        .fetchone()
+    )
+    return bool(row and row[0])
+
+
+def _unconfirmed(session: Session, evidence_id: int) -> _Due | None:
+    row = (
+        raw(session)
+        .execute(
+            "SELECT e.channel_account_id, e.reference, e.recorded_at FROM evidence e WHERE e.id = %s"
+            " AND NOT EXISTS (SELECT FROM payment p WHERE p.channel_account_id = e.channel_account_id"
+            "                  AND p.kind = e.kind AND p.reference = e.reference)",
+            (evidence_id,),
+        )
+        .fetchone()
+    )
+    return _Due(*row) if row else None
+
+
+def _gap(channel: Channel, last: datetime, earliest: datetime) -> NewBreak:
+    return NewBreak(
+        f"not-asked:{channel.id}:{last:%Y%m%dT%H%M%S}",
+        BreakReason.NOT_ASKED_IN_TIME,
+        f"{channel.identifier} was not asked between {last.astimezone(periods.NAIROBI):%d %b %H:%M} and"
+        f" {earliest.astimezone(periods.NAIROBI):%d %b %H:%M}, and answers no further back: bring its statement",
+        last,
+        channel_account_id=channel.id,
+    )
+
+
+def _note(
+    session: Session,
+    channel_account_id: int,
+    what: str,
+    *,
+    answered: bool,
+    answers: int,
+    outcome: str,
+    reference: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> None:
+    session.add(
+        Asking(
+            channel_account_id=channel_account_id,
+            what=what,
+            reference=reference,
+            since=since,
+            until=until,
+            answered=answered,
+            answers=answers,
+            outcome=outcome,
+        )
+    )
+    session.flush()
+
+
+def last_asked(session: Session, channel_account_id: int) -> dict[str, str] | None:
+    """The last question asked of an account and what came of it, for a person."""
+    row = (
+        raw(session)
+        .execute(
+            "SELECT what, asked_at, outcome FROM asked WHERE channel_account_id = %s ORDER BY id DESC LIMIT 1",
+            (channel_account_id,),
+        )
+        .fetchone()
+    )
+    return {"what": row[0], "at": row[1].astimezone(periods.NAIROBI).isoformat(), "outcome": row[2]} if row else None

@@ -1,0 +1,205 @@
+"""What a channel paid out and the bank shows: the same money, so it is moved once and never taken for a new payment.
+
+Either statement may come first. A bank's credit is a settlement when it carries the reference and has the amount of a
+payout that waits, or names one of our own channel accounts and no bill. It is moved when the bank shows it, whether the
+channel has told of it or not: what it has not told of yet is a break until it does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from reconciliation import breaks, ladder
+from reconciliation.breaks import BreakReason, NewBreak
+from revenue_engine import ledger, payments, periods
+from revenue_engine.billing import open_bills
+from revenue_engine.channels.accounts import Channel
+from revenue_engine.collection.batch import Batch
+from revenue_engine.collection.charges import settlement_key
+from revenue_engine.collection.interpretation import STATEMENT_MESSAGE, instant_of
+from revenue_engine.db import raw
+from revenue_engine.ledger import postings
+from revenue_engine.payments import Identity, Stored
+from revenue_engine.ports.callbacks import Reversed, Strength
+from revenue_engine.ports.statements import StatementLine, StatementOpened
+
+_WORD = re.compile(r"[A-Z0-9]{5,}")
+_LEAST_IDENTIFIER = 5
+"""Characters of a short code: a shorter number in a narrative is anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A payout that no bank has shown, or a bank's credit whose payout no channel has told."""
+
+    key: str
+    channel_account_id: int
+    reference: str
+    amount_minor: int
+
+
+def bank_credits(
+    session: Session,
+    batch: Batch,
+    bank: Channel,
+    channels: Mapping[int, Channel],
+    lines: Sequence[tuple[StatementLine, str]],
+) -> set[int]:
+    """Settle the credits among a bank's lines (each with the reference it is known by) that come from our own channels.
+
+    Answers the numbers of the lines that are no payments.
+    """
+    shown = [(line, name) for line, name in lines if line.counts and line.kind is None and line.amount_minor > 0]
+    if not shown:
+        return set()
+    before = settled(session, bank.id, [name for _, name in shown])
+    waiting = _waiting(session, BreakReason.SETTLEMENT_NOT_BANKED)
+    ours = {
+        channel.identifier.upper(): channel
+        for channel in channels.values()
+        if channel.id != bank.id and channel.mode == bank.mode and len(channel.identifier) >= _LEAST_IDENTIFIER
+    }
+    ours_named = [(line, name) for line, name in shown if words(line) & ours.keys()]
+    for_bills = _naming_bills(session, [line for line, _ in ours_named]) | _paying_bills(session, bank.id, ours_named)
+    handled: set[int] = set()
+    for line, name in shown:
+        if name in before:  # told again, in other words: another payout of its amount still waits
+            handled.add(line.number)
+            continue
+        said = words(line)
+        fits = [one for one in waiting if one.amount_minor == line.amount_minor and one.channel_account_id != bank.id]
+        chosen = [one for one in fits if one.reference in said]
+        named = next((ours[word] for word in sorted(said & ours.keys())), None)
+        if not chosen and named is not None and line.number not in for_bills:
+            chosen = [one for one in fits if one.channel_account_id == named.id]
+        sources = {one.channel_account_id for one in chosen}
+        if not chosen and named is not None and line.number not in for_bills:
+            sources = {named.id}
+        if len(sources) != 1:
+            continue
+        source = channels[sources.pop()]
+        _settle(session, bank, source, name, line.amount_minor, instant_of(line))
+        if chosen:  # payouts of one amount and channel are alike: the oldest is the first to arrive
+            waiting.remove(chosen[0])
+            breaks.close_many(session, [chosen[0].key], resolution=f"the bank shows it as {name}")
+        else:
+            batch.opened.append(_not_told(bank, source, name, line))
+        handled.add(line.number)
+    return handled
+
+
+def settled(session: Session, bank_id: int, names: Iterable[str]) -> set[str]:
+    """Which of a bank's credits, by what they are known by, are settlements that were moved already."""
+    keys = {_settled_key(bank_id, name): name for name in names}
+    rows = raw(session).execute("SELECT key FROM journal WHERE key = ANY(%s)", (sorted(keys),)) if keys else ()
+    return {keys[row[0]] for row in rows}
+
+
+def _settled_key(bank_id: int, name: str) -> str:
+    return f"settled:{bank_id}:{name}"
+
+
+def no_payment(line: StatementLine, opened: StatementOpened, name: str) -> Reversed:
+    """The taking back of a payment that a message told of, and the bank shows to be a settlement."""
+    return Reversed(
+        reference=f"{name}/SETTLEMENT",
+        reverses=name,
+        amount_minor=line.amount_minor,
+        occurred_at=instant_of(line),
+        currency=opened.currency,
+        strength=Strength.PROVES,
+        message=STATEMENT_MESSAGE,
+    )
+
+
+def _naming_bills(session: Session, lines: Sequence[StatementLine]) -> set[int]:
+    """The numbers of the lines whose words hold a pay account number of ours: those are paid by somebody."""
+    if not lines:
+        return set()
+    read = {line.number: ladder.read(f"{line.account_reference} {line.text}").numbers for line in lines}
+    found = open_bills.numbers(session, (number for numbers in read.values() for number in numbers))
+    known = found.bills.keys() | found.standing.keys()
+    return {place for place, numbers in read.items() if known & set(numbers)}
+
+
+def _paying_bills(session: Session, bank_id: int, lines: Sequence[tuple[StatementLine, str]]) -> set[int]:
+    """The numbers of the lines whose money the bank's own notice told of, and which paid a bill or is a payer's."""
+    standing = payments.find(session, (Identity(bank_id, "payment", name) for _, name in lines))
+    ids = [payment.id for payment in standing.values()]
+    paying = payments.applied(session, ids).keys() | {
+        one.payment_id for one in payments.held(session, payment_ids=ids) if one.payer_id is not None
+    }
+    names = {identity.reference for identity, payment in standing.items() if payment.id in paying}
+    return {line.number for line, name in lines if name in names}
+
+
+def channel_payouts(session: Session, batch: Batch, channels: Mapping[int, Channel], payouts: Iterable[Stored]) -> None:
+    """Settle payouts just told whose credit a bank showed before; the others wait for a bank."""
+    told = {one.identity: one for one in payouts}
+    just_written = {one.id for one in batch.written}
+    for one in payments.evidence_of(session, told, written=batch.written):
+        if one.id not in just_written:  # told before, in other words: it waits or was settled then
+            told.pop(one.identity, None)
+    banked = _waiting(session, BreakReason.BANKED_NOT_SETTLED) if told else []
+    for identity, one in sorted(told.items()):
+        amount = one.amount_minor or 0
+        fits = [b for b in banked if b.channel_account_id == identity.channel_account_id and b.amount_minor == amount]
+        channel = channels[identity.channel_account_id]
+        if fits:  # the bank's credit settled it already
+            banked.remove(fits[0])
+            told_as = f"{channel.identifier} told it as {identity.reference}"
+            breaks.close_many(session, [fits[0].key], resolution=told_as)
+            continue
+        batch.opened.append(
+            NewBreak(
+                settlement_key(identity.channel_account_id, identity.reference),
+                BreakReason.SETTLEMENT_NOT_BANKED,
+                f"{identity.reference} left {channel.identifier} and no bank statement shows it yet",
+                one.occurred_at,
+                amount_minor=amount,
+                delivery_id=one.delivery_id,
+                channel_account_id=identity.channel_account_id,
+            )
+        )
+
+
+def _waiting(session: Session, reason: BreakReason) -> list[_Waiting]:
+    found = breaks.open_of(session, reason)
+    return [_Waiting(key, account, key.split(":", 2)[2], amount) for key, account, amount in found]
+
+
+def _settle(session: Session, bank: Channel, channel: Channel, reference: str, amount_minor: int, at: datetime) -> None:
+    ledger.post(
+        session,
+        postings.settled(
+            amount_minor,
+            0,
+            bank=bank.clearing_account,
+            clearing=channel.clearing_account,
+            channel_account_id=channel.id,
+            at=min(at, periods.now()),  # whatever a statement dates ahead has happened by now
+        ),
+        key=_settled_key(bank.id, reference),
+    )
+
+
+def _not_told(bank: Channel, channel: Channel, name: str, line: StatementLine) -> NewBreak:
+    return NewBreak(
+        f"banked:{bank.id}:{name}",
+        BreakReason.BANKED_NOT_SETTLED,
+        f"{bank.identifier} shows a credit from {channel.identifier}, and no statement of it tells of that payout yet",
+        instant_of(line),
+        amount_minor=line.amount_minor,
+        channel_account_id=channel.id,
+    )
+
+
+def words(line: StatementLine) -> set[str]:
+    """What of a line may be a reference or a number of ours: words of letters and digits, in any place of it."""
+    texts = [line.reference, line.text, line.account_reference, *(value for _, value in line.references)]
+    return {word for text in texts for word in _WORD.findall(text.upper())}

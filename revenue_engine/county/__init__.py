@@ -1,0 +1,1 @@
+"""A county's facts: loading and checking them."""

@@ -1,0 +1,1 @@
+"""The door for providers' callbacks."""

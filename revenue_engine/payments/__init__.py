@@ -1,0 +1,72 @@
+"""Evidence of money that moved, the payments it proves, and what each payment was set against."""
+
+from revenue_engine.payments.applications import Application, NewApplication, applied, apply
+from revenue_engine.payments.evidence import (
+    Evidence,
+    Fact,
+    Identity,
+    Stored,
+    evidence_of,
+    reversals_undecided,
+    reversals_waiting_for,
+    typed_digest,
+    write_evidence,
+)
+from revenue_engine.payments.held import Held, held, held_for
+from revenue_engine.payments.payments import (
+    NewPayment,
+    Payment,
+    PaymentParty,
+    Recorded,
+    by_id,
+    by_ids,
+    find,
+    lock,
+    record,
+    reversed_already,
+)
+from revenue_engine.payments.pushes import (
+    Push,
+    PushEnd,
+    PushRequest,
+    pushes,
+    request_push,
+    settled_requests,
+    write_push_ends,
+)
+
+__all__ = [
+    "Application",
+    "Evidence",
+    "Fact",
+    "Held",
+    "Identity",
+    "NewApplication",
+    "NewPayment",
+    "Payment",
+    "PaymentParty",
+    "Push",
+    "PushEnd",
+    "PushRequest",
+    "Recorded",
+    "Stored",
+    "applied",
+    "apply",
+    "by_id",
+    "by_ids",
+    "evidence_of",
+    "find",
+    "held",
+    "held_for",
+    "lock",
+    "pushes",
+    "record",
+    "request_push",
+    "reversals_undecided",
+    "reversals_waiting_for",
+    "reversed_already",
+    "settled_requests",
+    "typed_digest",
+    "write_evidence",
+    "write_push_ends",
+]

@@ -1,0 +1,72 @@
+"""Applications: money of a payment set against a component of a bill."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import BigInteger, CheckConstraint, Index, text
+from sqlalchemy import Identity as Serial
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from revenue_engine.db import Base, Sealed, copy_rows, raw
+
+
+class Application(Sealed, Base):
+    """Payment money set against one component of one bill; a negative amount takes it off again."""
+
+    __tablename__ = "application"
+    __table_args__ = (
+        Index("ix_application_payment_id", "payment_id"),
+        Index("ix_application_invoice_id", "invoice_id"),
+        CheckConstraint("amount_minor <> 0", name="amount"),
+        CheckConstraint("component IN ('costs', 'penalty', 'interest', 'arrears', 'principal')", name="component"),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Serial(), primary_key=True)
+    payment_id: Mapped[int]
+    invoice_id: Mapped[int]
+    component: Mapped[str]
+    amount_minor: Mapped[int]
+    journal_id: Mapped[int]
+    rung: Mapped[str]
+    """Which rung of the ladder, or which act, set it: the stored why."""
+    recorded_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+class NewApplication(NamedTuple):
+    """Money of a payment set against one component of a bill, in cents; negative takes it off."""
+
+    payment_id: int
+    invoice_id: int
+    component: str
+    amount_minor: int
+    journal_id: int
+    rung: str
+
+
+def apply(session: Session, applications: Sequence[NewApplication]) -> None:
+    """Write applications; the database derives what is left of each bill from them and refuses to go below nothing."""
+    copy_rows(
+        raw(session),
+        "application",
+        NewApplication._fields,
+        ("int8", "int8", "text", "int8", "int8", "text"),
+        applications,
+    )
+
+
+def applied(session: Session, payment_ids: Sequence[int]) -> dict[int, list[tuple[int, str, int]]]:
+    """What stands applied of each payment: (invoice id, component, cents), components that came to nothing left out."""
+    if not payment_ids:
+        return {}
+    rows = raw(session).execute(
+        "SELECT payment_id, invoice_id, component, sum(amount_minor)::bigint FROM application"
+        " WHERE payment_id = ANY(%s) GROUP BY payment_id, invoice_id, component HAVING sum(amount_minor) <> 0"
+        " ORDER BY payment_id, max(id) DESC",
+        (list(payment_ids),),
+    )
+    standing: dict[int, list[tuple[int, str, int]]] = {}
+    for payment_id, invoice_id, component, amount in rows:
+        standing.setdefault(payment_id, []).append((invoice_id, component, amount))
+    return standing

@@ -1,0 +1,222 @@
+"""Evidence: one message about money, read from one delivery, and the identity that the money has in all messages."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, text
+from sqlalchemy import Identity as Serial
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from revenue_engine.db import Base, Sealed, copy_rows, next_ids, raw
+from revenue_engine.ports.callbacks import Party, Strength
+
+
+class Evidence(Sealed, Base):
+    """One message about one movement of money. Evidence without a payment of its identity is unconfirmed or waiting."""
+
+    __tablename__ = "evidence"
+    __table_args__ = (
+        Index("uq_evidence_delivery_id", "delivery_id", "item", unique=True),
+        Index("ix_evidence_identity", "reference", "kind", "channel_account_id"),
+        Index("ix_evidence_reverses", "reverses", postgresql_where=text("reverses IS NOT NULL")),
+        Index("ix_evidence_request_id", "request_id", postgresql_where=text("request_id IS NOT NULL")),
+        CheckConstraint("kind IN ('payment', 'reversal', 'charge', 'payout')", name="kind"),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Serial(), primary_key=True)
+    delivery_id: Mapped[int]
+    item: Mapped[int] = mapped_column(server_default=text("0"))
+    channel_account_id: Mapped[int]
+    kind: Mapped[str]
+    reference: Mapped[str]
+    message: Mapped[str]
+    amount_minor: Mapped[int | None]
+    currency: Mapped[str]
+    occurred_at: Mapped[datetime]
+    request_id: Mapped[str | None]
+    reverses: Mapped[str | None]
+    strength: Mapped[str]
+    typed_digest: Mapped[bytes] = mapped_column(LargeBinary)
+    """SHA-256 of the account reference as typed: enough to see that two messages disagree, not to read it."""
+    recorded_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+class Identity(NamedTuple):
+    """What makes one movement of money itself and no other."""
+
+    channel_account_id: int
+    kind: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One message about money, read from one delivery."""
+
+    delivery_id: int
+    identity: Identity
+    message: str
+    amount_minor: int | None
+    currency: str
+    occurred_at: datetime
+    received_at: datetime
+    strength: Strength
+    request_id: str = ""
+    reverses: str = ""
+    typed: str = ""
+    party: Party = field(default_factory=Party)
+    item: int = 0
+    """Which of the movements that its delivery tells of."""
+    also_known_as: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A piece of evidence read back: enough to weigh it, nothing personal."""
+
+    id: int
+    delivery_id: int
+    identity: Identity
+    message: str
+    amount_minor: int | None
+    currency: str
+    occurred_at: datetime
+    request_id: str
+    reverses: str
+    strength: Strength
+    typed_digest: bytes
+    item: int = 0
+
+
+def typed_digest(typed: str) -> bytes:
+    """What evidence keeps of a typed reference."""
+    return hashlib.sha256(typed.encode()).digest()
+
+
+_EVIDENCE = (
+    "id",
+    "delivery_id",
+    "channel_account_id",
+    "kind",
+    "reference",
+    "message",
+    "amount_minor",
+    "currency",
+    "occurred_at",
+    "request_id",
+    "reverses",
+    "strength",
+    "typed_digest",
+    "item",
+)
+_EVIDENCE_TYPES = ("int8", "int8", "int8", *["text"] * 3, "int8", "text", "timestamptz", *["text"] * 3, "bytea", "int8")
+
+
+def write_evidence(session: Session, facts: Sequence[Fact]) -> list[Stored]:
+    """Keep what each message said; answers what was written. A delivery that is replayed has its evidence already."""
+    if not facts:
+        return []
+    connection = raw(session)
+    kept = {
+        tuple(row)
+        for row in connection.execute(
+            "SELECT delivery_id, item FROM evidence WHERE delivery_id = ANY(%s)",
+            (sorted({fact.delivery_id for fact in facts}),),
+        )
+    }
+    fresh = [fact for fact in facts if (fact.delivery_id, fact.item) not in kept]
+    written = [
+        Stored(
+            evidence_id,
+            fact.delivery_id,
+            fact.identity,
+            fact.message,
+            fact.amount_minor,
+            fact.currency,
+            fact.occurred_at,
+            fact.request_id,
+            fact.reverses,
+            fact.strength,
+            typed_digest(fact.typed),
+            fact.item,
+        )
+        for evidence_id, fact in zip(next_ids(connection, {"evidence": len(fresh)})["evidence"], fresh, strict=True)
+    ]
+    rows = [
+        (
+            one.id,
+            one.delivery_id,
+            *one.identity,
+            one.message,
+            one.amount_minor,
+            one.currency,
+            one.occurred_at,
+            one.request_id or None,
+            one.reverses or None,
+            one.strength.value,
+            one.typed_digest,
+            one.item,
+        )
+        for one in written
+    ]
+    copy_rows(connection, "evidence", _EVIDENCE, _EVIDENCE_TYPES, rows)
+    return written
+
+
+_STORED = (
+    "SELECT e.id, e.delivery_id, e.channel_account_id, e.kind, e.reference, e.message, e.amount_minor, e.currency,"
+    " e.occurred_at, coalesce(e.request_id, ''), coalesce(e.reverses, ''), e.strength, e.typed_digest, e.item"
+    " FROM evidence e"
+)
+
+
+def _stored(row: Sequence[Any]) -> Stored:
+    return Stored(*(row[0], row[1], Identity(*row[2:5]), *row[5:11], Strength(row[11]), row[12], row[13]))
+
+
+def evidence_of(session: Session, identities: Iterable[Identity], *, written: Sequence[Stored]) -> list[Stored]:
+    """All evidence of some movements of money, in the order it was recorded.
+
+    ``written`` is what this transaction wrote: it is not read back, so that a movement told once costs no row.
+    """
+    wanted = set(identities)
+    if not wanted:
+        return []
+    fresh = [one for one in written if one.identity in wanted]
+    rows = raw(session).execute(
+        _STORED + " WHERE e.reference = ANY(%s) AND e.id <> ALL(%s)",
+        (sorted({identity.reference for identity in wanted}), [one.id for one in fresh]),
+        binary=True,
+    )
+    earlier = [one for one in map(_stored, rows.fetchall()) if one.identity in wanted]
+    return sorted(fresh + earlier, key=lambda one: one.id) if earlier else fresh
+
+
+def reversals_waiting_for(session: Session, references: Sequence[str]) -> list[Stored]:
+    """Evidence of reversals that came before the payments they take back, and has not been acted on."""
+    if not references:
+        return []
+    rows = raw(session).execute(
+        _STORED + " WHERE e.reverses = ANY(%s) AND e.kind = 'reversal' AND NOT EXISTS (SELECT FROM payment p"
+        " WHERE p.channel_account_id = e.channel_account_id AND p.kind = 'reversal' AND p.reference = e.reference)"
+        " ORDER BY e.id",
+        (list(references),),
+        binary=True,
+    )
+    return [_stored(row) for row in rows]
+
+
+def reversals_undecided(session: Session, delivery_id: int) -> list[Stored]:
+    """The reversals that a delivery told of and that took nothing back yet."""
+    rows = raw(session).execute(
+        _STORED + " WHERE e.delivery_id = %s AND e.kind = 'reversal' AND NOT EXISTS (SELECT FROM payment p"
+        " WHERE p.channel_account_id = e.channel_account_id AND p.kind = 'reversal' AND p.reference = e.reference)"
+        " ORDER BY e.id",
+        (delivery_id,),
+        binary=True,
+    )
+    return [_stored(row) for row in rows]

@@ -1,0 +1,195 @@
+"""Payments and reversals that stand in the books: each identity once, for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, text
+from sqlalchemy import Identity as Serial
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from revenue_engine.db import Base, Sealed, copy_rows, next_ids, raw
+from revenue_engine.errors import NotFound
+from revenue_engine.identifiers import public_id
+from revenue_engine.payments.evidence import Identity
+from revenue_engine.ports.callbacks import Party
+
+
+class Payment(Sealed, Base):
+    """A recorded fact about money: its identity is (channel account, kind, provider reference), unique for ever.
+
+    Narrow and never partitioned, because that uniqueness is what keeps one shilling from counting twice. What names
+    a payment (party, application, receipt) is guarded once a statement, by triggers, and not by foreign keys.
+    """
+
+    __tablename__ = "payment"
+    __table_args__ = (
+        Index("uq_payment_identity", "reference", "kind", "channel_account_id", unique=True),
+        Index("uq_payment_reverses_id", "reverses_id", unique=True, postgresql_where=text("reverses_id IS NOT NULL")),
+        CheckConstraint("kind IN ('payment', 'reversal', 'charge', 'payout')", name="kind"),
+        CheckConstraint("amount_minor > 0 AND amount_minor < 1000000000000", name="amount"),
+        CheckConstraint("currency = 'KES'", name="currency"),
+        CheckConstraint("(kind = 'reversal') = (reverses_id IS NOT NULL)", name="reverses"),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Serial(), primary_key=True)
+    public_id: Mapped[str]
+    channel_account_id: Mapped[int]
+    kind: Mapped[str]
+    reference: Mapped[str]
+    amount_minor: Mapped[int]
+    currency: Mapped[str] = mapped_column(server_default=text("'KES'"))
+    occurred_at: Mapped[datetime]
+    recorded_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    reverses_id: Mapped[int | None] = mapped_column(ForeignKey("payment.id"))
+
+
+class PaymentParty(Base):
+    """Who paid and what they typed, as received: personal data, erased after the retention period."""
+
+    __tablename__ = "payment_party"
+    payment_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    name: Mapped[str]
+    msisdn: Mapped[str]
+    account_reference: Mapped[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A payment (or reversal) that stands in the books."""
+
+    id: int
+    identity: Identity
+    amount_minor: int
+    occurred_at: datetime
+    reverses_id: int | None = None
+
+
+def find(session: Session, identities: Iterable[Identity]) -> dict[Identity, Recorded]:
+    """The payments that stand, by identity."""
+    wanted = set(identities)
+    if not wanted:
+        return {}
+    rows = raw(session).execute(
+        "SELECT id, channel_account_id, kind, reference, amount_minor, occurred_at, reverses_id FROM payment"
+        " WHERE reference = ANY(%s)",
+        (sorted({identity.reference for identity in wanted}),),
+        binary=True,
+    )
+    found = [Recorded(row[0], Identity(*row[1:4]), *row[4:]) for row in rows.fetchall()]
+    return {payment.identity: payment for payment in found if payment.identity in wanted}
+
+
+def by_ids(session: Session, payment_ids: Iterable[int]) -> dict[int, Recorded]:
+    """The payments of these ids, by id."""
+    rows = raw(session).execute(
+        "SELECT id, channel_account_id, kind, reference, amount_minor, occurred_at, reverses_id FROM payment"
+        " WHERE id = ANY(%s)",
+        (sorted(set(payment_ids)),),
+    )
+    return {row[0]: Recorded(row[0], Identity(*row[1:4]), *row[4:]) for row in rows}
+
+
+def by_id(session: Session, payment_id: int) -> Recorded:
+    """One payment. Raises NotFound."""
+    found = by_ids(session, [payment_id]).get(payment_id)
+    if found is None:
+        raise NotFound(f"no payment {payment_id}", payment_id=payment_id)
+    return found
+
+
+def reversed_already(session: Session, payment_ids: Sequence[int]) -> set[int]:
+    """Which of these payments a reversal stands for."""
+    if not payment_ids:
+        return set()
+    rows = raw(session).execute("SELECT reverses_id FROM payment WHERE reverses_id = ANY(%s)", (list(payment_ids),))
+    return {row[0] for row in rows}
+
+
+def lock(session: Session, payment_ids: Iterable[int]) -> None:
+    """Serialise work on the money held of payments, in id order, to the end of the transaction; after bills and payers.
+
+    Money in suspense has neither bill nor payer to lock, and must not be identified and taken back at once.
+    """
+    wanted = sorted(set(payment_ids))
+    if wanted:
+        raw(session).execute(
+            "SELECT pg_advisory_xact_lock(7203, mod(id, 2147483647)::int) FROM unnest(%s::bigint[]) WITH ORDINALITY"
+            " AS w (id, n) ORDER BY n",
+            (wanted,),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NewPayment:
+    """A payment about to be recorded."""
+
+    identity: Identity
+    amount_minor: int
+    occurred_at: datetime
+    reverses_id: int | None = None
+    party: Party | None = None
+    typed: str = ""
+
+
+_PAYMENT = ("id", "public_id", "channel_account_id", "kind", "reference", "amount_minor", "occurred_at", "reverses_id")
+_PAYMENT_TYPES = ("int8", "text", "int8", "text", "text", "int8", "timestamptz", "int8")
+
+
+def record(session: Session, new: Sequence[NewPayment]) -> dict[Identity, Recorded]:
+    """Record payments, each identity once for ever; answers only those that are new.
+
+    In order of identity, so that two workers with the same payments wait for each other instead of deadlocking.
+    An identity another transaction recorded meanwhile is left out, and the others are written again without it.
+    """
+    ordered = sorted(new, key=lambda payment: payment.identity)
+    connection = raw(session)
+    recorded: dict[Identity, Recorded] = {}
+    while ordered:
+        ids = next_ids(connection, {"payment": len(ordered)})["payment"]
+        try:
+            with connection.transaction():
+                _write_payments(connection, ids, ordered)
+        except psycopg.errors.UniqueViolation as error:
+            rivals = find(session, [payment.identity for payment in ordered])
+            if error.diag.constraint_name != "uq_payment_identity" or not rivals:
+                raise
+            ordered = [payment for payment in ordered if payment.identity not in rivals]
+            continue
+        recorded = {
+            payment.identity: Recorded(
+                payment_id, payment.identity, payment.amount_minor, payment.occurred_at, payment.reverses_id
+            )
+            for payment_id, payment in zip(ids, ordered, strict=True)
+        }
+        break
+    copy_rows(
+        connection,
+        "payment_party",
+        ("payment_id", "name", "msisdn", "account_reference"),
+        ("int8", "text", "text", "text"),
+        [
+            (recorded[payment.identity].id, payment.party.name, payment.party.msisdn, payment.typed)
+            for payment in ordered
+            if payment.identity in recorded and payment.party is not None
+        ],
+    )
+    return recorded
+
+
+def _write_payments(connection: psycopg.Connection[Any], ids: Sequence[int], ordered: Sequence[NewPayment]) -> None:
+    rows = [
+        (
+            payment_id,
+            public_id("pay"),
+            *payment.identity,
+            payment.amount_minor,
+            payment.occurred_at,
+            payment.reverses_id,
+        )
+        for payment_id, payment in zip(ids, ordered, strict=True)
+    ]
+    copy_rows(connection, "payment", _PAYMENT, _PAYMENT_TYPES, rows)

@@ -1,0 +1,1 @@
+"""What an adapter may import: callbacks, statements, outbound calls, strict JSON."""

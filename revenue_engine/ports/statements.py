@@ -1,0 +1,323 @@
+"""The port for statements: what a reader of statement files answers, and how it refuses.
+
+A reader streams. For each statement in the file it answers one `StatementOpened`, its `StatementLine` values in the
+order of the file, and one `StatementClosed`; memory does not grow with the file. What cannot be read or is not a
+statement raises `StatementRefused` where it is found, and never guesses a sign, a date or a decimal. `proved` adds the
+proofs that hold for every format: each statement adds up, and the statements of a file follow each other. Whoever keeps
+a statement reads it through `proved`, inside one transaction, and keeps nothing of a file that was refused.
+
+Money is whole cents, days are the bank's own, instants are aware.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import BinaryIO, NamedTuple, Protocol, TypeAlias, runtime_checkable
+
+from revenue_engine.errors import Rejected
+from revenue_engine.money import wire
+from revenue_engine.ports.callbacks import Kind, Party
+
+SNIFFED = 65_536
+"""How much of a file a reader may look at to know it, in bytes."""
+
+
+class StatementFault(enum.StrEnum):
+    """Every reason for which a statement file is refused."""
+
+    NOT_A_STATEMENT = "not_a_statement"
+    EMPTY = "empty"
+    TOO_LARGE = "too_large"
+    UNREADABLE = "unreadable"
+    """The bytes are not what the format says: broken XML, a bad workbook, an encoding that does not decode."""
+    FORBIDDEN = "forbidden"
+    """A document type, an entity, a macro: nothing of that kind is opened."""
+    UNKNOWN_COLUMNS = "unknown_columns"
+    MISSING_FIELD = "missing_field"
+    BAD_AMOUNT = "bad_amount"
+    BAD_SIGN = "bad_sign"
+    BAD_DATE = "bad_date"
+    BAD_CURRENCY = "bad_currency"
+    BAD_VALUE = "bad_value"
+    DOES_NOT_ADD_UP = "does_not_add_up"
+    REPEATED = "repeated"
+    """A statement, or a page of one, that stands in the file or the books already."""
+    SKIPPED = "skipped"
+    """A statement or page is missing: an opening balance is not the closing one before it, or a number was jumped."""
+
+
+class StatementRefused(Rejected):
+    """A statement file that may not be imported; ``line`` and ``column`` say where, both None for the whole file."""
+
+    def __init__(
+        self, fault: StatementFault, reason: str, *, line: int | None = None, column: str | None = None
+    ) -> None:
+        where = "" if line is None else f"line {line}" + (f", column {column}" if column else "") + ": "
+        super().__init__(where + reason, line=line, column=column)
+        self.code = fault.value
+        self.fault = fault
+        self.reason = reason
+        self.line = line
+        self.column = column
+
+
+@dataclass(frozen=True, slots=True)
+class StatementOpened:
+    """The head of one statement."""
+
+    format: str
+    """``mt940``, ``mt942``, ``camt.052``, ``camt.053``, ``camt.054``, ``mpesa_org`` or ``table:NAME``."""
+    account: str
+    """As the file writes it: a shortcode, a bank account, an IBAN; empty where the file names none."""
+    currency: str
+    """ISO 4217."""
+    opening_minor: int | None
+    """None where the format carries no balances (MT942, camt.054)."""
+    reference: str = ""
+    """The statement's own identifier (``:20:``, ``Stmt/Id``)."""
+    number: str = ""
+    """Its number in the account's sequence (``:28C:``, ``ElctrncSeqNb``)."""
+    from_day: date | None = None
+    to_day: date | None = None
+    """The period the head names; the days of the lines stand in `StatementClosed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatementDetail:
+    """One payment inside a batched line."""
+
+    amount_minor: int
+    """Signed as its line is."""
+    reference: str = ""
+    account_reference: str = ""
+    text: str = ""
+    party: Party = field(default_factory=Party)
+
+
+class StatementLine(NamedTuple):
+    """One movement of the account. A tuple, because a file makes a hundred thousand of them."""
+
+    number: int
+    """The line, row or element of the file where it begins, from 1."""
+    amount_minor: int
+    """Signed by its effect on the account: above zero a credit to us, below zero a debit."""
+    booked_on: date
+    reference: str = ""
+    """The provider's or bank's own reference, upper case; empty where it gives none."""
+    occurrence: int = 1
+    """The n-th line of this statement with equal reference, kind, amount, day, text and ``counts``: a real repeat is
+    kept, and a line that is only shown is no repeat of the same line that counts."""
+    kind: Kind | None = None
+    """What the format itself says the movement is; None for a bank line that only says credit or debit."""
+    counts: bool = True
+    """Whether it moves the balance: a pending, expected or failed line is shown and never posted."""
+    occurred_at: datetime | None = None
+    value_on: date | None = None
+    text: str = ""
+    """The narrative, lines joined as the format says."""
+    account_reference: str = ""
+    """What the payer typed, where the format has a place for it."""
+    reverses: str = ""
+    """The reference of the movement taken back, where the format says."""
+    code: str = ""
+    """The bank's own transaction code (``NTRF``, ``PMNT/RCDT/ESCT``, a reason type)."""
+    balance_after_minor: int | None = None
+    party: Party = Party()
+    references: tuple[tuple[str, str], ...] = ()
+    """Every other reference by its name in the format (``EREF``, ``EndToEndId``, ``UETR``)."""
+    details: tuple[StatementDetail, ...] = ()
+
+    def key(self) -> bytes:
+        """What makes this line itself and no other of its account: a SHA-256, the same in a later export.
+
+        A line that is only shown is another one than the same line when it counts: that one moves the money.
+        """
+        facts = (
+            self.reference,
+            self.kind or "",
+            str(self.amount_minor),
+            self.booked_on.isoformat(),
+            self.text,
+            self.account_reference,
+            str(self.occurrence),
+            *(() if self.counts else ("shown",)),
+        )
+        return hashlib.sha256("\x1f".join(facts).encode("utf-8", "surrogatepass")).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class StatementClosed:
+    """The foot of one statement. ``adds_up`` is None where the format has no balances to prove it by."""
+
+    closing_minor: int | None
+    lines: int
+    """Lines that count; ``credits_minor`` and ``debits_minor`` (both not negative) are their sums."""
+    credits_minor: int
+    debits_minor: int
+    first_day: date | None
+    last_day: date | None
+    adds_up: bool | None
+    shown: int = 0
+    """Lines that do not count: pending, expected, failed."""
+    notes: tuple[str, ...] = ()
+    """What a person should know: an encoding that was not UTF-8, a currency taken from the opening balance."""
+    unproved: str = ""
+    """Where ``adds_up`` is False for a reason finer than the sums: a row's balance, a total in words."""
+    unproved_line: int | None = None
+    unproved_column: str | None = None
+
+
+StatementEvent: TypeAlias = StatementOpened | StatementLine | StatementClosed
+
+
+@runtime_checkable
+class StatementReader(Protocol):
+    """One format of statement files. Pure: bytes in, values out."""
+
+    name: str
+
+    def sniff(self, head: bytes, filename: str) -> bool:
+        """Whether a file that begins with ``head`` (at most 64 KiB) is of this format."""
+        ...
+
+    def read(self, stream: BinaryIO, *, filename: str = "") -> Iterator[StatementEvent]:
+        """Stream the statements of a seekable file. Raises StatementRefused."""
+        ...
+
+
+@runtime_checkable
+class WholeFileReader(StatementReader, Protocol):
+    """A format that the head of a file may not show: a workbook can only be told by opening it."""
+
+    looks_for: str
+    """What it knows a file by, in words, for the message that nobody knew it."""
+
+    def recognises(self, stream: BinaryIO, filename: str) -> bool:
+        """Whether a seekable file is of this format.
+
+        Raises StatementRefused when it is one that may not be read: macros, an almost known header.
+        """
+        ...
+
+
+def pick(readers: Mapping[str, StatementReader], stream: BinaryIO, filename: str) -> StatementReader:
+    """The one reader that knows a seekable file; the stream stands at its beginning again.
+
+    Raises StatementRefused when no reader or more than one knows it, and with the nearest reader's own reason when
+    one knew the kind of file and may not read it.
+    """
+    stream.seek(0)
+    head = stream.read(SNIFFED)
+    if not head.strip():
+        raise StatementRefused(StatementFault.EMPTY, "the file is empty. Download it anew")
+    knowing: list[str] = []
+    refusals: list[StatementRefused] = []
+    for name, reader in sorted(readers.items()):
+        try:
+            if isinstance(reader, WholeFileReader):
+                known = reader.recognises(stream, filename)
+            else:
+                known = reader.sniff(head, filename)
+        except StatementRefused as refused:
+            refusals.append(refused)
+            continue
+        if known:
+            knowing.append(name)
+    stream.seek(0)
+    if len(knowing) == 1:
+        return readers[knowing[0]]
+    if knowing:
+        raise StatementRefused(
+            StatementFault.NOT_A_STATEMENT, f"the file could be read as {' and as '.join(knowing)}: name which it is"
+        )
+    if refusals:
+        raise refusals[0]
+    looked = [one.looks_for if isinstance(one, WholeFileReader) else name for name, one in sorted(readers.items())]
+    raise StatementRefused(StatementFault.NOT_A_STATEMENT, f"no reader knows the file; looked for: {'; '.join(looked)}")
+
+
+def proved(events: Iterable[StatementEvent]) -> Iterator[StatementEvent]:
+    """The same events, refused where they prove wrong: whoever keeps a statement reads it through this.
+
+    Raises StatementRefused when a statement does not add up, when one account's next statement in the file does not
+    open with the balance the one before closed with, or when a statement stands in the file twice.
+    """
+    closings: dict[tuple[str, str], int] = {}
+    names: set[Hashable] = set()
+    count = 0
+    opened: StatementOpened | None = None
+    for event in events:
+        if isinstance(event, StatementLine):  # almost every event is one
+            yield event
+            continue
+        if isinstance(event, StatementOpened):
+            opened, count = event, count + 1
+            _follows(opened, closings)
+        elif isinstance(event, StatementClosed):
+            if opened is None:
+                raise StatementRefused(StatementFault.NOT_A_STATEMENT, "a statement ends that never began")
+            yield event
+            if event.adds_up is False:
+                raise _does_not_add_up(opened, event)
+            _once(opened, event, names)
+            if event.closing_minor is not None:
+                closings[(opened.account, opened.currency)] = event.closing_minor
+            opened = None
+            continue
+        yield event
+    if opened is not None:
+        raise StatementRefused(StatementFault.MISSING_FIELD, "the file ends inside a statement")
+    if not count:
+        raise StatementRefused(StatementFault.EMPTY, "there is no statement in the file")
+
+
+def _follows(opened: StatementOpened, closings: dict[tuple[str, str], int]) -> None:
+    before = closings.get((opened.account, opened.currency))
+    if before is not None and opened.opening_minor is not None and opened.opening_minor != before:
+        raise StatementRefused(
+            StatementFault.SKIPPED,
+            f"statement {opened.number or opened.reference or '?'} of {opened.account or 'the account'} opens with"
+            f" {wire(opened.opening_minor)}, and the one before it closed with {wire(before)}: a statement between"
+            " them is missing, or they stand in the wrong order",
+        )
+
+
+def _once(opened: StatementOpened, closed: StatementClosed, names: set[Hashable]) -> None:
+    """Refuse a statement that stands in the file twice.
+
+    Banks give one reference and one number to statement after statement (``STARTUMS``, ``00000/00``), so where
+    balances tell statements apart, only one that is equal in balances, sums and days too is a repeat. One without
+    movements repeats nothing.
+    """
+    if not (opened.number or opened.reference) or not (closed.lines or closed.shown):
+        return
+    name: tuple[Hashable, ...] = (opened.account, opened.currency, opened.reference, opened.number, opened.to_day)
+    if opened.opening_minor is not None and closed.closing_minor is not None:
+        name += (
+            *(opened.opening_minor, closed.closing_minor, closed.lines, closed.shown),
+            *(closed.credits_minor, closed.debits_minor, closed.first_day, closed.last_day),
+        )
+    if name in names:
+        raise StatementRefused(
+            StatementFault.REPEATED, f"statement {opened.number or opened.reference} stands in the file twice"
+        )
+    names.add(name)
+
+
+def _does_not_add_up(opened: StatementOpened, closed: StatementClosed) -> StatementRefused:
+    if closed.unproved:
+        return StatementRefused(
+            StatementFault.DOES_NOT_ADD_UP, closed.unproved, line=closed.unproved_line, column=closed.unproved_column
+        )
+    opening, closing = opened.opening_minor or 0, closed.closing_minor or 0
+    sums = opening + closed.credits_minor - closed.debits_minor
+    return StatementRefused(
+        StatementFault.DOES_NOT_ADD_UP,
+        f"statement {opened.number or opened.reference or '?'} of {opened.account or 'the account'} does not add up:"
+        f" opening {wire(opening)} + credits {wire(closed.credits_minor)} - debits {wire(closed.debits_minor)} ="
+        f" {wire(sums)}, and it closes with {wire(closing)}, {wire(closing - sums)} away. Ask for the file anew.",
+    )

@@ -1,0 +1,1 @@
+"""Statement files: importing them, their rows, and which line is which."""

@@ -1,0 +1,1 @@
+"""The books recomputed: every invariant, every finding a row."""

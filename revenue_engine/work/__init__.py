@@ -1,0 +1,1 @@
+"""Work as rows: jobs and the bell that wakes their workers."""
