@@ -1,4 +1,5 @@
-"""The database guards itself: times, keys, sums and links that no role may write as it likes; breaks as events.
+"""The database guards itself: times, keys, sums and links that no role may write as it likes; breaks as events;
+lawful homes.
 
 Revision: guards
 Revises: other_names
@@ -21,7 +22,7 @@ HERE = Path(__file__).parent
 def upgrade() -> None:
     # The driver's own connection: these files hold many statements and literal percent signs.
     connection = op.get_bind().connection.driver_connection
-    for name in ("guards.sql", "break_events.sql", "guard_grants.sql"):
+    for name in ("guards.sql", "break_events.sql", "homes.sql", "guard_grants.sql"):
         connection.execute((HERE / name).read_text(encoding="utf-8"))
 
 

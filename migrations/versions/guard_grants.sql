@@ -15,7 +15,7 @@ GRANT EXECUTE ON FUNCTION take_snapshot(bigint), take_tick() TO revenue_worker;
 
 REVOKE INSERT ON job FROM revenue_api;
 REVOKE UPDATE (state, attempts, run_after, leased_by, lease_until) ON job FROM revenue_api;
-GRANT EXECUTE ON FUNCTION work_on_new_bills(text, bigint[]), read_again(bigint), ask_again(bigint, interval)
+GRANT EXECUTE ON FUNCTION work_on_new_bills(text, bigint[]), read_again(text, bigint), ask_again(bigint, interval)
     TO revenue_api, revenue_worker;
 GRANT EXECUTE ON FUNCTION lock_set_up() TO revenue_api;
 

@@ -89,7 +89,7 @@ def replay(
             row = raw(session).execute("SELECT purpose FROM delivery WHERE id = %s", (delivery,)).fetchone()
             if row is None:
                 raise NotFound(f"no delivery {delivery}", delivery=delivery)
-            jobs.read_again(session, delivery)
+            jobs.replay(session, kind="statement" if row[0] == "statement" else "interpret", ref_id=delivery)
         if as_json:
             print_json({"ok": True, "delivery": delivery})
         else:

@@ -24,7 +24,10 @@ class Account(Sealed, Base):
 
     __tablename__ = "account"
     __table_args__ = (
-        CheckConstraint("type IN ('asset', 'liability', 'revenue', 'contra_revenue', 'expense', 'memo')", name="type"),
+        CheckConstraint(
+            "type IN ('asset', 'liability', 'equity', 'revenue', 'contra_revenue', 'expense', 'memo')", name="type"
+        ),
+        CheckConstraint("code LIKE parent || '.%'", name="part"),
     )
     code: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]

@@ -12,7 +12,7 @@ from revenue_engine.payments.evidence import (
     typed_digest,
     write_evidence,
 )
-from revenue_engine.payments.held import Held, held, held_for
+from revenue_engine.payments.held import Held, crossing, held, held_for
 from revenue_engine.payments.payments import (
     NewPayment,
     Payment,
@@ -54,6 +54,7 @@ __all__ = [
     "apply",
     "by_id",
     "by_ids",
+    "crossing",
     "evidence_of",
     "find",
     "held",

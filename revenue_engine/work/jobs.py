@@ -12,6 +12,9 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from revenue_engine.db import Base, raw
 from revenue_engine.errors import NotFound, Retryable
 
+OF_DELIVERIES = ("interpret", "statement")
+"""Kinds of work that read a delivery; ``ref_id`` is its number."""
+
 REPEATING = ("pull", "query", "status")
 """Kinds of work that are put off and not done: questions to providers."""
 
@@ -243,7 +246,13 @@ def add_absent(session: Session, *, kind: str, refs: list[int], after_seconds: f
 
 
 def replay(session: Session, *, kind: str, ref_id: int) -> None:
-    """Make work due again from the start: a dead job is revived, a finished one is written anew."""
+    """Make work due again from the start: a dead job is revived, a finished one is written anew.
+
+    Anybody who may read deliveries may have one read again: the database writes that row itself.
+    """
+    if kind in OF_DELIVERIES:
+        raw(session).execute("SELECT read_again(%s, %s)", (kind, ref_id))
+        return
     raw(session).execute(
         """
         INSERT INTO job (kind, ref_id) VALUES (%s, %s)
@@ -259,15 +268,6 @@ def add_for_new_bills(session: Session, *, kind: str, refs: list[int]) -> None:
     """Write a work row for each bill that this very transaction issued; whoever issues bills may, and no more."""
     if refs:
         raw(session).execute("SELECT work_on_new_bills(%s, %s)", (kind, sorted(set(refs))))
-
-
-def read_again(session: Session, delivery_id: int) -> bool:
-    """Let a delivery be read again: a dead job is revived, a finished one is written anew, one that waits stays.
-
-    Answers whether there is such a delivery or such work to do.
-    """
-    row = raw(session).execute("SELECT read_again(%s)", (delivery_id,)).fetchone()
-    return bool(row and row[0])
 
 
 @dataclass(frozen=True, slots=True)
