@@ -72,6 +72,14 @@ class Settings(BaseSettings):
         shown="none",
     )
 
+    token_file: Path = _field(
+        Path("~/.revenue-engine-session"),
+        "File of the session that this account of the machine is signed in with, or of a service's token",
+        "give a file in a folder of your own; it is made readable by you alone",
+        shown="~/.revenue-engine-session",
+        validate_default=True,
+    )
+
     database_url: SecretStr | None = _field(
         None, "PostgreSQL 15 or newer; the embedded server when empty", _DATABASE_FIX, shown="embedded"
     )
@@ -128,7 +136,7 @@ class Settings(BaseSettings):
         8, "Attempts before a job waits for a person", "a whole number from 1 to 100", ge=1, le=100
     )
 
-    @field_validator("state_dir", "secrets_dir", "embedded_postgres_bin")
+    @field_validator("state_dir", "secrets_dir", "embedded_postgres_bin", "token_file")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().resolve()

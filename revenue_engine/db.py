@@ -3,22 +3,49 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, cast
 
 import psycopg
-from sqlalchemy import BigInteger, Date, Engine, LargeBinary, MetaData, Text, create_engine, event, text
+from sqlalchemy import BigInteger, Connection, Date, Engine, LargeBinary, MetaData, Text, create_engine, event, text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.dialects.postgresql.base import ischema_names
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import UserDefinedType
 
+from revenue_engine.errors import (
+    Conflict,
+    InvalidValue,
+    NotAllowed,
+    NotFound,
+    NotSignedIn,
+    Rejected,
+    RevenueError,
+    StaleFactor,
+)
+
 OWNER = "revenue_owner"
 ROLES = ("intake", "worker", "api", "report", "seal")
 """The capability roles; in the database each is called ``revenue_<name>`` and cannot log in."""
+
+
+REFUSALS: Mapping[str, type[Rejected]] = {
+    "RV400": InvalidValue,
+    "RV401": NotSignedIn,
+    "RV403": NotAllowed,
+    "RV404": NotFound,
+    "RV409": Conflict,
+    "RV428": StaleFactor,
+}
+"""What the database's own refusals are called here, by SQLSTATE. Their messages are written for people."""
+
+_secret: ContextVar[str | None] = ContextVar("revenue_session", default=None)
+"""The secret of who acts in this thread or task. Every transaction carries it; a name is never told."""
 
 
 class XID8(UserDefinedType[int]):
@@ -90,15 +117,61 @@ def make_engine(url: str, *, role: str | None = None, pool_size: int = 5) -> Eng
 
 
 @contextlib.contextmanager
+def acting_by(secret: str | None) -> Iterator[None]:
+    """Let transactions of the block carry the secret of a session or token, which proves to the database who acts."""
+    before = _secret.set(secret)
+    try:
+        yield
+    finally:
+        _secret.reset(before)
+
+
+@contextlib.contextmanager
 def transaction(engine: Engine) -> Iterator[Session]:
-    """One unit of work: commits when the block ends well, rolls back when it raises. Nothing else commits."""
+    """One unit of work: commits when the block ends well, rolls back when it raises. Nothing else commits.
+
+    It carries the secret of ``acting_by``, for this transaction only: a pooled connection remembers nobody. What the
+    database refuses in words of its own (``REFUSALS``) is raised as the engine's error.
+    """
     with Session(engine, expire_on_commit=False) as session:
         try:
+            secret = _secret.get()
+            if secret is not None:
+                event.listen(session, "after_begin", _telling(secret))
             yield session
             session.commit()
+        except (DBAPIError, psycopg.Error) as error:
+            session.rollback()
+            refused = refusal(error)
+            if refused is not None:
+                raise refused from error
+            raise
         except BaseException:
             session.rollback()
             raise
+
+
+def _telling(secret: str) -> Callable[..., None]:
+    """What a session does when its transaction begins: tell the secret, as a bound parameter, for this one only."""
+
+    def tell(_session: Session, _transaction: object, connection: Connection) -> None:
+        driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+        driver.execute("SELECT set_config('revenue.session', %s, true)", (secret,))
+
+    return tell
+
+
+def refusal(error: Exception) -> RevenueError | None:
+    """The engine's error for a refusal of the database's own, with its hint; None for any other error."""
+    origin = getattr(error, "orig", None) or error
+    if not isinstance(origin, psycopg.Error):
+        return None
+    kind = REFUSALS.get(origin.sqlstate or "")
+    if kind is None:
+        return None
+    words = origin.diag.message_primary or str(origin)
+    hint = origin.diag.message_hint
+    return kind(f"{words}. {hint}" if hint else words)
 
 
 def raw(session: Session) -> psycopg.Connection[Any]:

@@ -4,7 +4,10 @@ RevenueError
 ├── Rejected            the request is wrong and repeating it will not help
 │   ├── InvalidValue    a value is malformed or out of its range
 │   ├── NotFound        a named thing does not exist
-│   └── Conflict        the request contradicts what is already recorded
+│   ├── Conflict        the request contradicts what is already recorded
+│   ├── NotSignedIn     nobody is signed in, or the session is not live any more
+│   └── NotAllowed      who is signed in may not do this; the message names who may
+│       └── StaleFactor the second factor is too old for a judgement
 ├── ConfigurationError  a setting is missing or wrong; the message names the variable and the fix
 ├── Retryable           a lock, a timeout or a server that is away; the same call may succeed later
 └── IntegrityFault      stored facts contradict each other; stop and call somebody
@@ -55,6 +58,24 @@ class Conflict(Rejected):
     """The request contradicts what is already recorded; ``field`` in the facts names what differs."""
 
     code = "conflict"
+
+
+class NotSignedIn(Rejected):
+    """No session proves who acts: none was opened, or it ended, idled or was revoked; the message says which."""
+
+    code = "not_signed_in"
+
+
+class NotAllowed(Rejected):
+    """Who acts may not do this; the message names who may instead."""
+
+    code = "not_allowed"
+
+
+class StaleFactor(NotAllowed):
+    """A judgement needs a second factor not older than five minutes."""
+
+    code = "stale_factor"
 
 
 class ConfigurationError(RevenueError):

@@ -22,7 +22,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from revenue_engine import ledger
+from revenue_engine import judgements, ledger
+from revenue_engine.access import approvals
 from revenue_engine.collection import held_money, pipeline
 from revenue_engine.collection.polling import Asker
 from revenue_engine.db import transaction
@@ -108,6 +109,7 @@ class Worker:
             for claimed in held:
                 self._single(claimed, work)
             done += len(held)
+        done += self.agreed()
         done += self.statements()
         self.unfolded += len(claims)
         if self.unfolded >= SNAPSHOT_EVERY:
@@ -115,6 +117,13 @@ class Worker:
             with transaction(self.engine) as session:
                 ledger.snapshot(session)
         return done
+
+    def agreed(self) -> int:
+        """Do what two persons agreed to, each in its transaction; how many were claimed."""
+        held = self._claim(approvals.KIND, 50)
+        for claimed in held:
+            self._single(claimed, judgements.do)
+        return len(held)
 
     def statements(self) -> int:
         """Import one statement file that waits, alone in its transaction; how many were claimed."""

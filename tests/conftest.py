@@ -93,6 +93,12 @@ def migrated(servers: embedded.Servers) -> Iterator[embedded.Servers]:
         connection.execute(f"DROP DATABASE {TEMPLATE} WITH (FORCE)")
 
 
+@pytest.fixture(scope="session")
+def migrated_url(migrated: embedded.Servers) -> str:
+    """The URL of the template itself, for tests that only call functions that write nothing."""
+    return in_database(migrated.database_url, TEMPLATE)
+
+
 @pytest.fixture
 def database(migrated: embedded.Servers) -> Iterator[Database]:
     """A fresh migrated database, dropped after the test with whoever is still connected."""

@@ -8,6 +8,7 @@ from datetime import date
 
 from sqlalchemy.orm import Session
 
+from revenue_engine import identifiers
 from revenue_engine.billing.tariffs import COMPONENTS
 from revenue_engine.db import raw
 from revenue_engine.ledger.postings import Bill
@@ -91,8 +92,8 @@ def stations(session: Session) -> tuple[dict[str, str], dict[str, str]]:
     streams: dict[str, str] = {}
     for code, name, stream_code in raw(session).execute("SELECT code, name, stream_code FROM station ORDER BY code"):
         streams[code] = stream_code
-        for key in (code, name):
-            keys.setdefault("".join(filter(str.isalnum, key.upper())), code)
+        for written in (code, name):
+            keys.setdefault(identifiers.key(written), code)
     return keys, streams
 
 

@@ -7,12 +7,14 @@ import typer
 from revenue_engine import __version__
 from revenue_engine.cli import (
     adapters,
+    approvals,
     bench,
     callbacks,
     channels,
     invoices,
     ledgers,
     matching,
+    persons,
     reconciling,
     reports,
     running,
@@ -29,8 +31,10 @@ app = typer.Typer(
 )
 running.register(app)
 matching.register(app)
+persons.register(app)
 app.add_typer(invoices.app, name="invoice")
 app.add_typer(adapters.app, name="adapter")
+app.add_typer(approvals.app, name="approval")
 app.add_typer(callbacks.app, name="callback")
 app.add_typer(channels.app, name="channel")
 statement_import.register(statements.app)

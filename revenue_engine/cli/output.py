@@ -48,6 +48,11 @@ def answering(*, as_json: bool) -> Iterator[None]:
     except RevenueError as error:
         refuse(error, as_json=as_json)
     except (psycopg.Error, DBAPIError) as error:
+        from revenue_engine.db import refusal
+
+        refused = refusal(error)
+        if refused is not None:
+            refuse(refused, as_json=as_json)
         origin = getattr(error, "orig", None) or error
         words = str(origin).splitlines()[0]
         if getattr(origin, "sqlstate", None) in _NOT_MADE:

@@ -36,15 +36,23 @@ def register(app: typer.Typer) -> None:
 def init(
     county: Annotated[str | None, typer.Option(help="The county whose facts are loaded.")] = None,
     mode: Annotated[Mode, typer.Option(help="test books or live books")] = Mode.TEST,
+    administrator: Annotated[
+        list[str] | None,
+        typer.Option(help="One of the first two administrators: 'login,Full Name,staff number'. Give it twice."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Prepare everything: servers, schema, roles, logins and the county's facts. Safe to run again."""
+    """Prepare everything: servers, schema, roles, logins, the county's facts and its first two administrators.
+
+    Safe to run again. The administrators' one-time enrolment codes are shown by each run until one of them enrols."""
     import migrations
     from revenue_engine import bootstrap, embedded
+    from revenue_engine.access import persons
     from revenue_engine.county import loading as counties
     from revenue_engine.db import transaction
 
     with answering(as_json=as_json):
+        named = _administrators(administrator or [])
         settings = bootstrap.settings()
         err.print("servers: starting or re-attaching")
         servers = bootstrap.servers()
@@ -61,10 +69,32 @@ def init(
                 settings_models=models,
                 secrets_dir=settings.secrets_dir,
             )
+        with transaction(bootstrap.engine("migrate")) as session:
+            first = persons.first_administrators(session, named)
         if as_json:
-            print_json({"ok": True, "county": county or settings.county, "mode": mode.value, "loaded": str(loaded)})
+            codes = [{"login": one.login, "enrolment_code": one.code} for one in first]
+            done = {"county": county or settings.county, "mode": mode.value, "loaded": str(loaded)}
+            print_json({"ok": True, **done, "administrators": codes})
         else:
             out.print(f"[green]Ready.[/] {loaded}", highlight=False)
+            for one in first:
+                out.print(f"  {one.login}: enrolment code {one.code}, good once and for three days", highlight=False)
+            if first:
+                out.print("  Each enrols alone: revenue-engine login LOGIN --enrol", highlight=False)
+
+
+def _administrators(given: list[str]) -> list[tuple[str, str, str]]:
+    from revenue_engine.errors import InvalidValue
+
+    named: list[tuple[str, str, str]] = []
+    for one in given:
+        login, name, staff_number, *more = [part.strip() for part in one.split(",")] + ["", "", ""]
+        if not staff_number or any(more):
+            raise InvalidValue("write an administrator as 'login,Full Name,staff number'", field="administrator")
+        named.append((login, name, staff_number))
+    if given and len(named) != 2:
+        raise InvalidValue("a county begins with two administrators: give --administrator twice", field="administrator")
+    return named
 
 
 def demo(

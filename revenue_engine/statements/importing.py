@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from reconciliation import breaks
 from reconciliation.breaks import BreakReason, NewBreak
-from revenue_engine import payments, periods
+from revenue_engine import identifiers, payments, periods
 from revenue_engine.access import audit
 from revenue_engine.billing import tariffs
 from revenue_engine.channels import accounts, deliveries
@@ -214,8 +214,7 @@ def _note_balance(run: _Run, line: StatementLine) -> None:
 
 
 def _is_of(channel: Channel, opened: StatementOpened) -> None:
-    told = "".join(character for character in opened.account if character.isalnum()).upper()
-    ours = "".join(character for character in channel.identifier if character.isalnum()).upper()
+    told, ours = identifiers.key(opened.account), identifiers.key(channel.identifier)
     if told and told.lstrip("0") != ours.lstrip("0"):
         raise StatementRefused(
             StatementFault.BAD_VALUE,

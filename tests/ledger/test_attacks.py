@@ -231,7 +231,10 @@ def test_evidence_hangs_on_a_delivery_of_its_own_channel_account(database: Datab
     (of_bank,) = books.deliver(("confirmation", b"{}"), account=2)
     assert refused(database, "worker", evidence(of_bank)) is errors.ForeignKeyViolation
     assert refused(database, "worker", evidence(424242)) is errors.ForeignKeyViolation
-    assert refused(database, "worker", evidence(of_bank, account=2), evidence(of_bank)) is errors.ForeignKeyViolation
+    assert (
+        refused(database, "worker", evidence(of_bank, account=2), evidence(of_bank, item=6))
+        is errors.ForeignKeyViolation
+    )
 
 
 def test_a_reversal_takes_back_the_whole_of_what_its_evidence_names(database: Database, books: Books) -> None:
@@ -318,12 +321,13 @@ def test_only_payments_pay_and_no_more_than_is_left_after_a_reversal(database: D
 def test_papers_say_what_their_payment_says(database: Database, books: Books) -> None:
     paying = payment_of(books, books.pay(1000, "X"))
     paper = (
-        "INSERT INTO receipt (public_id, kind, financial_year, number, payment_id, amount_minor, paid_at, book_date)"
-        " VALUES ('rct_x', 'acknowledgement', '{year}', {number}, {payment}, {amount}, '{at}', '2026-09-15')"
+        "INSERT INTO receipt (public_id, kind, financial_year, number, turn, payment_id, amount_minor, paid_at,"
+        " book_date) VALUES ('rct_x', 'acknowledgement', '{year}', {number}, 2, {payment}, {amount}, '{at}',"
+        " '2026-09-15')"
     )
-    right = {"year": "2627", "number": 1, "payment": paying, "amount": 100_000, "at": NOON.isoformat()}
+    right = {"year": "2627", "number": 2, "payment": paying, "amount": 100_000, "at": NOON.isoformat()}
     for wrong in ({"amount": 99_999}, {"amount": 100_001}, {"at": "2026-09-14"}, {"year": "2526"}, {"number": 99}):
-        found = refused(database, "worker", paper.format(**right | wrong))
+        found = refused(database, "worker", "UPDATE receipt_series SET last_number = 2", paper.format(**right | wrong))
         assert found is errors.CheckViolation, wrong
     back = "UPDATE receipt_series SET last_number = 0"
     assert refused(database, "worker", back) is errors.CheckViolation

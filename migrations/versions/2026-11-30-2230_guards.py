@@ -2,7 +2,7 @@
 lawful homes.
 
 Revision: guards
-Revises: other_names
+Revises: access
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "guards"
-down_revision = "other_names"
+down_revision = "access"
 branch_labels = None
 depends_on = None
 

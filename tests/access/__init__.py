@@ -1,0 +1,1 @@
+"""Persons, rights, approvals, and what is tried against them."""
