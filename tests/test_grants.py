@@ -284,7 +284,7 @@ def test_roles_cannot_log_in_and_the_public_has_nothing(database: Database) -> N
 
 
 def test_the_api_cannot_post_money_that_the_county_holds(database: Database) -> None:
-    from tests.books import Books
+    from tests.support.books import Books
 
     books = Books(database.url)
     bill = books.bill(100, payer=books.payer())

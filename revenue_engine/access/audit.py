@@ -7,7 +7,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Identity, text
+from sqlalchemy import BigInteger, Identity, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine.db import XID8, Base
@@ -38,3 +38,13 @@ def record(session: Session, *, actor: str, action: str, subject: str, facts: di
     leaf = hashlib.sha256(b"\x00" + content).digest()
     session.add(AuditEvent(actor=actor, action=action, object=subject, content=content, leaf=leaf))
     session.flush()
+
+
+def facts_of(session: Session, *, action: str, subject: str) -> list[dict[str, Any]]:
+    """The facts of every audit row of an act on an object, in the order they were written."""
+    rows = session.scalars(
+        select(AuditEvent.content)
+        .where(AuditEvent.action == action, AuditEvent.object == subject)
+        .order_by(AuditEvent.id)
+    )
+    return [json.loads(content)["facts"] for content in rows]

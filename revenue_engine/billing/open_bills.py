@@ -12,6 +12,7 @@ from revenue_engine import identifiers
 from revenue_engine.billing.tariffs import COMPONENTS
 from revenue_engine.db import raw
 from revenue_engine.ledger.postings import Bill
+from revenue_engine.work.locks import Lock
 
 
 @dataclass(slots=True)
@@ -154,7 +155,15 @@ def lock_payers(session: Session, payer_ids: Iterable[int]) -> None:
     wanted = sorted(set(payer_ids))
     if wanted:
         raw(session).execute(
-            "SELECT pg_advisory_xact_lock(7202, mod(id, 2147483647)::int) FROM unnest(%s::bigint[]) WITH ORDINALITY"
+            "SELECT pg_advisory_xact_lock(%s, mod(id, 2147483647)::int) FROM unnest(%s::bigint[]) WITH ORDINALITY"
             " AS w (id, n) ORDER BY n",
-            (wanted,),
+            (Lock.PAYER, wanted),
         )
+
+
+def left_of(session: Session, invoice_ids: Iterable[int]) -> dict[int, int]:
+    """What is left to pay of each of some bills, in cents, without locking them."""
+    rows = raw(session).execute(
+        "SELECT invoice_id, outstanding_minor FROM open_bill WHERE invoice_id = ANY(%s)", (sorted(set(invoice_ids)),)
+    )
+    return {row[0]: row[1] for row in rows}

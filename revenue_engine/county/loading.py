@@ -27,8 +27,6 @@ from revenue_engine.errors import ConfigurationError, Conflict, InvalidValue
 from revenue_engine.ledger import chart
 from revenue_engine.money import wire
 
-"""Advisory lock space: one loader at a time."""
-
 SettingsModels = Mapping[str, type[BaseModel]]
 """Adapter name to the model that its channel accounts' settings must fit."""
 

@@ -17,7 +17,6 @@ from revenue_engine.errors import NotFound
 from revenue_engine.ledger.chart import AccountType
 from revenue_engine.money import wire
 
-SNAPSHOT_LOCK = 7_263_003
 NEWEST = 2**62
 
 

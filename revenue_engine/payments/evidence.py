@@ -220,3 +220,30 @@ def reversals_undecided(session: Session, delivery_id: int) -> list[Stored]:
         binary=True,
     )
     return [_stored(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One message about money, as a list shows it; ``amount_minor`` in cents, None where the message says none."""
+
+    channel_account_id: int
+    kind: str
+    reference: str
+    message: str
+    amount_minor: int | None
+    occurred_at: datetime
+    recorded_at: datetime
+    posted: bool
+    """Whether a payment stands for what was told."""
+
+
+def told_of(session: Session, references: Sequence[str]) -> list[Told]:
+    """Every message that told of these references, posted or not, in the order it came."""
+    rows = raw(session).execute(
+        "SELECT e.channel_account_id, e.kind, e.reference, e.message, e.amount_minor, e.occurred_at, e.recorded_at,"
+        " EXISTS (SELECT FROM payment p WHERE p.channel_account_id = e.channel_account_id AND p.kind = e.kind"
+        "            AND p.reference = e.reference)"
+        "  FROM evidence e WHERE e.reference = ANY(%s) ORDER BY e.id",
+        (list(references),),
+    )
+    return [Told(*row) for row in rows]

@@ -189,3 +189,16 @@ def cancel(session: Session, payment_ids: Sequence[int], *, reason: str, kinds: 
         )
         .rowcount
     )
+
+
+def standing_numbers(session: Session, payment_ids: Sequence[int]) -> dict[int, list[str]]:
+    """The printed numbers of the papers of payments that are not cancelled, in the order of issue."""
+    rows = raw(session).execute(
+        "SELECT r.payment_id, r.kind, r.financial_year, r.number FROM receipt r WHERE r.payment_id = ANY(%s)"
+        " AND NOT EXISTS (SELECT FROM receipt_cancellation c WHERE c.receipt_id = r.id) ORDER BY r.id",
+        (list(payment_ids),),
+    )
+    found: dict[int, list[str]] = {}
+    for payment_id, kind, year, number in rows:
+        found.setdefault(payment_id, []).append(printed_number(kind, year, number))
+    return found

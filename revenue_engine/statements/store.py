@@ -32,6 +32,7 @@ from revenue_engine.ports.statements import (
     StatementOpened,
     StatementRefused,
 )
+from revenue_engine.work.locks import Lock
 
 
 class Statement(Sealed, Base):
@@ -197,7 +198,7 @@ def alone(session: Session) -> None:
 
     Raises Retryable while another transaction reads one.
     """
-    row = raw(session).execute("SELECT pg_try_advisory_xact_lock(7204, 0)").fetchone()
+    row = raw(session).execute("SELECT pg_try_advisory_xact_lock(%s, 0)", (Lock.STATEMENTS,)).fetchone()
     if not row or not row[0]:
         raise Retryable("another statement is being read: this one waits for it")
 
@@ -531,3 +532,11 @@ def not_in_any(session: Session, channel_account_id: int, first: datetime, until
         )
         .fetchall()
     )
+
+
+def covered_until(session: Session) -> dict[int, date]:
+    """The last day that a statement of each channel account covers, by the account's id."""
+    rows = raw(session).execute(
+        "SELECT channel_account_id, max(last_day) FROM statement WHERE last_day IS NOT NULL GROUP BY 1"
+    )
+    return {row[0]: row[1] for row in rows}

@@ -17,7 +17,7 @@ from revenue_engine import db, ledger
 from revenue_engine.db import ROLES
 from revenue_engine.errors import Conflict
 from revenue_engine.work import jobs
-from tests.books import DAY, NOON, Books
+from tests.support.books import DAY, NOON, Books
 from tests.conftest import Database
 
 LEVELS = ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")

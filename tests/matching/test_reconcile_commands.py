@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from reconciliation.engine.policy import Policy
 from revenue_engine import bootstrap
 from revenue_engine.cli.app import app
-from tests.books import Books
 from tests.conftest import Database
 from tests.matching.test_runs import payer, slip
+from tests.support.books import Books
 
 
 @pytest.fixture
