@@ -10,6 +10,8 @@ GRANT EXECUTE ON FUNCTION lock_open_breaks(text[]) TO revenue_worker, revenue_ap
 -- Until two persons agree to it, nobody but the owner closes a day.
 REVOKE INSERT ON closed_day FROM revenue_api;
 
+GRANT EXECUTE ON FUNCTION first_open_day() TO revenue_worker, revenue_api, revenue_report;
+
 REVOKE INSERT ON ledger_tick, snapshot_run, balance_slice FROM revenue_worker;
 GRANT EXECUTE ON FUNCTION take_snapshot(bigint), take_tick() TO revenue_worker;
 

@@ -106,6 +106,12 @@ BEGIN
 END
 $$;
 
+-- The first day that may be closed: the one after the last closed, or the day the books open.
+CREATE FUNCTION first_open_day() RETURNS date LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, public, pg_temp AS $$
+    SELECT coalesce((SELECT max(book_date) + 1 FROM closed_day), (SELECT books_open_from FROM county))
+$$;
+
 -- 4. Journals of people. What the API posts is the issuing and the taking back of its own bills, under their own keys:
 -- no key of another's journal can be taken in advance, and no waiver, write-off or share is posted by one hand.
 CREATE FUNCTION journal_of_role() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$

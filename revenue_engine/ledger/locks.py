@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import date
 
 import psycopg
 from sqlalchemy import select
@@ -45,15 +45,11 @@ def close_day(session: Session, day: date, *, by: str) -> None:
     if day >= periods.today():
         raise Conflict(f"{day} has not ended yet in Nairobi", book_date=day)
     connection = raw(session)
-    row = connection.execute(
-        "SELECT (SELECT books_open_from FROM county), (SELECT max(book_date) FROM closed_day)"
-    ).fetchone()
-    opened, last = row if row else (None, None)
-    if opened is not None and day < opened:
-        raise Conflict(f"the books open on {opened}: {day} is no day of theirs", book_date=day)
-    if last is not None and day <= last:
-        raise Conflict(f"{day} is closed already", book_date=day)
-    first = last + timedelta(days=1) if last is not None else opened or day
+    row = connection.execute("SELECT first_open_day()").fetchone()
+    first = row[0] if row and row[0] else day
+    if day < first:
+        closed = is_closed(session, day)
+        raise Conflict(f"{day} is closed already" if closed else f"the books open on {first}", book_date=day)
     try:
         with session.begin_nested():
             connection.execute(

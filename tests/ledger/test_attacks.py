@@ -17,8 +17,8 @@ from revenue_engine import db, ledger
 from revenue_engine.db import ROLES
 from revenue_engine.errors import Conflict
 from revenue_engine.work import jobs
-from tests.support.books import DAY, NOON, Books
 from tests.conftest import Database
+from tests.support.books import DAY, NOON, Books
 
 LEVELS = ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
 FIRST = date(2026, 7, 1)
