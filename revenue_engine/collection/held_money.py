@@ -61,13 +61,14 @@ def identify_many(session: Session, moves: Sequence[Move]) -> list[ledger.Posted
     is above its last bill is its payer's credit, or stays in suspense."""
     across = crossing(session, moves)
     recorded = payments.by_ids(session, (move.held.payment_id for move in moves))
+    since = payments.last_application(session, recorded)
     journals, rests = {}, {}
     for place, move in enumerate(moves):
         if place in across and move.rung != BY_HAND:
             continue
         homes, rest = _homes(session, move, recorded[move.held.payment_id], across=place in across)
         if homes:
-            journals[place] = _journal(move, homes, across=place in across)
+            journals[place] = _journal(move, homes, after=since.get(move.held.payment_id, 0), across=place in across)
             rests[place] = rest
     posted = dict(zip(journals, ledger.post_many(session, list(journals.values())), strict=True))
     payments.apply(
@@ -115,9 +116,10 @@ def _homes(session: Session, move: Move, payment: payments.Recorded, *, across: 
     return homes, 0
 
 
-def _journal(move: Move, homes: Sequence[Placed], *, across: bool) -> tuple[str, ledger.Journal]:
+def _journal(move: Move, homes: Sequence[Placed], *, after: int, across: bool) -> tuple[str, ledger.Journal]:
+    """The journal and its key: which payment, the first bill it pays, and what had been done with it before."""
     one = move.held
-    key = f"payment:{one.payment_id}:identified:{move.taken[0][0].bill.invoice_id}:{periods.unix_milliseconds()}"
+    key = f"payment:{one.payment_id}:identified:{move.taken[0][0].bill.invoice_id}:{after}"
     if across:
         reason = "two persons agreed; the holder owes it to the destination of the bill"
         return key, postings.paid_between_entities(
@@ -223,10 +225,11 @@ def _held(session: Session, bill: open_bills.Open, *, only_named: bool) -> list[
 
 def _spend_credit(session: Session, one: payments.Held, bill: open_bills.Open, *, named: bool) -> None:
     taken = bill.pay(one.amount_minor)
+    after = payments.last_application(session, [one.payment_id]).get(one.payment_id, 0)
     journal = ledger.post(
         session,
         postings.credit_applied(bill.bill, sum(part for _, part in taken), payment_id=one.payment_id, at=periods.now()),
-        key=f"payment:{one.payment_id}:credit:{bill.bill.invoice_id}:{periods.unix_milliseconds()}",
+        key=f"payment:{one.payment_id}:credit:{bill.bill.invoice_id}:{after}",
     )
     payments.apply(
         session,

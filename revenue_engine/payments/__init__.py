@@ -1,6 +1,15 @@
 """Evidence of money that moved, the payments it proves, and what each payment was set against."""
 
-from revenue_engine.payments.applications import Application, NewApplication, applied, apply, history, on_bills, paying
+from revenue_engine.payments.applications import (
+    Application,
+    NewApplication,
+    applied,
+    apply,
+    history,
+    last_application,
+    on_bills,
+    paying,
+)
 from revenue_engine.payments.evidence import (
     Evidence,
     Fact,
@@ -66,6 +75,7 @@ __all__ = [
     "held",
     "held_for",
     "history",
+    "last_application",
     "lock",
     "on_bills",
     "paying",

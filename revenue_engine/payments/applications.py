@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -54,6 +54,18 @@ def apply(session: Session, applications: Sequence[NewApplication]) -> None:
         ("int8", "int8", "text", "int8", "int8", "text"),
         applications,
     )
+
+
+def last_application(session: Session, payment_ids: Iterable[int]) -> dict[int, int]:
+    """The id of each payment's newest application: what had been done with the payment before a new judgement of it.
+
+    A journal's key holds the id, so that one judgement is posted once, and the same one again after an undoing is new.
+    """
+    rows = raw(session).execute(
+        "SELECT payment_id, max(id) FROM application WHERE payment_id = ANY(%s) GROUP BY payment_id",
+        (sorted(set(payment_ids)),),
+    )
+    return dict(rows.fetchall())
 
 
 def applied(session: Session, payment_ids: Sequence[int]) -> dict[int, list[tuple[int, str, int]]]:

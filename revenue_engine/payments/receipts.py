@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index,
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine import periods
-from revenue_engine.db import Base, Sealed, copy_rows, next_ids, raw
+from revenue_engine.db import Base, Sealed, copy_rows, next_ids, raw, scalar
 from revenue_engine.identifiers import public_id
 
 
@@ -108,13 +108,13 @@ def issue(session: Session, wanted: Sequence[ToIssue]) -> list[Issued]:
     public_ids = [public_id("rct") for _ in wanted]
     numbers: dict[tuple[str, str], Iterator[int]] = {}
     for kind, year in sorted(counts):
-        row = connection.execute(
+        last: int = scalar(
+            session,
             "INSERT INTO receipt_series (kind, financial_year, last_number) VALUES (%s, %s, %s)"
             " ON CONFLICT (kind, financial_year)"
             " DO UPDATE SET last_number = receipt_series.last_number + excluded.last_number RETURNING last_number",
             (kind, year, counts[kind, year]),
-        ).fetchone()
-        last = int(row[0]) if row else 0
+        )
         numbers[kind, year] = iter(range(last - counts[kind, year] + 1, last + 1))
     rows, issued = [], []
     for receipt_id, public, item in zip(ids, public_ids, wanted, strict=True):

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, Sealed, copy_rows, raw
+from revenue_engine.db import Base, Sealed, copy_rows, raw, scalar
 from revenue_engine.errors import Retryable
 from revenue_engine.identifiers import public_id
 from revenue_engine.money import wire
@@ -123,8 +123,8 @@ def kind_of(line: StatementLine) -> Kind:
 
 def new_id(session: Session) -> int:
     """The id of a statement about to be kept: its lines are written before its foot is known."""
-    row = raw(session).execute("SELECT nextval(pg_get_serial_sequence('statement', 'id'))").fetchone()
-    return int(row[0]) if row else 0
+    found: int = scalar(session, "SELECT nextval(pg_get_serial_sequence('statement', 'id'))")
+    return found
 
 
 def write_lines(

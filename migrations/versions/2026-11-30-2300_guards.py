@@ -2,7 +2,7 @@
 lawful homes.
 
 Revision: guards
-Revises: access
+Revises: one_ladder
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "guards"
-down_revision = "access"
+down_revision = "one_ladder"
 branch_labels = None
 depends_on = None
 
