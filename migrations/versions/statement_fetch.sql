@@ -103,7 +103,9 @@ CREATE OR REPLACE FUNCTION delivery_needs_work() RETURNS trigger LANGUAGE plpgsq
     SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
     INSERT INTO job (kind, ref_id)
-    SELECT CASE WHEN purpose IN ('statement', 'fetched') THEN 'statement' ELSE 'interpret' END, id FROM arrived ORDER BY id;
+    SELECT CASE WHEN purpose IN ('statement', 'fetched') THEN 'statement' ELSE 'interpret' END, id FROM arrived ORDER BY id
+    ON CONFLICT (kind, ref_id) DO UPDATE
+       SET state = 'ready', attempts = 0, run_after = now(), leased_by = NULL, lease_until = NULL;
     RETURN NULL;
 END
 $$;
@@ -259,7 +261,10 @@ INSERT INTO access.approval_kind (code, what, ask, agree, state_function, done_b
     ('statement_drop', 'where a bank puts its statement files', 'channel.ask', 'channel.agree', 'public.state_of_drop',
      'public.do_statement_drop', NULL);
 
-GRANT INSERT ON delivery, fetched_file, fetch_look TO revenue_fetch;
+GRANT INSERT (channel_account_id, purpose, headers, body, body_length, verdict, verdict_reason) ON delivery TO revenue_fetch;
+GRANT INSERT (drop_id, drop_name, name, size, modified_at, sha256, outcome, reason, again, delivery_ids) ON fetched_file
+    TO revenue_fetch;
+GRANT INSERT (drop_id, drop_name, outcome, reason, whole, files, taken, refused, waiting) ON fetch_look TO revenue_fetch;
 GRANT SELECT ON statement_drop, fetched_file, fetch_look TO revenue_fetch, revenue_worker, revenue_api, revenue_report;
 GRANT SELECT (id) ON delivery TO revenue_fetch;
 GRANT SELECT (id, adapter, identifier, mode) ON channel_account TO revenue_fetch;
