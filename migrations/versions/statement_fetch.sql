@@ -58,7 +58,7 @@ CREATE TABLE fetched_file (
     CONSTRAINT pk_fetched_file PRIMARY KEY (id),
     CONSTRAINT ck_fetched_file_outcome CHECK (outcome IN ('taken', 'known', 'refused')),
     CONSTRAINT ck_fetched_file_sha256 CHECK (length(sha256) = 32 OR (length(sha256) = 0 AND outcome = 'refused')),
-    CONSTRAINT uq_fetched_file_drop_id UNIQUE (drop_id, name, size, modified_at, sha256),
+    CONSTRAINT uq_fetched_file_drop_id_name_size_modified_at_sha256 UNIQUE (drop_id, name, size, modified_at, sha256),
     CONSTRAINT fk_fetched_file_drop_id FOREIGN KEY(drop_id) REFERENCES statement_drop (id)
 );
 CREATE UNIQUE INDEX uq_fetched_file_content ON fetched_file (drop_name, sha256) WHERE outcome = 'taken';
@@ -205,7 +205,7 @@ BEGIN
         RAISE EXCEPTION 'host_keys of a drop: give one to three public keys of the bank''s server' USING ERRCODE = 'RV400';
     END IF;
     FOR key IN SELECT jsonb_array_elements_text(payload -> 'host_keys') LOOP
-        IF key !~ '^(ssh-ed25519|ecdsa-sha2-nistp(256|384|521)|ssh-rsa) [A-Za-z0-9+/]{40,1400}={0,2}$' THEN
+        IF key !~ '^(ssh-ed25519|ecdsa-sha2-nistp(256|384|521)|ssh-rsa) [A-Za-z0-9+/]+={0,2}$' OR length(key) NOT BETWEEN 60 AND 1500 THEN
             RAISE EXCEPTION 'host_keys of a drop: give each as its kind and its base64, such as "ssh-ed25519 AAAA..."'
                 USING ERRCODE = 'RV400';
         END IF;

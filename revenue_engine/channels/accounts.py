@@ -320,6 +320,20 @@ def identifiers_of_all(session: Session) -> dict[int, str]:
     return {row[0]: row[1] for row in rows}
 
 
+def id_of(session: Session, identifier: str) -> int:
+    """The number of the one channel account that is called so; a process that may read little more can ask this.
+
+    Raises NotFound for none and for several.
+    """
+    found = [one for one, name in identifiers_of_all(session).items() if name == identifier]
+    if len(found) != 1:
+        raise NotFound(
+            f"{len(found) or 'no'} channel accounts are called {identifier!r}: see 'revenue-engine channel list'",
+            identifier=identifier,
+        )
+    return found[0]
+
+
 def public_ids(session: Session, ids: Iterable[int]) -> list[str]:
     """The public ids of channel accounts, in the order of their ids. Raises NotFound for one that is not registered."""
     wanted = sorted(set(ids))

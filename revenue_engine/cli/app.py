@@ -15,6 +15,7 @@ from revenue_engine.cli import (
     breaks,
     callbacks,
     channels,
+    fetching,
     invoices,
     ledgers,
     matching,
@@ -50,7 +51,9 @@ app.add_typer(approvals.app, name="approval")
 app.add_typer(callbacks.app, name="callback")
 app.add_typer(channels.app, name="channel")
 statement_import.register(statements.app)
+fetching.register(statements.app)
 app.add_typer(statements.app, name="statement")
+app.add_typer(fetching.app, name="drop")
 app.add_typer(ledgers.app, name="ledger")
 app.add_typer(reconciling.app, name="reconcile")
 app.add_typer(reports.app, name="report")

@@ -31,6 +31,7 @@ from revenue_engine.ports.callbacks import (
     Interpretation,
     Kind,
     Paid,
+    Purpose,
     Reversed,
     Strength,
     Unknown,
@@ -168,7 +169,7 @@ def proof_today(
     """How the proof of one delivery is judged today, by the settings and secrets this process reads; None for a
     delivery that is not there, or that came to no address and so brought no proof."""
     found = deliveries.arrived(session, [delivery_id])
-    if not found or Purpose(found[0].purpose) in {Purpose.STATEMENT, Purpose.PULL, Purpose.QUERY}:
+    if not found or Purpose(found[0].purpose) in {*FILES, Purpose.PULL, Purpose.QUERY}:
         return None
     channel = accounts.channels(session)[found[0].channel_account_id]
     proof = deliveries.proofs(session, [delivery_id])[delivery_id]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import enum
+import hashlib
 import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ from revenue_engine.access import approvals
 from revenue_engine.channels import accounts
 from revenue_engine.collection.tools import Tools
 from revenue_engine.db import Base, one, raw, rows, scalar
-from revenue_engine.errors import InvalidValue
+from revenue_engine.errors import InvalidValue, NotFound
 from revenue_engine.work.kinds import Kind, Work
 
 AWAY_FOR = timedelta(hours=2)
@@ -424,6 +425,38 @@ def ask(
         "active": active,
     }
     return approvals.ask(session, "statement_drop", subject=f"drop {name}", payload=payload, reason=reason)
+
+
+def ask_end(session: Session, name: str, *, reason: str) -> str:
+    """Ask that nothing more be fetched from a drop; answers the request's public id. Raises NotFound."""
+    found = {drop.name: drop for drop in in_force(session)}
+    if name not in found:
+        raise NotFound(f"no drop {name} is in force: see 'revenue-engine drop list'", name=name)
+    drop = found[name]
+    return ask(
+        session,
+        name=drop.name,
+        host=drop.host,
+        port=drop.port,
+        username=drop.username,
+        key_file=drop.key_file,
+        host_keys=drop.host_keys,
+        account_ids=drop.account_ids,
+        folder=drop.folder,
+        temporary=drop.temporary,
+        settle_seconds=drop.settle_seconds,
+        every_minutes=drop.every_minutes,
+        largest_bytes=drop.largest_bytes,
+        active=False,
+        reason=reason,
+    )
+
+
+def fingerprint(key: str) -> str:
+    """A public key's fingerprint, as banks write it in letters and ``ssh-keygen -l`` shows it."""
+    kind, body = key.split()
+    digest = base64.b64encode(hashlib.sha256(base64.b64decode(body)).digest()).decode("ascii").rstrip("=")
+    return f"{kind} SHA256:{digest}"
 
 
 class Shown(NamedTuple):
