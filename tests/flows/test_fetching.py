@@ -381,7 +381,7 @@ def test_a_name_that_leads_elsewhere_is_refused_unread(
     monkeypatch.setattr(asyncssh.SFTPServer, "scandir", hostile)
     look = county.fetch()
     assert [file.what for file in look.files] == ["refused"]
-    assert "/" not in look.files[0].name
+    assert look.files[0].name.isprintable()
     county.work()
     ((reason, owner, _),) = county.breaks()
     assert (reason, owner) == ("unparseable", "ict")
@@ -497,7 +497,7 @@ def test_a_server_that_comes_back_within_the_look_is_looked_into(county: County)
         (lambda key: key.write_text("this is no key"), "settings", "no private key"),
         (
             lambda key: key.write_bytes(
-                asyncssh.generate_private_key("ssh-ed25519").export_private_key(passphrase="secret words")
+                asyncssh.generate_private_key("ssh-ed25519").export_private_key("pkcs8-pem", passphrase="secret words")
             ),
             "settings",
             "without a passphrase",
