@@ -28,7 +28,6 @@ from revenue_engine.ports.callbacks import (
     Purpose,
     Rehearsal,
     Signed,
-    Strength,
     Unknown,
     Verdict,
 )

@@ -162,9 +162,12 @@ class Pairs(dict[str, object]):
             raise InvalidValue(f"{self._where} names {shown(name)} twice")
         return super().__getitem__(name)
 
-    def get(self, name: str, default: object = None) -> object:  # type: ignore[override]
+    def get(self, name: str, default: object = None) -> object:
         """As ``[]``, the default where the name does not stand."""
-        return self[name] if name in self else default
+        try:
+            return self[name]
+        except KeyError:
+            return default
 
 
 def pairs(items: object, name: str, where: str) -> Mapping[str, object]:

@@ -1,6 +1,6 @@
 """Results of the newer products: Business to Business Express, standing orders (Ratiba) and Bill Manager.
 
-Sources: the portal's pages for each product. Their envelopes have nothing in common with ``Result`` and with each other.
+Sources: the portal's pages for each product. Their envelopes share nothing with ``Result`` nor each other.
 """
 
 from __future__ import annotations

@@ -285,7 +285,7 @@ def proved(events: Iterable[StatementEvent], *, today: date = date.max) -> Itera
         raise StatementRefused(StatementFault.EMPTY, "there is no statement in the file")
 
 
-_APART = 32
+_APART = 40
 """Bits: the n-th payment inside a line has the line's number, and n above these bits."""
 
 
@@ -347,7 +347,7 @@ def _not_yet(line: StatementLine, today: date) -> StatementRefused:
         StatementFault.BAD_DATE,
         f"the line is booked on {line.booked_on}, and today is {today}: no bank books so far ahead. Days and months"
         " were exchanged, or the clock of this machine is wrong; ask for the file anew",
-        line=line.number,
+        line=line.number & 0xFFFFFF,  # above these bits stands which file of an archive it is
     )
 
 
