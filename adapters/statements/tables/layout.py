@@ -190,10 +190,13 @@ def conflicts(tables: tuple[Table, ...]) -> list[tuple[str, str]]:
 
 
 @lru_cache(maxsize=8)
-def load_tables(directory: Path = HERE) -> tuple[Table, ...]:
-    """The tables of a directory, by name. Raises ConfigurationError naming the file and what is wrong in it."""
+def load_tables(directory: Path = HERE, own: Path | None = None) -> tuple[Table, ...]:
+    """The tables of a directory and of a county's own, by name. A table of the county's own that has the name of
+    another takes its place. Raises ConfigurationError naming the file and what is wrong in it."""
     tables: list[Table] = []
-    for path in sorted(directory.glob("*.toml")):
+    ours = sorted(own.glob("*.toml")) if own is not None else []
+    replaced = {path.name for path in ours}
+    for path in [*(path for path in sorted(directory.glob("*.toml")) if path.name not in replaced), *ours]:
         try:
             tables.append(Table.model_validate(tomllib.loads(path.read_text("utf-8"))))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError, re.error) as error:

@@ -39,13 +39,20 @@ class TableReader:
 
     name = "table"
 
-    def __init__(self, directory: Path = HERE) -> None:
+    def __init__(self, directory: Path = HERE, own: Path | None = None) -> None:
         self._directory = directory
+        self._own = own
+
+    def beside(self, own: Path) -> TableReader:
+        """A reader that knows the tables of a folder too. Raises ConfigurationError for a broken one."""
+        made = TableReader(self._directory, own)
+        made.tables  # noqa: B018 - a broken table is told when the reader is made, not when a file comes
+        return made
 
     @property
     def tables(self) -> tuple[Table, ...]:
         """The tables it knows. Raises ConfigurationError for a broken one."""
-        return load_tables(self._directory)
+        return load_tables(self._directory, self._own)
 
     @property
     def looks_for(self) -> str:
