@@ -9,11 +9,11 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from revenue_engine.db import Base
+from revenue_engine.work.locks import Lock
 
 MAPPED = (
     "reconciliation.breaks",
     "reconciliation.matches",
-    "reconciliation.runs.leftovers",
     "reconciliation.runs.manifest",
     "reconciliation.runs.payer_links",
     "reconciliation.runs.policies",
@@ -28,14 +28,13 @@ MAPPED = (
     "revenue_engine.payments",
     "revenue_engine.payments.receipts",
     "revenue_engine.statements.store",
+    "revenue_engine.treasury.bank_accounts",
     "revenue_engine.work.jobs",
 )
 """Every module with mapped classes: importing one registers its tables, so that ``alembic check`` compares them all."""
 
 for name in MAPPED:
     importlib.import_module(name)
-
-MIGRATION_LOCK = 7_263_001
 
 
 def run() -> None:
@@ -44,7 +43,7 @@ def run() -> None:
     with engine.connect() as connection:
         connection.execute(text("SET lock_timeout = '5s'"))
         connection.execute(text("SET timezone = 'UTC'"))
-        connection.execute(text(f"SELECT pg_advisory_lock({MIGRATION_LOCK})"))
+        connection.execute(text(f"SELECT pg_advisory_lock({Lock.MIGRATION})"))
         connection.commit()
         context.configure(
             connection=connection,
@@ -55,7 +54,7 @@ def run() -> None:
         )
         with context.begin_transaction():
             context.run_migrations()
-        connection.execute(text(f"SELECT pg_advisory_unlock({MIGRATION_LOCK})"))
+        connection.execute(text(f"SELECT pg_advisory_unlock({Lock.MIGRATION})"))
         connection.commit()
     engine.dispose()
 

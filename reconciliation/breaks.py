@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, raw
-from revenue_engine.errors import NotFound
+from revenue_engine.db import Base, Sealed, raw
+from revenue_engine.errors import InvalidValue, NotFound
 from revenue_engine.identifiers import public_id
 
 
@@ -24,6 +26,7 @@ class BreakReason(enum.StrEnum):
     OVERPAID = "overpaid"
     PAID_CANCELLED_OR_EXPIRED = "paid_cancelled_or_expired"
     DUPLICATE_PAYMENT = "duplicate_payment"
+    PAID_BEFORE_BILL = "paid_before_bill"
     DUPLICATE_CODE = "duplicate_code"
     REVERSED_BY_PROVIDER = "reversed_by_provider"
     REVERSAL_WITHOUT_PAYMENT = "reversal_without_payment"
@@ -44,8 +47,41 @@ class BreakReason(enum.StrEnum):
     NOT_ASKED_IN_TIME = "not_asked_in_time"
 
 
+class BreakEvent(Sealed, Base):
+    """One thing said of a break: that it was opened, given to somebody, noted, lowered, resolved, opened again.
+
+    Append only, in the order of ``id``. What ``opened`` tells (reason, detail, what it is about) is told once.
+    """
+
+    __tablename__ = "break_event"
+    __table_args__ = (
+        CheckConstraint("event IN ('opened', 'assigned', 'noted', 'changed', 'resolved', 'reopened')", name="event"),
+        Index("ix_break_event_key", "key", "id"),
+        Index("uq_break_event_opened", "key", unique=True, postgresql_where=text("event = 'opened'")),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    key: Mapped[str]
+    event: Mapped[str]
+    at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    actor: Mapped[str]
+    owner: Mapped[str | None]
+    amount_minor: Mapped[int | None]
+    words: Mapped[str | None]
+    """What was noted, or how it was resolved; no personal data."""
+    public_id: Mapped[str | None]
+    reason: Mapped[str | None]
+    detail: Mapped[str | None]
+    payment_id: Mapped[int | None]
+    invoice_id: Mapped[int | None]
+    delivery_id: Mapped[int | None]
+    channel_account_id: Mapped[int | None]
+    stream_code: Mapped[str | None]
+    station_code: Mapped[str | None]
+    occurred_at: Mapped[datetime | None]
+
+
 class Break(Base):
-    """One open or closed difference. ``key`` makes opening it twice harmless."""
+    """How one difference stands, derived by the database from its events. ``key`` makes opening it twice harmless."""
 
     __tablename__ = "break_case"
     __table_args__ = (
@@ -74,6 +110,9 @@ class Break(Base):
     resolution: Mapped[str | None]
 
 
+ENGINE = "engine"
+"""Who acts where no person does."""
+
 OWNERS = {
     BreakReason.UNPARSEABLE: "ict",
     BreakReason.PROOF_FAILED: "ict",
@@ -83,26 +122,6 @@ OWNERS = {
     BreakReason.NOT_ASKED_IN_TIME: "ict",
 }
 """Who looks first; everything else is for finance."""
-
-
-def suspense_key(payment_id: int) -> str:
-    """The key of the break that stands for a payment's money in suspense."""
-    return f"suspense:{payment_id}"
-
-
-def credit_key(reason: BreakReason, payment_id: int) -> str:
-    """The one break that says why money of this payment became its payer's credit."""
-    return f"{reason}:{payment_id}"
-
-
-def credit_keys(payment_id: int) -> list[str]:
-    """Every key such a break may have."""
-    return [credit_key(reason, payment_id) for reason in BreakReason]
-
-
-def keys_of_payment(payment_id: int) -> list[str]:
-    """The keys of all breaks about money of this payment that is held, in suspense or as credit."""
-    return [suspense_key(payment_id), *credit_keys(payment_id)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,42 +163,47 @@ def open_many(session: Session, found: Iterable[NewBreak]) -> None:
     ]
     if rows:  # one statement whatever their number: a statement's import may open a break a line
         raw(session).execute(
-            "INSERT INTO break_case (public_id, key, reason, detail, amount_minor, owner, payment_id, invoice_id,"
-            " delivery_id, channel_account_id, stream_code, station_code, occurred_at)"
-            " SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::int8[], %s::text[], %s::int8[],"
-            " %s::int8[], %s::int8[], %s::int8[], %s::text[], %s::text[], %s::timestamptz[])"
-            " ON CONFLICT (key) DO NOTHING",
-            [list(column) for column in zip(*rows, strict=True)],
+            "INSERT INTO break_event (public_id, key, reason, detail, amount_minor, owner, payment_id, invoice_id,"
+            " delivery_id, channel_account_id, stream_code, station_code, occurred_at, event, actor)"
+            " SELECT n.*, 'opened', %s FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::int8[],"
+            " %s::text[], %s::int8[], %s::int8[], %s::int8[], %s::int8[], %s::text[], %s::text[], %s::timestamptz[]) n"
+            " ON CONFLICT (key) WHERE event = 'opened' DO NOTHING",
+            [ENGINE, *[list(column) for column in zip(*rows, strict=True)]],
         )
 
 
-def lower(session: Session, keys: Sequence[str], *, amount_minor: int) -> None:
-    """Say how much money an open break still stands for, after a part of it found its home."""
-    raw(session).execute(
-        "UPDATE break_case SET amount_minor = %s WHERE key = ANY(%s) AND closed_at IS NULL",
-        (amount_minor, sorted(keys)),
-    )
-
-
-def close_many(session: Session, keys: Sequence[str], *, resolution: str) -> int:
-    """Close the open breaks of these keys, saying how they were resolved; returns how many there were."""
+def _tell(session: Session, keys: Sequence[str], event: str, *, by: str, **said: object) -> int:
+    """Say one thing of the open breaks among these, locked in the order of their keys; answers how many there were."""
     if not keys:
         return 0
+    about = {"owner": None, "amount_minor": None, "words": None} | said
     return (
         raw(session)
         .execute(
-            "UPDATE break_case SET closed_at = now(), resolution = %s WHERE key = ANY(%s) AND closed_at IS NULL",
-            (resolution, sorted(keys)),
+            "INSERT INTO break_event (key, event, actor, owner, amount_minor, words)"
+            " SELECT key, %s, %s, %s, %s::int8, %s FROM lock_open_breaks(%s) AS held (key)",
+            (event, by, about["owner"], about["amount_minor"], about["words"], sorted(set(keys))),
         )
         .rowcount
     )
 
 
-def reopen(session: Session, key: str, *, amount_minor: int) -> None:
+def lower(session: Session, keys: Sequence[str], *, amount_minor: int, by: str = ENGINE) -> None:
+    """Say how much money an open break still stands for, after a part of it found its home."""
+    _tell(session, keys, "changed", by=by, amount_minor=amount_minor)
+
+
+def close_many(session: Session, keys: Sequence[str], *, resolution: str, by: str = ENGINE) -> int:
+    """Close the open breaks of these keys, saying how they were resolved; returns how many there were."""
+    return _tell(session, keys, "resolved", by=by, words=resolution)
+
+
+def reopen(session: Session, key: str, *, amount_minor: int, by: str = ENGINE) -> None:
     """Open a break again, or go on with an open one: the money that it stood for came back, so much of it in all."""
     raw(session).execute(
-        "UPDATE break_case SET closed_at = NULL, resolution = NULL, amount_minor = %s WHERE key = %s",
-        (amount_minor, key),
+        "INSERT INTO break_event (key, event, actor, amount_minor)"
+        " SELECT key, 'reopened', %s, %s FROM break_case WHERE key = %s",
+        (by, amount_minor, key),
     )
 
 
@@ -203,35 +227,164 @@ def open_of(session: Session, reason: BreakReason) -> list[tuple[str, int, int]]
 
 
 @dataclass(frozen=True, slots=True)
-class OpenBreak:
-    """An open break as a list shows it; ``age_days`` counts from when the thing occurred."""
+class Listed:
+    """A break as a list shows it: ``number`` is short enough to be said aloud; ``amount_minor`` is in cents."""
 
+    number: int
     public_id: str
+    key: str
     reason: BreakReason
     detail: str
     amount_minor: int
     owner: str
-    age_days: int
+    payment_id: int | None
+    invoice_id: int | None
+    delivery_id: int | None
+    channel_account_id: int | None
+    stream_code: str | None
+    station_code: str | None
+    occurred_at: datetime
     opened_at: datetime
+    closed_at: datetime | None
+    resolution: str | None
 
 
-def listed(session: Session, *, owner: str | None = None, limit: int = 200) -> list[OpenBreak]:
-    """Open breaks, oldest first."""
+_LISTED = (
+    "SELECT id, public_id, key, reason, detail, amount_minor, owner, payment_id, invoice_id, delivery_id,"
+    " channel_account_id, stream_code, station_code, occurred_at, opened_at, closed_at, resolution FROM break_case"
+)
+
+
+def listed(
+    session: Session,
+    *,
+    reasons: Sequence[BreakReason] = (),
+    owner: str | None = None,
+    occurred_from: datetime | None = None,
+    occurred_until: datetime | None = None,
+    open_at: datetime | None = None,
+    limit: int = 200,
+) -> list[Listed]:
+    """Breaks that are open now, or were open at an instant, the oldest first.
+
+    ``occurred_from`` is included and ``occurred_until`` is not. What a break says of its owner and amount is today's.
+    """
     rows = raw(session).execute(
-        "SELECT public_id, reason, detail, amount_minor, owner, EXTRACT(DAY FROM now() - occurred_at)::int, opened_at"
-        "  FROM break_case WHERE closed_at IS NULL AND (%(owner)s::text IS NULL OR owner = %(owner)s)"
+        _LISTED + " WHERE CASE WHEN %(at)s::timestamptz IS NULL THEN closed_at IS NULL"
+        "       ELSE occurred_at < %(at)s AND (closed_at IS NULL OR closed_at >= %(at)s) END"
+        "   AND (%(reasons)s::text[] IS NULL OR reason = ANY(%(reasons)s))"
+        "   AND (%(owner)s::text IS NULL OR owner = %(owner)s)"
+        "   AND (%(from)s::timestamptz IS NULL OR occurred_at >= %(from)s)"
+        "   AND (%(until)s::timestamptz IS NULL OR occurred_at < %(until)s)"
         " ORDER BY occurred_at, id LIMIT %(limit)s",
-        {"owner": owner, "limit": limit},
+        {
+            "reasons": [reason.value for reason in reasons] or None,
+            "owner": owner,
+            "from": occurred_from,
+            "until": occurred_until,
+            "at": open_at,
+            "limit": limit,
+        },
     )
-    return [OpenBreak(row[0], BreakReason(row[1]), *row[2:]) for row in rows]
+    return [_listed(row) for row in rows]
 
 
-def assign(session: Session, public: str, *, owner: str) -> None:
+def _listed(row: Sequence[Any]) -> Listed:
+    number, public, key, reason, *rest = row
+    return Listed(number, public, key, BreakReason(reason), *rest)
+
+
+def of_payments(session: Session, payment_ids: Sequence[int]) -> list[Listed]:
+    """Every break about some payments, open or closed, in the order they were opened."""
+    rows = raw(session).execute(_LISTED + " WHERE payment_id = ANY(%s) ORDER BY id", (list(payment_ids),))
+    return [_listed(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Breaks of one reason: how many, their money in cents, and how many of them are open."""
+
+    reason: str
+    count: int
+    amount_minor: int
+    open: int
+
+
+def counted_of_delivery(session: Session, delivery_id: int) -> list[Counted]:
+    """The breaks that one delivery opened, by reason."""
+    rows = raw(session).execute(
+        "SELECT reason, count(*), sum(amount_minor)::bigint, count(*) FILTER (WHERE closed_at IS NULL) FROM break_case"
+        " WHERE delivery_id = %s GROUP BY reason ORDER BY reason",
+        (delivery_id,),
+    )
+    return [Counted(*row) for row in rows]
+
+
+def named(session: Session, name: str) -> Listed:
+    """The break of a number (``277`` or ``#277``) or a public id, open or closed. Raises NotFound."""
+    text = name.strip().removeprefix("#")
+    by_number = text.isascii() and text.isdigit() and len(text) <= 18
+    column, value = ("id", int(text)) if by_number else ("public_id", text)
+    row = raw(session).execute(_LISTED + f" WHERE {column} = %s", (value,)).fetchone()
+    if row is None:
+        raise NotFound(f"no break is called {name!r}: see 'revenue-engine break list'", break_name=name)
+    return _listed(row)
+
+
+def reason_named(text: str) -> BreakReason:
+    """The reason a person typed, with spaces or dashes for underscores. Raises InvalidValue with the list."""
+    try:
+        return BreakReason(text.strip().lower().replace(" ", "_").replace("-", "_"))
+    except ValueError:
+        near = difflib.get_close_matches(text.lower(), list(BreakReason), n=1)
+        hint = f"; did you mean {near[0]}" if near else ""
+        known = ", ".join(sorted(BreakReason))
+        raise InvalidValue(f"{text!r} is no reason of a break{hint}. The reasons: {known}", field="reason") from None
+
+
+def _key_of(session: Session, public: str) -> str:
+    row = raw(session).execute("SELECT key FROM break_case WHERE public_id = %s", (public,)).fetchone()
+    if row is None:
+        raise NotFound(f"no break {public!r}", public_id=public)
+    return str(row[0])
+
+
+def assign(session: Session, public: str, *, owner: str, by: str = ENGINE) -> None:
     """Give an open break to somebody. Raises NotFound when none of that id is open."""
-    changed = (
-        raw(session)
-        .execute("UPDATE break_case SET owner = %s WHERE public_id = %s AND closed_at IS NULL", (owner, public))
-        .rowcount
-    )
-    if not changed:
+    if not _tell(session, [_key_of(session, public)], "assigned", by=by, owner=owner):
         raise NotFound(f"no open break {public!r}", public_id=public)
+
+
+def note(session: Session, public: str, *, words: str, by: str) -> None:
+    """Say something of a break, open or closed, that is kept with it. Raises NotFound; InvalidValue without words.
+
+    ``words`` hold no name, phone or identity number of a payer: what is noted is never erased.
+    """
+    if not words.strip():
+        raise InvalidValue("say what is to be noted", field="words")
+    raw(session).execute(
+        "INSERT INTO break_event (key, event, actor, words) VALUES (%s, 'noted', %s, %s)",
+        (_key_of(session, public), by, words.strip()),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One event of a break as its history shows it; ``amount_minor`` in cents where the event says one."""
+
+    at: datetime
+    event: str
+    actor: str
+    owner: str | None
+    amount_minor: int | None
+    words: str | None
+
+
+def history(session: Session, public: str) -> list[Said]:
+    """Everything said of a break, in order. Raises NotFound."""
+    rows = raw(session).execute(
+        "SELECT at, event, actor, owner, amount_minor, coalesce(words, detail) FROM break_event WHERE key = %s"
+        " ORDER BY id",
+        (_key_of(session, public),),
+    )
+    return [Said(*row) for row in rows]

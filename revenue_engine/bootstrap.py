@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from importlib.metadata import entry_points
@@ -17,6 +18,7 @@ from sqlalchemy import Engine
 
 from revenue_engine import db, embedded, periods
 from revenue_engine.channels.accounts import Channel
+from revenue_engine.channels.settings import read_secret
 from revenue_engine.collection.polling import Clients
 from revenue_engine.config import Settings, load_settings
 from revenue_engine.embedded import Servers
@@ -36,7 +38,6 @@ OUTBOUND_GROUP = "revenue_engine.outbound"
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
 """How long a provider may take to answer a request; longer is a time-out after sending."""
-LARGEST_SECRET = 65_536
 STATEMENTS = "revenue_engine.statements"
 """Entry points of the readers of statement files."""
 
@@ -47,10 +48,33 @@ def settings() -> Settings:
     return load_settings()
 
 
-@lru_cache(maxsize=1)
-def servers() -> Servers:
-    """The servers of this process, started or re-attached to."""
-    return embedded.ensure(settings())
+_other_books: str | None = None
+"""The database of the same servers that this process uses in place of the county's own."""
+
+
+def use_books(database: str) -> None:
+    """Let this process use another database of its servers, such as the demo's. Called before anything connects."""
+    global _other_books
+    _other_books = database
+
+
+def other_books() -> str | None:
+    """The database that ``use_books`` chose."""
+    return _other_books
+
+
+@lru_cache(maxsize=4)
+def servers(*, make: bool = False, bell: bool = False) -> Servers:
+    """The servers of this process, re-attached to or started again.
+
+    Books are made only with ``make`` and a bell beside somebody else's database only with ``bell``: a command that
+    reads creates nothing. Raises ConfigurationError where there are no books.
+    """
+    found = embedded.ensure(settings(), make=make, bell=make or bell)
+    if _other_books is None:
+        return found
+    urls = {role: embedded.in_database(url, _other_books) for role, url in found.role_urls.items()}
+    return replace(found, database_url=embedded.in_database(found.database_url, _other_books), role_urls=urls)
 
 
 @lru_cache(maxsize=8)
@@ -147,26 +171,8 @@ def http_client() -> httpx2.Client:
 
 
 def secret(name: str, *, folder: Path | None = None) -> bytes:
-    """The bytes of a secret file, read anew each time so that a changed secret needs no restart.
-
-    ``name`` is a plain file name in ``folder`` (REVENUE_SECRETS_DIR when None). Raises ConfigurationError, which never
-    repeats what the file holds.
-    """
-    folder = folder or settings().secrets_dir
-    if folder is None:
-        raise ConfigurationError("REVENUE_SECRETS_DIR is not set, and a channel account names a secret: set it")
-    if Path(name).name != name or name.startswith("."):
-        raise ConfigurationError(f"a secret is a plain file name in REVENUE_SECRETS_DIR, not {name!r}")
-    try:
-        with (folder / name).open("rb") as file:
-            found = file.read(LARGEST_SECRET + 1)
-    except OSError as error:
-        raise ConfigurationError(
-            f"the secret {name!r} cannot be read in REVENUE_SECRETS_DIR ({error.strerror}): write the file", secret=name
-        ) from None
-    if not found.strip() or len(found) > LARGEST_SECRET:
-        raise ConfigurationError(f"the secret {name!r} is empty or larger than {LARGEST_SECRET} bytes", secret=name)
-    return found
+    """The bytes of a secret file in ``folder`` (REVENUE_SECRETS_DIR when None), for asking providers."""
+    return read_secret(name, where="asking", folder=folder or settings().secrets_dir)
 
 
 @lru_cache(maxsize=1)

@@ -7,19 +7,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import date, datetime
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import psycopg
-from sqlalchemy import BigInteger, Connection, Date, Engine, LargeBinary, MetaData, Text, create_engine, event
+from psycopg.rows import class_row
+from sqlalchemy import BigInteger, Connection, Date, Engine, LargeBinary, MetaData, Text, create_engine, event, text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import UserDefinedType
 
 from revenue_engine.errors import (
+    ConfigurationError,
     Conflict,
+    IntegrityFault,
     InvalidValue,
     NotAllowed,
     NotFound,
@@ -83,6 +86,12 @@ class Base(DeclarativeBase):
     }
 
 
+class Sealed:
+    """The transaction that wrote a row: the order in which a seal covers rows. Written by the database alone."""
+
+    xid: Mapped[int] = mapped_column(XID8, server_default=text("pg_current_xact_id()"))
+
+
 def make_engine(url: str, *, role: str | None = None, pool_size: int = 5) -> Engine:
     """An engine on ``url``; with ``role`` every connection takes the capability role ``revenue_<role>`` at once.
 
@@ -108,6 +117,42 @@ def make_engine(url: str, *, role: str | None = None, pool_size: int = 5) -> Eng
             dbapi_connection.autocommit = autocommit
 
     return engine
+
+
+_NOT_MADE = frozenset({"42P01", "42703", "42704", "42883", "3F000", "22023"})
+"""What PostgreSQL says where a table, column, function, schema or role is not there: init was not run, or long ago."""
+_NO_LOGIN = (
+    "authentication failed",
+    "no password supplied",
+    "does not exist",
+    "no pg_hba.conf",
+    "not permitted to log",
+)
+
+
+def said_no(error: psycopg.Error, *, login: str = "") -> ConfigurationError | None:
+    """What a database that answers says no to, as a setting to mend; None where it is away or something else is wrong.
+
+    ``login`` is the role whose login was used, where that is known.
+    """
+    words = str(error).splitlines()[0] if str(error) else type(error).__name__
+    variable = f"REVENUE_{login.upper()}_DATABASE_URL" if login else "REVENUE_DATABASE_URL"
+    if error.sqlstate in _NOT_MADE:
+        return ConfigurationError(
+            f"the database is not made for this version yet ({words}). Run 'revenue-engine init'."
+        )
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        role = f"revenue_{login}" if login else "the role its work needs"
+        return ConfigurationError(
+            f"the database's login may not do this ({words}): it is no member of {role} (fix: GRANT that role to it,"
+            f" or give {variable} another login; 'revenue-engine doctor' looks at each)",
+            variable=variable,
+        )
+    if isinstance(error, psycopg.OperationalError) and any(no in words for no in _NO_LOGIN):
+        why = words.rpartition("FATAL: ")[2].strip()
+        main = "" if not login else ", or REVENUE_DATABASE_URL where it has no login of its own"
+        return ConfigurationError(f"the database refuses the login: {why} (fix: {variable}{main})", variable=variable)
+    return None
 
 
 @contextlib.contextmanager
@@ -166,6 +211,36 @@ def refusal(error: Exception) -> RevenueError | None:
     words = origin.diag.message_primary or str(origin)
     hint = origin.diag.message_hint
     return kind(f"{words}. {hint}" if hint else words)
+
+
+Row = TypeVar("Row")
+
+
+def rows(session: Session, shape: type[Row], statement: str, given: Any = None) -> list[Row]:
+    """All rows of a query as values of ``shape``, a NamedTuple or a dataclass whose fields are named as the columns."""
+    with raw(session).cursor(row_factory=class_row(shape)) as cursor:
+        return cursor.execute(cast("Any", statement), given).fetchall()
+
+
+def one(session: Session, shape: type[Row], statement: str, given: Any = None) -> Row | None:
+    """The one row of a query as a value of ``shape``, or None. Raises IntegrityFault for two rows."""
+    found = rows(session, shape, statement, given)
+    if len(found) > 1:
+        raise IntegrityFault(f"a query for one row found {len(found)}")
+    return found[0] if found else None
+
+
+def scalar(session: Session, statement: str, given: Any = None) -> Any:
+    """The first column of the one row that a statement must return. Raises IntegrityFault when it returns none."""
+    row = raw(session).execute(cast("Any", statement), given).fetchone()
+    if row is None:
+        raise IntegrityFault("a statement that must return a row returned none")
+    return row[0]
+
+
+def exists(session: Session, statement: str, given: Any = None) -> bool:
+    """Whether a query finds a row."""
+    return raw(session).execute(cast("Any", statement), given).fetchone() is not None
 
 
 def raw(session: Session) -> psycopg.Connection[Any]:

@@ -9,7 +9,9 @@ from sqlalchemy.orm import Session
 
 from revenue_engine.access import approvals
 from revenue_engine.access.approvals import Agreed
+from revenue_engine.collection.tools import Tools
 from revenue_engine.errors import IntegrityFault
+from revenue_engine.work.kinds import Kind, Work
 
 log = structlog.get_logger("judgements")
 
@@ -34,3 +36,7 @@ def do(session: Session, number: int) -> None:
     elif agreed.kind not in DONE_BY_DATABASE:
         raise IntegrityFault(f"nothing here does what was agreed to: {agreed.kind}", kind=agreed.kind)
     log.info("done", request=agreed.public_id, kind=agreed.kind)
+
+
+APPROVED = Work[Tools](Kind.APPROVED, lambda session, number, _: do(session, number))
+JOBS = (APPROVED,)

@@ -28,8 +28,8 @@ NOT_MONEY_FILES = {
     "cli/bench.py": "seconds and rates",
     "cli/callbacks.py": "seconds to follow",
     "cli/channels.py": "hours of grace",
-    "cli/running.py": "waits, in seconds",
     "cli/statement_import.py": "a wait, in seconds",
+    "cli/supervising.py": "waits, in seconds",
     "collection/polling.py": "schedules, in seconds",
     "config.py": "likeness of names",
     "doctor.py": "clock differences and shares of a disk",
@@ -105,6 +105,19 @@ def test_the_house_table_is_the_house() -> None:
     linted = [{name.strip(" ") for name in floor.split("|") if not name.strip().startswith("(")} for floor in floors]
     drawn = [set(re.findall(r"`([a-z_.]+)`", row)) for row in rows if "`" in row]
     assert drawn == [floor for floor in linted if floor], "the table and the import contract draw two houses"
+
+
+def test_every_file_that_the_pages_name_is_there() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    named = {
+        (page.name, name)
+        for page in pages
+        for name in re.findall(
+            r"`((?:revenue_engine|reconciliation|adapters|migrations|tests|benchmarks)/[\w/.-]+)`", page.read_text()
+        )
+    }
+    missing = sorted(f"{page}: {name}" for page, name in named if "NAME" not in name and not (ROOT / name).exists())
+    assert not missing, f"the pages name files that are not there: {missing}"
 
 
 def test_the_lists_of_this_page_name_what_exists() -> None:

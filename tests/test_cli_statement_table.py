@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from adapters.statements.tables import load_tables
 from revenue_engine import bootstrap
 from revenue_engine.cli.app import app
 
@@ -20,18 +22,19 @@ EXPORT = (
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder of the county's own tables, and readers made with it."""
     monkeypatch.setenv("REVENUE_TABLES_DIR", str(tmp_path))
-    for cached in (bootstrap.settings, bootstrap.statement_readers):
+    read_anew()
+    yield tmp_path
+    monkeypatch.delenv("REVENUE_TABLES_DIR")
+    read_anew()
+
+
+def read_anew() -> None:
+    """Settings and tables as a new process reads them."""
+    for cached in (bootstrap.settings, bootstrap.statement_readers, load_tables):
         cached.cache_clear()
-    return tmp_path
-
-
-@pytest.fixture(autouse=True)
-def _fresh_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever comes next reads its own settings."""
-    monkeypatch.setattr(bootstrap, "settings", bootstrap.settings)
 
 
 def run(*words: str, status: int = 0) -> str:
@@ -46,7 +49,7 @@ def test_a_table_begun_from_an_export_reads_it(folder: Path) -> None:
     assert json.loads(run("check", str(export), "--json", status=1))["code"] == "not_a_statement"
     said = json.loads(run("table", "new", str(export), "--name", "mwanzo", "--json"))
     assert (Path(said["file"]), said["open_questions"]) == (folder / "mwanzo.toml", [])
-    bootstrap.statement_readers.cache_clear()
+    read_anew()
     (statement,) = json.loads(run("check", str(export), "--json"))["statements"]
     assert {name: statement[name] for name in ("format", "opening", "closing", "from", "adds_up")} == {
         "format": "table:mwanzo",

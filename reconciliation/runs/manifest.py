@@ -9,11 +9,11 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import BigInteger, ForeignKey, Identity, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, raw
+from revenue_engine.db import Base, Sealed, raw, scalar
 from revenue_engine.identifiers import public_id
 
 
-class MatchingRun(Base):
+class MatchingRun(Sealed, Base):
     """The first half of a run's manifest: what it read, by which policy and rules, for whom."""
 
     __tablename__ = "matching_run"
@@ -29,7 +29,7 @@ class MatchingRun(Base):
     started_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class MatchingRunEnd(Base):
+class MatchingRunEnd(Sealed, Base):
     """The other half: what came of it. A run without one was cut off; what it set stands, match by match."""
 
     __tablename__ = "matching_run_end"
@@ -52,16 +52,13 @@ def begin(
 ) -> tuple[int, str]:
     """Write the first half of a manifest; answers the run's id and its public id."""
     public = public_id("run")
-    row = (
-        raw(session)
-        .execute(
-            "INSERT INTO matching_run (public_id, policy_digest, policy, rules_version, input_digest, bills, payments,"
-            " started_by) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
-            (public, policy_digest, Jsonb(policy), rules_version, input_digest, bills, payments, by),
-        )
-        .fetchone()
+    run_id: int = scalar(
+        session,
+        "INSERT INTO matching_run (public_id, policy_digest, policy, rules_version, input_digest, bills, payments,"
+        " started_by) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
+        (public, policy_digest, Jsonb(policy), rules_version, input_digest, bills, payments, by),
     )
-    return (row[0] if row else 0), public
+    return run_id, public
 
 
 def end(session: Session, run_id: int, *, output_digest: str, figures: dict[str, Any]) -> None:

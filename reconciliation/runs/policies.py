@@ -16,13 +16,13 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from reconciliation.engine import matching
 from reconciliation.engine.policy import RULES_VERSION, Policy
+from reconciliation.engine.rows import BillRow, PaymentRow, bill_table, payment_table
 from reconciliation.runs import snapshot as books
-from reconciliation.runs.snapshot import BillRow, PaymentRow
-from revenue_engine.db import Base, raw
+from revenue_engine.db import Base, Sealed, raw, scalar
 from revenue_engine.errors import Conflict, InvalidValue, NotFound
 
 
-class MatchingPolicy(Base):
+class MatchingPolicy(Sealed, Base):
     """A policy that was proposed; its digest covers the settings and the version of the rules."""
 
     __tablename__ = "matching_policy"
@@ -34,7 +34,7 @@ class MatchingPolicy(Base):
     proposed_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class PolicyTrial(Base):
+class PolicyTrial(Sealed, Base):
     """What a policy would have done to confirmed history, beside the policy in force."""
 
     __tablename__ = "policy_trial"
@@ -48,7 +48,7 @@ class PolicyTrial(Base):
     tried_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class PolicyActivation(Base):
+class PolicyActivation(Sealed, Base):
     """The moment from which runs use a policy; the last one is in force."""
 
     __tablename__ = "policy_activation"
@@ -241,8 +241,8 @@ def _of_10000(part: int, whole: int) -> int | None:
 def _found(arm: Arm, policy: Policy) -> dict[str, frozenset[str]]:
     if not arm.cases:
         return {}
-    payments = books.payment_table([case.payment for case in arm.cases])
-    outcome = matching.match(books.bill_table(arm.bills), payments, replace(policy, suggestions=0))
+    payments = payment_table([case.payment for case in arm.cases])
+    outcome = matching.match(bill_table(arm.bills), payments, replace(policy, suggestions=0))
     found: dict[str, set[str]] = {}
     for row in outcome.matches.to_pylist():
         found.setdefault(row["payment_id"], set()).add(row["invoice_number"])
@@ -259,16 +259,13 @@ def backtest(session: Session, named: str, *, by: str) -> dict[str, Any]:
         snapshot = books.Snapshot(arm.bills, [case.payment for case in arm.cases], [], {})
         seen.update(bytes.fromhex(snapshot.digest()))
     figures = try_out(arms, policy, beside)
-    row = (
-        raw(session)
-        .execute(
-            "INSERT INTO policy_trial (policy_digest, beside_digest, history_digest, figures, tried_by)"
-            " VALUES (%s, %s, %s, %s, %s) RETURNING id",
-            (digest, beside.digest(), seen.hexdigest(), Jsonb(figures), by),
-        )
-        .fetchone()
+    trial: int = scalar(
+        session,
+        "INSERT INTO policy_trial (policy_digest, beside_digest, history_digest, figures, tried_by)"
+        " VALUES (%s, %s, %s, %s, %s) RETURNING id",
+        (digest, beside.digest(), seen.hexdigest(), Jsonb(figures), by),
     )
-    return {"policy": digest, "trial": row[0] if row else 0, "history": seen.hexdigest(), **figures}
+    return {"policy": digest, "trial": trial, "history": seen.hexdigest(), **figures}
 
 
 def activate(session: Session, named: str, *, by: str) -> str:

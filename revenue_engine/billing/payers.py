@@ -22,9 +22,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from reconciliation import spelling
 from revenue_engine import identifiers
 from revenue_engine.billing.tariffs import Station, Stream, TariffLine
-from revenue_engine.db import Base, raw
+from revenue_engine.db import Base, Sealed, raw
 from revenue_engine.errors import Conflict, IntegrityFault, InvalidValue, NotFound
 
 MOST_DRAWS = 20
@@ -32,10 +33,11 @@ MOST_DRAWS = 20
 numbers in use, twenty failures in a row happen once in a million draws."""
 
 
-class Payer(Base):
+class Payer(Sealed, Base):
     """Somebody who owes or pays: the only table but payment_party and raw deliveries with names and phones."""
 
     __tablename__ = "payer"
+    __table_args__ = (Index("ix_payer_phone_end", text('"right"(phone, 3)')),)
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     public_id: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
@@ -63,7 +65,11 @@ class Alias(Base):
     """Another way to name an object: a plate, a permit, a plot; ``normal`` is letters and digits only, upper case."""
 
     __tablename__ = "alias"
-    __table_args__ = (UniqueConstraint("normal", "object_id"), Index("ix_alias_object_id", "object_id"))
+    __table_args__ = (
+        UniqueConstraint("normal", "object_id"),
+        Index("ix_alias_object_id", "object_id"),
+        Index("ix_alias_folded", text("translate(normal, 'OILSBZG', '0115826')")),
+    )
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     kind: Mapped[str]
     normal: Mapped[str]
@@ -71,7 +77,7 @@ class Alias(Base):
     object_id: Mapped[int] = mapped_column(ForeignKey("billed_object.id"))
 
 
-class Invoice(Base):
+class Invoice(Sealed, Base):
     """A bill as issued: never edited. What is left of it stands in ``open_bill``."""
 
     __tablename__ = "invoice"
@@ -96,7 +102,7 @@ class Invoice(Base):
     recorded_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class InvoiceLine(Base):
+class InvoiceLine(Sealed, Base):
     """One line of an invoice, with the tariff version it was charged by."""
 
     __tablename__ = "invoice_line"
@@ -114,7 +120,7 @@ class InvoiceLine(Base):
     amount_minor: Mapped[int]
 
 
-class InvoiceCancellation(Base):
+class InvoiceCancellation(Sealed, Base):
     """The end of an unpaid invoice, with its reason."""
 
     __tablename__ = "invoice_cancellation"
@@ -124,7 +130,7 @@ class InvoiceCancellation(Base):
     cancelled_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class PayAccount(Base):
+class PayAccount(Sealed, Base):
     """Every number a payer may type: a bill's own, or an object's standing number that pays its open bills."""
 
     __tablename__ = "pay_account"
@@ -230,19 +236,19 @@ def add_object(
 
     ``kind`` says what the reference is (``plate``, ``permit``, ``plot``, ``stall``, ``house``). Raises InvalidValue for
     a malformed field, NotFound for a stream, station, payer or tariff item that does not exist, Conflict when the
-    stream already has an object that a payer would write the same way.
+    stream already has an object of this name. ``BLOCK 1/234`` and ``BLOCK 12/34`` are two.
     """
     tidy = " ".join(reference.split())
     normals = _aliases(tidy, aliases)
     if not _KIND.fullmatch(kind):
         raise InvalidValue("a kind is 2 to 20 small letters, such as plate or stall", field="kind", kind=kind)
     _object_fits(session, stream_code, station_code, payer_id, tariff_item)
-    standing = session.execute(
+    alike = session.scalars(
         select(BilledObject.reference)
         .join(Alias, Alias.object_id == BilledObject.id)
         .where(BilledObject.stream_code == stream_code, Alias.normal == identifiers.key(tidy))
-        .limit(1)
-    ).scalar()
+    )
+    standing = next((one for one in alike if spelling.same_name(one, tidy)), None)
     if standing is not None:
         raise Conflict(
             f"stream {stream_code} already has {standing!r}, written the same way", field="reference", reference=tidy
@@ -376,4 +382,46 @@ def find_invoice(session: Session, *, number: str | None = None, pay_account_num
     found = session.scalars(statement).one_or_none()
     if found is None:
         raise NotFound(f"no invoice {number or pay_account_number!r}", number=number or pay_account_number)
+    return found
+
+
+def pay_account_numbers(session: Session, invoice_ids: Iterable[int]) -> dict[int, str]:
+    """The pay account number of each of some bills, by the bill's id."""
+    rows = raw(session).execute(
+        "SELECT id, pay_account_number FROM invoice WHERE id = ANY(%s)", (sorted(set(invoice_ids)),)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def bills_named(session: Session, *, words: str = "", phone: str = "", limit: int = 200) -> list[int]:
+    """The newest bills that a number, a plate or another name of an object names, or of the payers of a phone.
+
+    ``words`` are letters and digits (``identifiers.key``), ``phone`` is in E.164.
+    """
+    rows = raw(session).execute(
+        "SELECT id FROM invoice WHERE number = %(number)s OR pay_account_number = %(words)s"
+        "    OR payer_id = ANY(ARRAY(SELECT id FROM payer WHERE phone = %(phone)s AND %(phone)s <> ''))"
+        "    OR object_id = ANY(ARRAY(SELECT object_id FROM alias WHERE normal = %(words)s"
+        "       UNION SELECT object_id FROM pay_account WHERE number = %(words)s AND object_id IS NOT NULL))"
+        " ORDER BY id DESC LIMIT %(limit)s",
+        {"words": words, "number": re.sub(r"^INV(\d{4})(\d+)$", r"INV-\1-\2", words), "phone": phone, "limit": limit},
+    )
+    return [row[0] for row in rows]
+
+
+def is_known(session: Session, words: str) -> bool:
+    """Whether letters and digits are a pay account number or another name of a billed object."""
+    row = raw(session).execute(
+        "SELECT EXISTS (SELECT FROM pay_account WHERE number = %(words)s)"
+        " OR EXISTS (SELECT FROM alias WHERE normal = %(words)s)",
+        {"words": words},
+    )
+    return bool((row.fetchone() or (False,))[0])
+
+
+def invoice_id(session: Session, public: str) -> int:
+    """The key of the bill of a public id. Raises NotFound."""
+    found = session.scalar(select(Invoice.id).where(Invoice.public_id == public))
+    if found is None:
+        raise NotFound(f"no invoice {public!r}", public_id=public)
     return found

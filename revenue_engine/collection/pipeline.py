@@ -11,9 +11,9 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from reconciliation import breaks, ladder
+from reconciliation import break_keys, breaks, ladder
 from reconciliation.breaks import BreakReason, NewBreak
-from revenue_engine import payments
+from revenue_engine import payments, periods
 from revenue_engine.billing import tariffs
 from revenue_engine.channels import accounts, deliveries
 from revenue_engine.channels.accounts import Channel
@@ -21,7 +21,6 @@ from revenue_engine.channels.deliveries import Arrived, Proof
 from revenue_engine.channels.settings import read_settings
 from revenue_engine.collection import charges, interpretation, recording, reversals, same_payment, settlements
 from revenue_engine.collection.batch import Batch, Outcome
-from revenue_engine.collection.placing import CLOCK_TOLERANCE
 from revenue_engine.errors import ConfigurationError
 from revenue_engine.money import KES
 from revenue_engine.payments import Identity, receipts
@@ -35,10 +34,10 @@ from revenue_engine.ports.callbacks import (
     Reversed,
     Strength,
     Unknown,
+    Verdict,
 )
 from revenue_engine.ports.statements import StatementReader
 
-_REQUEST = "request:"
 """Before the id of a request of ours: the key of the break about its end."""
 
 __all__ = ["Batch", "Outcome", "book", "close", "keep", "process"]
@@ -77,9 +76,11 @@ def process(
         if arrived.purpose == Purpose.STATEMENT:  # a file is no message: it is read by itself, and proved
             batch.facts += interpretation.undecided(session, arrived)
             continue
-        if not arrived.accepted and not _proved_since(arrived, proofs[arrived.id], channel, adapter, secrets_dir):
-            batch.end(arrived, "waiting", f"its proof failed: {arrived.verdict_reason}", BreakReason.PROOF_FAILED)
-            continue
+        if not arrived.accepted:
+            today = _judged_today(arrived, proofs[arrived.id], channel, adapter, secrets_dir)
+            if not today.accepted:
+                batch.end(arrived, "waiting", f"its proof failed: {_both(arrived, today)}", BreakReason.PROOF_FAILED)
+                continue
         _read(batch, arrived, channel, adapter, live=channel.mode == county.mode)
     if several_names:
         batch.facts = same_payment.recognise(session, batch.facts, several_names)
@@ -125,26 +126,53 @@ def close(session: Session, batch: Batch) -> Outcome:
 
 
 def _still_open(session: Session, opened: Sequence[NewBreak]) -> list[NewBreak]:
-    """Without what a request of ours is said not to have come to, where its end was known before that was said."""
-    asked = [new.key.removeprefix(_REQUEST) for new in opened if new.key.startswith(_REQUEST)]
+    """Drop breaks about our push requests whose outcome was already known."""
+    asked = list(filter(None, (break_keys.request_of(new.key) for new in opened)))
     settled = payments.settled_requests(session, asked) if asked else set()
-    return [new for new in opened if new.key.removeprefix(_REQUEST) not in settled]
+    return [new for new in opened if break_keys.request_of(new.key) not in settled]
 
 
 # --- read ------------------------------------------------------------------------------------------------------------
 
 
-def _proved_since(
+def _judged_today(
     arrived: Arrived, proof: Proof, channel: Channel, adapter: CallbackAdapter | None, secrets_dir: Path | None
-) -> bool:
-    """Whether a delivery that was refused proves itself by the settings of today: an allow-list was mended, say."""
-    if adapter is None or not arrived.whole:
-        return False
+) -> Verdict:
+    """What a delivery that was refused proves by the settings of today: an allow-list was mended, say."""
+    if not arrived.whole:
+        return Verdict(accepted=False, reason=arrived.verdict_reason)
+    if adapter is None:
+        return Verdict(accepted=False, reason=f"no adapter {channel.adapter!r} is installed")
     try:
         settings = read_settings(adapter.settings_model, channel.settings, secrets_dir=secrets_dir)
-    except (ValueError, ConfigurationError):
-        return False
-    return adapter.verify(proof.headers, arrived.body, proof.peer, settings).accepted
+    except ConfigurationError as error:
+        return Verdict(accepted=False, reason=error.message)
+    except ValueError:
+        return Verdict(accepted=False, reason=f"the settings of the channel account {channel.identifier} do not fit")
+    try:
+        return adapter.verify(proof.headers, arrived.body, proof.peer, settings)
+    except Exception as error:  # noqa: BLE001 - an adapter's fault must not hold up the deliveries beside this one
+        return Verdict(accepted=False, reason=f"verify raised {type(error).__name__}")
+
+
+def _both(arrived: Arrived, today: Verdict) -> str:
+    """Today's reason, and the one of the hour it came where that was another."""
+    if not today.reason or today.reason == arrived.verdict_reason:
+        return arrived.verdict_reason
+    return f"{today.reason} (when it came: {arrived.verdict_reason})"
+
+
+def proof_today(
+    session: Session, delivery_id: int, adapters: Mapping[str, CallbackAdapter], *, secrets_dir: Path | None = None
+) -> Verdict | None:
+    """How the proof of one delivery is judged today, by the settings and secrets this process reads; None for a
+    delivery that is not there, or that came to no address and so brought no proof."""
+    found = deliveries.arrived(session, [delivery_id])
+    if not found or Purpose(found[0].purpose) in {Purpose.STATEMENT, Purpose.PULL, Purpose.QUERY}:
+        return None
+    channel = accounts.channels(session)[found[0].channel_account_id]
+    proof = deliveries.proofs(session, [delivery_id])[delivery_id]
+    return _judged_today(found[0], proof, channel, adapters.get(channel.adapter), secrets_dir)
 
 
 def _read(batch: Batch, arrived: Arrived, channel: Channel, adapter: CallbackAdapter | None, *, live: bool) -> None:
@@ -179,7 +207,7 @@ def _leave_settlements(
     shown = "the bank's statement shows it as a settlement of a channel of ours"
     for arrived in arrivals:
         if arrived.id in left and ladder.read(left[arrived.id].typed).numbers:
-            why, key = BreakReason.AMBIGUOUS_ACCOUNT, f"settlement-told:{arrived.id}"
+            why, key = BreakReason.AMBIGUOUS_ACCOUNT, break_keys.settlement_told(arrived.id)
             batch.end(arrived, "waiting", f"{shown}, and its payer typed a bill", why, key)
         elif arrived.id in left:
             batch.end(arrived, "ignored", shown)
@@ -189,20 +217,24 @@ def _without_money(batch: Batch, arrived: Arrived, item: int, meaning: Interpret
     if isinstance(meaning, Ignored):
         batch.end(arrived, "ignored", meaning.reason)
         if meaning.request_id and meaning.request_state:  # queued, or accepted, settles nothing
-            batch.closed.append(f"{_REQUEST}{meaning.request_id}")
+            batch.closed.append(break_keys.request(meaning.request_id))
             batch.push_ends.append((meaning.request_id, meaning.request_state, arrived.id))
     elif isinstance(meaning, Unknown):
         if meaning.request_id:
-            batch.end(arrived, "waiting", meaning.reason, BreakReason.OUTCOME_UNKNOWN, _REQUEST + meaning.request_id)
+            batch.end(
+                arrived, "waiting", meaning.reason, BreakReason.OUTCOME_UNKNOWN, break_keys.request(meaning.request_id)
+            )
         else:
-            batch.end(arrived, "waiting", meaning.reason, BreakReason.UNPARSEABLE, _key("delivery", arrived, item))
+            batch.end(
+                arrived, "waiting", meaning.reason, BreakReason.UNPARSEABLE, break_keys.of_delivery(arrived.id, item)
+            )
 
 
 def wonder(batch: Batch, arrived: Arrived, item: int, meaning: Unknown) -> None:
     """Let somebody look at one movement of a delivery whose other movements are booked."""
     batch.opened.append(
         NewBreak(
-            _key("delivery", arrived, item),
+            break_keys.of_delivery(arrived.id, item),
             BreakReason.UNPARSEABLE,
             meaning.reason,
             arrived.received_at,
@@ -212,30 +244,27 @@ def wonder(batch: Batch, arrived: Arrived, item: int, meaning: Unknown) -> None:
     )
 
 
-def _key(what: str, arrived: Arrived, item: int) -> str:
-    """The key of a break about one movement of a delivery; of one that tells of a single movement, its number alone."""
-    return f"{what}:{arrived.id}:{item}" if item else f"{what}:{arrived.id}"
-
-
 def keep(batch: Batch, arrived: Arrived, channel: Channel, item: int, meaning: Paid | Reversed) -> None:
     """Add what was understood to the facts of a batch, or say why it cannot be one."""
     if not accounts.is_called(channel.identifier, meaning.channel_account):
         reason = f"the body names account {meaning.channel_account}, the endpoint belongs to {channel.identifier}"
-        batch.end(arrived, "waiting", reason, BreakReason.WRONG_SHORTCODE_OR_STREAM, _key("delivery", arrived, item))
+        batch.end(
+            arrived, "waiting", reason, BreakReason.WRONG_SHORTCODE_OR_STREAM, break_keys.of_delivery(arrived.id, item)
+        )
         return
     if meaning.currency != KES:
         reason = f"the primary book takes KES, not {meaning.currency}"
-        batch.end(arrived, "waiting", reason, BreakReason.UNPARSEABLE, _key("delivery", arrived, item))
+        batch.end(arrived, "waiting", reason, BreakReason.UNPARSEABLE, break_keys.of_delivery(arrived.id, item))
         return
     if isinstance(meaning, Paid) and meaning.kind is not Kind.PAYMENT and meaning.strength is not Strength.PROVES:
         reason = f"a {meaning.kind} of this channel account was told, and none was expected"
-        batch.end(arrived, "waiting", reason, BreakReason.PAYOUT_NOT_EXPECTED, _key("delivery", arrived, item))
+        batch.end(arrived, "waiting", reason, BreakReason.PAYOUT_NOT_EXPECTED, break_keys.of_delivery(arrived.id, item))
         return
     batch.facts.append(interpretation.fact(arrived, channel, item, meaning))
     if arrived.purpose != Purpose.STATEMENT:
-        batch.closed.append(_key("delivery", arrived, item))  # whatever an earlier look at it complained of
+        batch.closed.append(break_keys.of_delivery(arrived.id, item))  # whatever an earlier look at it complained of
     if meaning.request_id:
-        batch.closed.append(_REQUEST + meaning.request_id)
+        batch.closed.append(break_keys.request(meaning.request_id))
     _doubt(batch, arrived, channel, item, meaning)
 
 
@@ -243,13 +272,13 @@ def _doubt(batch: Batch, arrived: Arrived, channel: Channel, item: int, meaning:
     """Certain money with a doubtful time, or a doubt of its own: a break beside the posting, never instead of it."""
     said = meaning.doubt if isinstance(meaning, Paid) else ""
     if meaning.occurred_at is None:
-        key, why = f"doubt:{channel.id}:{meaning.reference}", BreakReason.CLOCK_DIFFERS
+        key, why = break_keys.doubt(channel.id, meaning.reference), BreakReason.CLOCK_DIFFERS
         said = said or "the provider told no time that can be read: booked at the time it was received"
-    elif meaning.occurred_at > arrived.received_at + CLOCK_TOLERANCE:
-        key, why = _key("clock", arrived, item), BreakReason.CLOCK_DIFFERS
+    elif periods.runs_ahead(meaning.occurred_at, known_at=arrived.received_at):
+        key, why = break_keys.clock(arrived.id, item), BreakReason.CLOCK_DIFFERS
         said = "the provider's time is later than ours by more than fifteen minutes"
     else:
-        key, why = f"doubt:{channel.id}:{meaning.reference}", BreakReason.DUPLICATE_CODE
+        key, why = break_keys.doubt(channel.id, meaning.reference), BreakReason.DUPLICATE_CODE
     if said:
         batch.opened.append(
             NewBreak(key, why, said, arrived.received_at, delivery_id=arrived.id, channel_account_id=channel.id)

@@ -22,11 +22,12 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from reconciliation import ladder
 from revenue_engine import identifiers, periods
 from revenue_engine.collection.interpretation import REPORT_MESSAGE, STATEMENT_MESSAGE
-from revenue_engine.db import Base, copy_rows, raw
+from revenue_engine.db import Base, Sealed, copy_rows, raw
 from revenue_engine.identifiers import is_pay_account_number
 from revenue_engine.payments import Fact, Identity
 from revenue_engine.ports.callbacks import Kind
 from revenue_engine.ports.statements import StatementLine
+from revenue_engine.work.locks import Lock
 
 NEAR_DAYS = 4
 """A bank may book what was paid on a Thursday night before a holiday on the Monday after, never before it was paid."""
@@ -36,7 +37,7 @@ _PHONE = re.compile(r"(?:254|0)?[17]\d{8}")
 By = Literal["message", "line"]
 
 
-class MovementName(Base):
+class MovementName(Sealed, Base):
     """What a message or a line called a movement of money beside the name it is known by; a hash, for words of a bank's
     narrative are the payer's too."""
 
@@ -127,20 +128,20 @@ def busy(session: Session, channel_account_ids: Collection[int]) -> set[int]:
     free = {
         row[0]
         for row in raw(session).execute(
-            "SELECT id FROM unnest(%s::bigint[]) AS w (id) WHERE pg_try_advisory_xact_lock_shared(7205, id::int)",
-            (ids,),
+            "SELECT id FROM unnest(%s::bigint[]) AS w (id) WHERE pg_try_advisory_xact_lock_shared(%s, id::int)",
+            (ids, Lock.SAME_PAYMENT_ACCOUNT),
         )
     }
     raw(session).execute(
-        "SELECT pg_advisory_xact_lock(7206, id::int) FROM unnest(%s::bigint[]) WITH ORDINALITY AS w (id, n) ORDER BY n",
-        (sorted(free),),
+        "SELECT pg_advisory_xact_lock(%s, id::int) FROM unnest(%s::bigint[]) WITH ORDINALITY AS w (id, n) ORDER BY n",
+        (Lock.SAME_PAYMENT_MESSAGE, sorted(free)),
     )
     return set(ids) - free
 
 
 def hold(session: Session, channel_account_id: int) -> None:
     """Keep the messages of an account waiting while its statement is read, to the end of the transaction."""
-    raw(session).execute("SELECT pg_advisory_xact_lock(7205, %s::int)", (channel_account_id,))
+    raw(session).execute("SELECT pg_advisory_xact_lock(%s, %s::int)", (Lock.SAME_PAYMENT_ACCOUNT, channel_account_id))
 
 
 # --- look up ---------------------------------------------------------------------------------------------------------

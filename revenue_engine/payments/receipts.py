@@ -10,11 +10,11 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index,
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine import periods
-from revenue_engine.db import Base, copy_rows, next_ids, raw
+from revenue_engine.db import Base, Sealed, copy_rows, next_ids, raw, scalar
 from revenue_engine.identifiers import public_id
 
 
-class Receipt(Base):
+class Receipt(Sealed, Base):
     """The numbered proof given to a payer: a receipt for named money, an acknowledgement for suspense money."""
 
     __tablename__ = "receipt"
@@ -47,7 +47,7 @@ class ReceiptSeries(Base):
     last_number: Mapped[int] = mapped_column(server_default=text("0"))
 
 
-class ReceiptCancellation(Base):
+class ReceiptCancellation(Sealed, Base):
     """Why a receipt no longer proves anything; its number stays taken."""
 
     __tablename__ = "receipt_cancellation"
@@ -86,6 +86,11 @@ def printed_number(kind: str, year: str, number: int) -> str:
     return f"{PRINTED[kind]}-{year}-{number:06d}"
 
 
+def _year(item: ToIssue) -> str:
+    """The financial year follows receipt, not book date: money paid by 30 June belongs to that year."""
+    return periods.financial_year(periods.received_on(item.paid_at, item.book_date))
+
+
 def issue(session: Session, wanted: Sequence[ToIssue]) -> list[Issued]:
     """Issue receipts with gapless numbers per kind and financial year, in the order given.
 
@@ -97,23 +102,23 @@ def issue(session: Session, wanted: Sequence[ToIssue]) -> list[Issued]:
     connection = raw(session)
     counts: dict[tuple[str, str], int] = {}
     for item in wanted:
-        series = (item.kind, periods.financial_year(item.book_date))
+        series = (item.kind, _year(item))
         counts[series] = counts.get(series, 0) + 1
     ids = next_ids(connection, {"receipt": len(wanted)})["receipt"]
     public_ids = [public_id("rct") for _ in wanted]
     numbers: dict[tuple[str, str], Iterator[int]] = {}
     for kind, year in sorted(counts):
-        row = connection.execute(
+        last: int = scalar(
+            session,
             "INSERT INTO receipt_series (kind, financial_year, last_number) VALUES (%s, %s, %s)"
             " ON CONFLICT (kind, financial_year)"
             " DO UPDATE SET last_number = receipt_series.last_number + excluded.last_number RETURNING last_number",
             (kind, year, counts[kind, year]),
-        ).fetchone()
-        last = int(row[0]) if row else 0
+        )
         numbers[kind, year] = iter(range(last - counts[kind, year] + 1, last + 1))
     rows, issued = [], []
     for receipt_id, public, item in zip(ids, public_ids, wanted, strict=True):
-        year = periods.financial_year(item.book_date)
+        year = _year(item)
         number = next(numbers[item.kind, year])
         rows.append(
             (
@@ -184,3 +189,16 @@ def cancel(session: Session, payment_ids: Sequence[int], *, reason: str, kinds: 
         )
         .rowcount
     )
+
+
+def standing_numbers(session: Session, payment_ids: Sequence[int]) -> dict[int, list[str]]:
+    """The printed numbers of the papers of payments that are not cancelled, in the order of issue."""
+    rows = raw(session).execute(
+        "SELECT r.payment_id, r.kind, r.financial_year, r.number FROM receipt r WHERE r.payment_id = ANY(%s)"
+        " AND NOT EXISTS (SELECT FROM receipt_cancellation c WHERE c.receipt_id = r.id) ORDER BY r.id",
+        (list(payment_ids),),
+    )
+    found: dict[int, list[str]] = {}
+    for payment_id, kind, year, number in rows:
+        found.setdefault(payment_id, []).append(printed_number(kind, year, number))
+    return found

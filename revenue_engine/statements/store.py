@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, copy_rows, raw
+from revenue_engine.db import Base, Sealed, copy_rows, raw, scalar
 from revenue_engine.errors import Retryable
 from revenue_engine.identifiers import public_id
 from revenue_engine.money import wire
@@ -32,9 +32,10 @@ from revenue_engine.ports.statements import (
     StatementOpened,
     StatementRefused,
 )
+from revenue_engine.work.locks import Lock
 
 
-class Statement(Base):
+class Statement(Sealed, Base):
     """One statement of one channel account that added up and was kept whole."""
 
     __tablename__ = "statement"
@@ -65,7 +66,7 @@ class Statement(Base):
     recorded_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class StatementRow(Base):
+class StatementRow(Sealed, Base):
     """One line of a kept statement, once for ever: a later export of the same day brings it no second time.
 
     What it says in words stands only in the raw file, because it names people.
@@ -122,8 +123,8 @@ def kind_of(line: StatementLine) -> Kind:
 
 def new_id(session: Session) -> int:
     """The id of a statement about to be kept: its lines are written before its foot is known."""
-    row = raw(session).execute("SELECT nextval(pg_get_serial_sequence('statement', 'id'))").fetchone()
-    return int(row[0]) if row else 0
+    found: int = scalar(session, "SELECT nextval(pg_get_serial_sequence('statement', 'id'))")
+    return found
 
 
 def write_lines(
@@ -197,7 +198,7 @@ def alone(session: Session) -> None:
 
     Raises Retryable while another transaction reads one.
     """
-    row = raw(session).execute("SELECT pg_try_advisory_xact_lock(7204, 0)").fetchone()
+    row = raw(session).execute("SELECT pg_try_advisory_xact_lock(%s, 0)", (Lock.STATEMENTS,)).fetchone()
     if not row or not row[0]:
         raise Retryable("another statement is being read: this one waits for it")
 
@@ -531,3 +532,11 @@ def not_in_any(session: Session, channel_account_id: int, first: datetime, until
         )
         .fetchall()
     )
+
+
+def covered_until(session: Session) -> dict[int, date]:
+    """The last day that a statement of each channel account covers, by the account's id."""
+    rows = raw(session).execute(
+        "SELECT channel_account_id, max(last_day) FROM statement WHERE last_day IS NOT NULL GROUP BY 1"
+    )
+    return {row[0]: row[1] for row in rows}

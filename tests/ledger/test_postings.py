@@ -14,7 +14,7 @@ from revenue_engine.errors import InvalidValue
 from revenue_engine.ledger import postings as facts
 from revenue_engine.ledger.journal import Journal, Posting
 from revenue_engine.ledger.postings import Bill, Placed
-from tests.ledger.accountant import ACCOUNTS, NOON, lines, postings_of
+from tests.support.accountant import ACCOUNTS, NOON, lines, postings_of
 
 PERMIT = Bill(invoice_id=71, stream_code="SBP", station_code=None, payer_id=5)
 OTHER_PERMIT = Bill(invoice_id=72, stream_code="SBP", payer_id=6)
@@ -180,7 +180,7 @@ TABLE: list[Row] = [
         "PPP receipt: the concessionaire's share",
         lambda: facts.concession_shared(STALL, "principal", 7_000, payment_id=9, at=NOON),
         "concession_shared",
-        ["DR 4000.RENT.principal CR 2500 70.00"],
+        ["DR 4870 CR 2500 70.00"],
     ),
     (
         "PPP share paid out",
@@ -192,7 +192,7 @@ TABLE: list[Row] = [
         "FIF receipt: retained by the facility",
         lambda: facts.facility_retained(STALL, "principal", 7_000, payment_id=9, at=NOON),
         "facility_retained",
-        ["DR 4000.RENT.principal CR 2600 70.00"],
+        ["DR 4860 CR 2600 70.00"],
     ),
     (
         "FIF bill handed to the insurer",

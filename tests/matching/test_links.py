@@ -9,10 +9,10 @@ import pytest
 from reconciliation.runs import payer_links, running
 from revenue_engine.db import transaction
 from revenue_engine.errors import Conflict
-from tests.books import Books
 from tests.conftest import Database
 from tests.matching.test_policies import by_hand
 from tests.matching.test_runs import ACCOUNTANT, CLERK, RUNNER, payer, proves, run
+from tests.support.books import Books
 
 SAID = "Ziwa Traders shop rent"
 

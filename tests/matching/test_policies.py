@@ -10,9 +10,9 @@ from reconciliation.engine.policy import Policy
 from reconciliation.runs import policies, running
 from revenue_engine.db import transaction
 from revenue_engine.errors import Conflict, InvalidValue, NotFound
-from tests.books import Books
 from tests.conftest import Database
 from tests.matching.test_runs import ACCOUNTANT, CLERK, payer, proves, run, slip
+from tests.support.books import Books
 
 
 @pytest.fixture

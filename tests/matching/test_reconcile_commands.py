@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from reconciliation.engine.policy import Policy
 from revenue_engine import bootstrap
 from revenue_engine.cli.app import app
-from tests.books import Books
 from tests.conftest import Database
 from tests.matching.test_runs import payer, slip
+from tests.support.books import Books
 
 
 @pytest.fixture
@@ -64,6 +64,18 @@ def test_from_suspense_to_the_bill_and_back(books: Books, monkeypatch: pytest.Mo
     monkeypatch.setattr("getpass.getuser", lambda: "nekesa")
     assert told("agree", request)["applied"] == "1250.00"
     assert books.left(bill) == 0
+
+
+def test_what_is_printed_is_understood_when_somebody_asks(books: Books) -> None:
+    paid, bill, done = books.pay(75, "something odd"), books.bill(75), books.bill(40)
+    number = bill.pay_account_number
+    books.pay(40, done.pay_account_number)
+    for written in (f"{number[:3]} {number[3:6]} {number[6:]}", bill.number, bill.number.lower()):
+        assert told("ask", paid.lower(), written, "--reason", "seen at the desk")["request"]
+    refused = told("ask", paid, done.pay_account_number, "--reason", "seen at the desk", status=1)
+    assert (refused["code"], "is paid" in refused["message"]) == ("conflict", True)
+    books.cancel(bill)
+    assert "was cancelled" in told("ask", paid, number, "--reason", "seen", status=1)["message"]
 
 
 def test_a_policy_goes_its_whole_way(books: Books, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

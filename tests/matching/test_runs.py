@@ -15,8 +15,8 @@ from revenue_engine.billing import invoices, payers
 from revenue_engine.db import transaction
 from revenue_engine.errors import Conflict, InvalidValue
 from revenue_engine.verification import verify
-from tests.books import Books
 from tests.conftest import Database
+from tests.support.books import Books
 
 CLERK, ACCOUNTANT, RUNNER = "cli:wanjala", "cli:nekesa", "cli:timer"
 
@@ -235,7 +235,7 @@ def test_a_person_cannot_be_both_of_two_even_in_sql(books: Books) -> None:
 
 
 def test_what_a_provider_takes_back_is_no_match_to_reverse(books: Books) -> None:
-    from tests.books import reversal
+    from tests.support.books import reversal
 
     bill = books.bill(1_000, payer=payer(books))
     paid = books.pay(1_000, slip(bill))
