@@ -107,12 +107,11 @@ class _Page(HTMLParser):
 
 def _decoded(content: bytes) -> str:
     named = _CHARSET.search(content[:4096])
-    for encoding in (named[1].decode("ascii") if named else "utf-8-sig", "utf-8-sig"):
-        try:
-            return content.decode(encoding)
-        except (LookupError, UnicodeDecodeError):
-            continue
-    return content.decode("cp1252", errors="replace")
+    encoding = named[1].decode("ascii").lower() if named else "utf-8"
+    try:
+        return content.decode("utf-8-sig" if encoding in {"utf-8", "utf8"} else encoding)
+    except (LookupError, UnicodeDecodeError):
+        return content.decode("cp1252", errors="replace")
 
 
 def _worksheets(content: bytes) -> Iterator[Sheet]:

@@ -23,6 +23,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO, TypeAlias, cast
 
@@ -257,10 +258,13 @@ def _typed(text: str, what: str) -> str:
     """A cell of such a file as `Rows` has it: numbers and dates are what they are in any workbook."""
     if what == "number":
         try:
-            written = workbook.cell(float(text))
-        except ValueError:
+            value = Decimal(text.strip())
+        except InvalidOperation:
             return text
-        return Number(written[0]) if written else text
+        if not value.is_finite() or abs(value) >= 10**15:
+            return text
+        figure = format(Decimal(format(value, ".15g")), "f")
+        return Number((figure.rstrip("0").rstrip(".") if "." in figure else figure) or "0")
     if what == "date":
         try:
             written = workbook.cell(datetime.fromisoformat(text))
