@@ -11,11 +11,11 @@ from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg.rows import class_row
-from sqlalchemy import BigInteger, Connection, Date, Engine, LargeBinary, MetaData, Text, create_engine, event
+from sqlalchemy import BigInteger, Connection, Date, Engine, LargeBinary, MetaData, Text, create_engine, event, text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import UserDefinedType
 
@@ -84,6 +84,12 @@ class Base(DeclarativeBase):
         datetime: TIMESTAMP(timezone=True),
         dict[str, Any]: JSONB,
     }
+
+
+class Sealed:
+    """The transaction that wrote a row: the order in which a seal covers rows. Written by the database alone."""
+
+    xid: Mapped[int] = mapped_column(XID8, server_default=text("pg_current_xact_id()"))
 
 
 def make_engine(url: str, *, role: str | None = None, pool_size: int = 5) -> Engine:
