@@ -61,9 +61,11 @@ class Database:
 
 
 def in_memory() -> str | None:
-    """A file system in memory with room to spare, for the servers of the suite: they keep every setting they have, and a
-    flush costs nothing. None where there is none, and the usual place for temporary files serves."""
-    memory = Path("/dev/shm")  # noqa: S108 - a place that the system made for this
+    """A file system in memory with room to spare, for the servers of the suite; None where there is none.
+
+    The servers keep every setting they have, and a flush costs nothing.
+    """
+    memory = Path("/dev/shm")
     if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 << 30:
         return str(memory)
     return None
