@@ -44,6 +44,10 @@ class BreakReason(enum.StrEnum):
     SETTLEMENT_NOT_BANKED = "settlement_not_banked"
     BANKED_NOT_SETTLED = "banked_not_settled"
     NOT_ASKED_IN_TIME = "not_asked_in_time"
+    WRONG_ADDRESS = "wrong_address"
+    WORK_FAILED = "work_failed"
+    BEFORE_BOOKS = "before_books"
+    RETURNED_BY_BANK = "returned_by_bank"
 
 
 class Break(Base):
@@ -83,6 +87,8 @@ OWNERS = {
     BreakReason.WRONG_SHORTCODE_OR_STREAM: "ict",
     BreakReason.CLOCK_DIFFERS: "ict",
     BreakReason.NOT_ASKED_IN_TIME: "ict",
+    BreakReason.WRONG_ADDRESS: "ict",
+    BreakReason.WORK_FAILED: "ict",
 }
 """Who looks first; everything else is for finance."""
 
@@ -163,6 +169,12 @@ def reopen(session: Session, key: str, *, amount_minor: int) -> None:
         "UPDATE break_case SET closed_at = NULL, resolution = NULL, amount_minor = %s WHERE key = %s",
         (amount_minor, key),
     )
+
+
+def is_closed(session: Session, key: str) -> bool:
+    """Whether the break of a key was opened before and is closed now."""
+    row = raw(session).execute("SELECT closed_at IS NOT NULL FROM break_case WHERE key = %s", (key,)).fetchone()
+    return bool(row and row[0])
 
 
 def open_keys(session: Session, reason: BreakReason, *, channel_account_id: int) -> set[str]:

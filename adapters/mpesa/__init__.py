@@ -204,13 +204,14 @@ def _request_of(doc: _Body) -> str:
 def _customer_payment(doc: _Body, purpose: Purpose | None) -> Interpretation:
     """A customer's payment (C2B): the same body asks first (validation) and tells afterwards (confirmation).
 
-    What the endpoint was registered for decides. Where that is not known, an OrgAccountBalance that is there and empty
-    marks a validation: the balance is known only once the money has moved.
+    OrgAccountBalance tells them apart: the balance is known only once the money has moved, so a question has it empty.
+    The two addresses may have been swapped when they were registered. A question at the address for confirmations
+    posts nothing by itself, and money told of at the address for questions is money.
     """
     get = doc.get
-    if purpose is Purpose.VALIDATION:
-        return Ignored(_ASKS_FIRST)
-    if purpose is not Purpose.CONFIRMATION and get("OrgAccountBalance", "none") in ("", None):
+    balance = get("OrgAccountBalance", "none")
+    asks = balance in ("", None)
+    if purpose is not Purpose.CONFIRMATION and (asks or (purpose is Purpose.VALIDATION and balance == "none")):
         return Ignored(_ASKS_FIRST)
     try:
         names = (get("FirstName"), get("MiddleName"), get("LastName"))
@@ -220,7 +221,10 @@ def _customer_payment(doc: _Body, purpose: Purpose | None) -> Interpretation:
             occurred_at=fields.stamp(get("TransTime"), "TransTime"),
             channel_account=fields.shortcode(get("BusinessShortCode"), "BusinessShortCode"),
             account_reference=fields.typed(get("BillRefNumber"), "BillRefNumber"),
-            message="C2B confirmation",  # never with words of the body: two of these are still one kind of message
+            # A question bears the same name: with its confirmation it is one kind of message, and no second proof.
+            message="C2B confirmation",
+            strength=Strength.SUPPORTS if asks else Strength.CONFIRMS,
+            wrong_address=asks or purpose is Purpose.VALIDATION,
             party=Party(" ".join([fields.lenient(name) for name in names if name]), fields.lenient(get("MSISDN"))),
         )
     except InvalidValue as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -44,9 +45,15 @@ class Batch:
     taken_back: list[int] = field(default_factory=list)
     ended: list[tuple[int, str, str]] = field(default_factory=list)
     opened: list[NewBreak] = field(default_factory=list)
-    closed: list[str] = field(default_factory=list)
+    closed: dict[str, str] = field(default_factory=dict)
+    """The keys of the breaks to close, and what each is resolved by."""
     push_ends: list[tuple[str, str, int]] = field(default_factory=list)
     """Requests of ours that ended without money: request id, failed or cancelled, the delivery that said so."""
+
+    def resolve(self, keys: Iterable[str], because: str) -> None:
+        """Close these breaks, saying what happened. The first resolution of a key stays."""
+        for key in keys:
+            self.closed.setdefault(key, because)
 
     def received(self) -> defaultdict[int, datetime]:
         """When each delivery of this batch reached us; now, for evidence of an earlier batch."""

@@ -19,6 +19,7 @@ from reconciliation.breaks import BreakReason, NewBreak
 from revenue_engine import ledger, payments, periods
 from revenue_engine.billing import open_bills
 from revenue_engine.channels.accounts import Channel
+from revenue_engine.collection import disagreements
 from revenue_engine.collection.batch import Batch
 from revenue_engine.collection.interpretation import STATEMENT_MESSAGE, instant_of
 from revenue_engine.db import raw
@@ -85,7 +86,7 @@ def bank_credits(
         _settle(session, bank, source, name, line.amount_minor, instant_of(line))
         if chosen:  # payouts of one amount and channel are alike: the oldest is the first to arrive
             waiting.remove(chosen[0])
-            breaks.close_many(session, [chosen[0].key], resolution=f"the bank shows it as {name}")
+            breaks.close_many(session, [chosen[0].key], resolution=f"the bank shows the payout as {name}")
         else:
             batch.opened.append(_not_told(bank, source, name, line))
         handled.add(line.number)
@@ -141,7 +142,9 @@ def channel_payouts(session: Session, batch: Batch, channels: Mapping[int, Chann
     """Settle payouts just told whose credit a bank showed before; the others wait for a bank."""
     told = {one.identity: one for one in payouts}
     just_written = {one.id for one in batch.written}
-    for one in payments.evidence_of(session, told, written=batch.written):
+    weighed = payments.evidence_of(session, told, written=batch.written)
+    batch.opened += disagreements.among(weighed, {})
+    for one in weighed:
         if one.id not in just_written:  # told before, in other words: it waits or was settled then
             told.pop(one.identity, None)
     banked = _waiting(session, BreakReason.BANKED_NOT_SETTLED) if told else []
@@ -151,14 +154,14 @@ def channel_payouts(session: Session, batch: Batch, channels: Mapping[int, Chann
         channel = channels[identity.channel_account_id]
         if fits:  # the bank's credit settled it already
             banked.remove(fits[0])
-            told_as = f"{channel.identifier} told it as {identity.reference}"
+            told_as = f"the statement of {channel.identifier} shows the payout as {identity.reference}"
             breaks.close_many(session, [fits[0].key], resolution=told_as)
             continue
         batch.opened.append(
             NewBreak(
                 break_keys.settlement(identity.channel_account_id, identity.reference),
                 BreakReason.SETTLEMENT_NOT_BANKED,
-                f"{identity.reference} left {channel.identifier} and no bank statement shows it yet",
+                f"the payout {identity.reference} left {channel.identifier}; no bank statement shows the payout yet",
                 one.occurred_at,
                 amount_minor=amount,
                 delivery_id=one.delivery_id,
@@ -191,7 +194,8 @@ def _not_told(bank: Channel, channel: Channel, name: str, line: StatementLine) -
     return NewBreak(
         break_keys.banked(bank.id, name),
         BreakReason.BANKED_NOT_SETTLED,
-        f"{bank.identifier} shows a credit from {channel.identifier}, and no statement of it tells of that payout yet",
+        f"{bank.identifier} shows a credit from {channel.identifier}, and no statement of {channel.identifier} shows"
+        " that payout yet",
         instant_of(line),
         amount_minor=line.amount_minor,
         channel_account_id=channel.id,

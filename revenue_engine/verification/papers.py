@@ -217,7 +217,7 @@ PAPERS = (
                 SELECT d.id, d.received_on FROM delivery d
                  WHERE NOT EXISTS (SELECT FROM evidence e WHERE e.delivery_id = d.id)
                    AND NOT EXISTS (SELECT FROM delivery_outcome o WHERE o.delivery_id = d.id)
-                   AND NOT EXISTS (SELECT FROM job j WHERE j.kind = 'interpret' AND j.ref_id = d.id)
+                   AND NOT EXISTS (SELECT FROM job j WHERE j.kind IN ('interpret', 'statement') AND j.ref_id = d.id)
                 """,
             ),
         ),
