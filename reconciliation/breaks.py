@@ -187,14 +187,15 @@ def open_keys(session: Session, reason: BreakReason, *, channel_account_id: int)
     return {row[0] for row in rows}
 
 
-def open_of(session: Session, reason: BreakReason) -> list[tuple[str, int, int]]:
-    """The open breaks of one reason, oldest first: key, channel account, amount in cents."""
+def open_of(session: Session, reason: BreakReason) -> list[tuple[str, int, int, int | None]]:
+    """The open breaks of one reason, oldest first: key, channel account, amount in cents, payment."""
     rows = raw(session).execute(
-        "SELECT key, channel_account_id, amount_minor FROM break_case WHERE closed_at IS NULL AND reason = %s"
+        "SELECT key, channel_account_id, amount_minor, payment_id FROM break_case"
+        " WHERE closed_at IS NULL AND reason = %s"
         " ORDER BY occurred_at, id",
         (reason.value,),
     )
-    return [(row[0], row[1], row[2]) for row in rows]
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from revenue_engine.ports.callbacks import (
     Unknown,
     Verdict,
 )
-from revenue_engine.ports.strict_json import loads
+from revenue_engine.ports.strict_json import loads, name_shown
 
 PUBLISHED_PEERS: Final = (
     "196.201.212.69",
@@ -184,7 +184,7 @@ def _late(purpose: Purpose | None) -> str:
 
 
 def _names(doc: _Body) -> str:
-    listed = ", ".join(readings.shown(name) for name in list(doc)[:6])
+    listed = ", ".join(name_shown(name) for name in list(doc)[:6])
     if not listed:
         return "none"
     return listed if len(doc) <= 6 else f"{listed} and {len(doc) - 6} more"
@@ -274,15 +274,15 @@ def _error(doc: _Body) -> Interpretation:
     """An error answered at once. Only a call refused at the door is known to have moved nothing."""
     code = fields.code(doc["errorCode"])
     if code.startswith(("400.", "401.", "404.")) or code in ("500.003.02", "500.003.03"):
-        return Ignored(f"error {readings.shown(code)}: the call was refused, nothing has moved")
+        return Ignored(f"error {readings.code_shown(code)}: the call was refused, nothing has moved")
     return Unknown(
-        f"error {readings.shown(code)} has several meanings, one is still being processed: query the request"
+        f"error {readings.code_shown(code)} has several meanings, one is still being processed: query the request"
     )
 
 
 def _registered(doc: _Body) -> Interpretation:
     code = fields.code(doc.get("Response Status"))
-    return Ignored(f"the answer to a pull registration (status {readings.shown(code)}): not a payment")
+    return Ignored(f"the answer to a pull registration (status {readings.code_shown(code)}): not a payment")
 
 
 def _accepted(doc: _Body) -> Interpretation:
@@ -290,7 +290,7 @@ def _accepted(doc: _Body) -> Interpretation:
     if code == "0":
         return Ignored("the request was accepted: nothing has moved yet", request_id)
     return Unknown(
-        f"the request was not accepted (ResponseCode {readings.shown(code)}): ask for its status", request_id
+        f"the request was not accepted (ResponseCode {readings.code_shown(code)}): ask for its status", request_id
     )
 
 

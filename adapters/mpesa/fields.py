@@ -14,7 +14,7 @@ from adapters import readings
 from adapters.readings import shown
 from revenue_engine.errors import InvalidValue
 from revenue_engine.periods import NAIROBI
-from revenue_engine.ports.strict_json import storable
+from revenue_engine.ports.strict_json import name_shown, storable
 
 _RECEIPT = re.compile(r"[A-Za-z0-9]{8,12}")
 _STAMP = re.compile(r"\d{14}", re.ASCII)
@@ -157,6 +157,6 @@ def pairs(items: object, name: str, where: str) -> Mapping[str, object]:
         if not isinstance(item, dict) or type(key := item.get(name)) is not str:
             raise InvalidValue(f"{where} must hold objects with a {name}")
         if key in found:
-            raise InvalidValue(f"{where} names {shown(key)} twice")
+            raise InvalidValue(f"{where} names {name_shown(key)} twice")
         found[key] = item.get("Value")
     return found

@@ -126,7 +126,8 @@ def close(session: Session, batch: Batch) -> Outcome:
         breaks.close_many(session, keys, resolution=because)
     # Last, since every worker waits for the series of receipts until this transaction ends.
     receipts.issue(session, batch.to_receipt)
-    receipts.cancel(session, batch.taken_back, reason="the provider reversed the payment")
+    for why in sorted(set(batch.taken_back.values())):
+        receipts.cancel(session, [one for one, said in batch.taken_back.items() if said == why], reason=why)
     return batch.outcome
 
 

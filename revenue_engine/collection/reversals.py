@@ -70,7 +70,7 @@ def record_reversals(
             if one.amount_minor != original.amount_minor and rest is not None:
                 ready.append((surplus.taken_back(session, one, rest), rest))
             batch.resolve([break_keys.reversal_amount(*_about(one))], _TAKEN_BACK)
-    _take_back(session, batch, channels, ready)
+    take_back(session, batch, channels, ready)
 
 
 _TAKEN_BACK = "the reversal took the payment back"
@@ -148,9 +148,15 @@ def _refuse(
     )
 
 
-def _take_back(
-    session: Session, batch: Batch, channels: Mapping[int, Channel], ready: Sequence[tuple[Stored, Recorded]]
+def take_back(
+    session: Session,
+    batch: Batch,
+    channels: Mapping[int, Channel],
+    ready: Sequence[tuple[Stored, Recorded]],
+    *,
+    why: str = "the provider reversed the payment",
 ) -> None:
+    """Take payments back, each by the reversal that a message reported; ``why`` is told on papers and breaks."""
     if not ready:
         return
     ids = [original.id for _, original in ready]
@@ -194,15 +200,13 @@ def _take_back(
             for invoice, component, amount in applied.get(original.id, [])
         ],
     )
-    batch.taken_back += [original.id for _, original in ready]
+    batch.taken_back.update((original.id, why) for _, original in ready)
     # A bill that is open again is paid by other money that named it, as if that money had come after.
     reopened = sorted({i for _, p in ready for i, _, _ in applied.get(p.id, [])})
     jobs.add(session, kind=Kind.PAY_REOPENED, refs=reopened)
     batch.outcome.reversed += len(ready)
     # Nothing of it is held any more, in suspense or as somebody's credit.
-    batch.resolve(
-        (key for _, original in ready for key in break_keys.held(original.id)), "the provider reversed the payment"
-    )
+    batch.resolve((key for _, original in ready for key in break_keys.held(original.id)), why)
 
 
 def _where_it_is(

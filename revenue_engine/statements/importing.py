@@ -301,6 +301,9 @@ def _weigh(
     _gather(run, opened, new, settled)
     before = _standing(run)
     pipeline.book(run.session, run.batch, run.channels, run.adapters, run.readers, limit=run.limit)
+    if run.batch.named_channels:
+        identities = [Identity(run.channel.id, Kind.PAYMENT.value, name) for name in run.batch.named_channels]
+        settlements.held_for_channels(run.batch, run.channel, payments.find(run.session, identities))
     _name_found(run, before)
     run.batch.resolve(
         (key for fact in run.batch.facts if (key := break_keys.missing(*fact.identity)) in run.missed),

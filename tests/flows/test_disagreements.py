@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 
@@ -15,7 +13,6 @@ from revenue_engine.work import jobs
 from revenue_engine.work.kinds import Kind
 from tests.support.books import NOON, SHORTCODE, Books, confirmation, reversal
 
-Make = Callable[[], AbstractContextManager[Books]]
 PAID, OTHER = "UIA0000001", "UIA0000002"
 BACK, AGAIN = "UIR0000001", "UIR0000002"
 
@@ -84,48 +81,66 @@ def test_a_reversal_before_its_payment_ends_its_break_by_the_payment(books: Book
 Message = tuple[str, bytes]
 
 
-def _stories(number: str) -> dict[str, Sequence[Message]]:
-    paid = confirmation(2000, number, reference=PAID)
+def _stories(number: str, run: int) -> dict[str, Sequence[Message]]:
+    first, other, nowhere = f"UIA{run:06d}A", f"UIA{run:06d}B", f"UIA{run:06d}C"
+    back, again = f"UIA{run:06d}R", f"UIA{run:06d}S"
+    paid = confirmation(2000, number, reference=first)
+    asked = ("confirmation", _question(2000, number, reference=first))
     return {
-        "part reversal": [paid, reversal(PAID, 500, own=BACK)],
-        "part and whole reversal": [paid, reversal(PAID, 500, own=BACK), reversal(PAID, 2000, own=AGAIN)],
-        "two whole reversals": [paid, reversal(PAID, 2000, own=BACK), reversal(PAID, 2000, own=AGAIN)],
-        "one reversal, two amounts": [paid, reversal(PAID, 2000, own=BACK), reversal(PAID, 500, own=BACK)],
-        "a reversal of two payments": [
+        "part reversal": [paid, reversal(first, 500, own=back)],
+        "part and whole reversal": [paid, reversal(first, 500, own=back), reversal(first, 2000, own=again)],
+        "two whole reversals": [paid, reversal(first, 2000, own=back), reversal(first, 2000, own=again)],
+        "one reversal of two amounts": [paid, reversal(first, 2000, own=back), reversal(first, 500, own=back)],
+        "a part reversal told twice": [paid, reversal(first, 500, own=back), reversal(first, 500, own=back)],
+        "one reversal of two payments": [
             paid,
-            confirmation(2000, "nothing", reference=OTHER),
-            reversal(PAID, 2000, own=BACK),
-            reversal("UIA0000009", 2000, own=BACK),
+            reversal(first, 2000, own=back),
+            reversal(nowhere, 2000, own=back),
         ],
-        "two amounts": [paid, confirmation(1500, number, reference=PAID), paid],
-        "two accounts": [paid, confirmation(2000, "other words", reference=PAID)],
-        "a question and its payment": [("confirmation", _question(2000, number)), ("validation", paid[1])],
-        "a question, its payment and its reversal": [
-            ("confirmation", _question(2000, number)),
+        "one reversal of two payments that stand": [
             paid,
-            reversal(PAID, 2000, own=BACK),
+            confirmation(2000, number, reference=other),
+            reversal(first, 2000, own=back),
+            reversal(other, 2000, own=back),
         ],
+        "two amounts": [paid, confirmation(1500, number, reference=first), paid],
+        # Where the money itself lies is decided by the account told first: both of these leave it in suspense.
+        "two accounts": [confirmation(2000, words, reference=first) for words in ("some words", "other words")],
+        "a question and its payment": [asked, ("validation", paid[1])],
+        "a question, its payment and its reversal": [asked, paid, reversal(first, 2000, own=back)],
         "a large payment": [
-            ("confirmation", _question(300_000, number)),
-            confirmation(300_000, number, reference=PAID),
+            ("confirmation", _question(300_000, number, reference=first)),
+            confirmation(300_000, number, reference=first),
         ],
     }
 
 
-@pytest.mark.parametrize("story", list(_stories("1")))
-def test_the_same_messages_leave_the_same_open_breaks_in_every_order(new_books: Make, story: str) -> None:
-    ends: dict[Any, list[tuple[str, str]]] = {}
-    length = len(_stories("1")[story])
-    for order in itertools.permutations(range(length)):
+def _ended(books: Books, run: int, story: str, order: Sequence[int], *, apart: bool) -> list[str]:
+    """The open breaks that one order of a story leaves, without the number of the run."""
+    messages = _stories(books.bill(2000, payer=books.payer()).pay_account_number, run)[story]
+    chosen = [messages[index] for index in order]
+    for group in [[one] for one in chosen] if apart else [chosen]:
+        books.deliver(*group)
+        books.work()
+    for engine in books.engines:
+        engine.dispose()
+    found = books.rows(
+        "SELECT b.reason, CASE WHEN b.payment_id IS NULL OR b.key LIKE %s THEN b.key ELSE 'about a payment' END"
+        " FROM break_case b LEFT JOIN payment p ON p.id = b.payment_id"
+        " WHERE b.closed_at IS NULL AND (b.key LIKE %s OR b.key LIKE 'wrong%%' OR p.reference LIKE %s)",
+        *[f"%{run:06d}%"] * 3,
+    )
+    return sorted(f"{reason} {key.replace(f'{run:06d}', '')}" for reason, key in found)
+
+
+@pytest.mark.parametrize("story", list(_stories("1", 0)))
+def test_the_same_messages_leave_the_same_open_breaks_in_every_order(books: Books, story: str) -> None:
+    ends = {}
+    runs = itertools.count(1)
+    for order in itertools.permutations(range(len(_stories("1", 0)[story]))):
         for apart in (True, False):
-            with new_books() as books:
-                messages = _stories(books.bill(2000, payer=books.payer()).pay_account_number)[story]
-                chosen = [messages[index] for index in order]
-                for group in [[one] for one in chosen] if apart else [chosen]:
-                    books.deliver(*group)
-                    books.work()
-                ends[order, apart] = _open(books)
-    assert len({tuple(found) for found in ends.values()}) == 1, ends
+            ends[order, apart] = _ended(books, next(runs), story, order, apart=apart)
+    assert len(set(map(tuple, ends.values()))) == 1, ends
 
 
 # --- two addresses ---------------------------------------------------------------------------------------------------
