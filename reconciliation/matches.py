@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, raw
+from revenue_engine.db import Base, Sealed, raw
 from revenue_engine.errors import Conflict, InvalidValue, NotFound
 from revenue_engine.identifiers import public_id
 from revenue_engine.work.locks import Lock
 
 
-class MatchRequest(Base):
+class MatchRequest(Sealed, Base):
     """A person asks that money in suspense be set against a bill; another person agrees, or nothing happens."""
 
     __tablename__ = "match_request"
@@ -28,7 +28,7 @@ class MatchRequest(Base):
     requested_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class PaymentMatch(Base):
+class PaymentMatch(Sealed, Base):
     """Money of one payment that left suspense for one bill, by a run or by two persons, and why."""
 
     __tablename__ = "payment_match"
@@ -53,7 +53,7 @@ class PaymentMatch(Base):
     made_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class MatchReversal(Base):
+class MatchReversal(Sealed, Base):
     """A match that a person took back. No run makes it again."""
 
     __tablename__ = "match_reversal"

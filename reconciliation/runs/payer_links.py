@@ -16,7 +16,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, LargeB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from reconciliation import ladder
-from revenue_engine.db import Base, raw
+from revenue_engine.db import Base, Sealed, raw
 from revenue_engine.errors import Conflict, NotFound
 from revenue_engine.identifiers import public_id
 
@@ -36,7 +36,7 @@ _MONTHS = frozenset(
 )
 
 
-class PayerLink(Base):
+class PayerLink(Sealed, Base):
     """A proposal that some words mean a payer, and the payment and bill that it was learnt from."""
 
     __tablename__ = "payer_link"
@@ -54,7 +54,7 @@ class PayerLink(Base):
     proposed_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class PayerLinkAnswer(Base):
+class PayerLinkAnswer(Sealed, Base):
     """A person's yes or no to a proposal. A no stands for ever for these words and this payer."""
 
     __tablename__ = "payer_link_answer"

@@ -13,9 +13,9 @@ from adapters.signed_json import coop, jenga
 from revenue_engine import bootstrap, db
 from revenue_engine.access import audit
 from revenue_engine.worker import Worker
-from tests.books import Books
 from tests.flows.test_banks import add
 from tests.flows.test_statements import bring
+from tests.support.books import Books
 
 CASES = Path(os.environ.get("REVENUE_SHARED", Path(__file__).parents[3] / "shared")) / "cases"
 pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason="the shared cases are not beside the repository")
