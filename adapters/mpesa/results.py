@@ -179,8 +179,9 @@ def _direction(params: Params) -> tuple[Literal[Kind.PAYMENT, Kind.PAYOUT], str,
     into, out_of = fields.named_shortcode(credited), fields.named_shortcode(debited)
     reason = params.get("ReasonType")
     plain = reason.strip().lower() if isinstance(reason, str) else ""
-    if any(word in plain for word in _NOT_PLAIN):
-        raise InvalidValue(f"ReasonType {readings.shown(reason)} is no plain payment: the statement decides")
+    special = next((word for word in _NOT_PLAIN if word in plain), "")
+    if special:
+        raise InvalidValue(f"ReasonType holds the word part {special!r} and is no plain payment: the statement decides")
     if into and out_of:
         raise InvalidValue("both parties are organisations, so the direction cannot be told: the statement decides")
     if out_of:

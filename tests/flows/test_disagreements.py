@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from adapters.sandbox import mpesa_bodies as bodies
+from reconciliation import break_keys, breaks
 from revenue_engine import db
 from revenue_engine.work import jobs
 from revenue_engine.work.kinds import Kind
@@ -182,11 +183,9 @@ def test_a_break_opened_beside_the_payment_that_ends_it_is_closed_at_the_next_lo
     bill = books.bill(2000, payer=books.payer())
     (told,) = books.deliver(confirmation(2000, bill.pay_account_number, reference=PAID))
     books.work()
-    books.execute(
-        "INSERT INTO break_case (public_id, key, reason, detail, amount_minor, owner, occurred_at)"
-        " VALUES ('brk_x', %s, 'unconfirmed', 'x', 200000, 'finance', now())",
-        f"unconfirmed:1:{PAID}",
-    )
+    beside = breaks.NewBreak(break_keys.unconfirmed(1, PAID), breaks.BreakReason.UNCONFIRMED, "beside", NOON)
+    with db.transaction(books.engine) as session:
+        breaks.open_many(session, [beside])
     assert books.open_breaks() == ["unconfirmed"]
     with db.transaction(books.engine) as session:
         jobs.replay(session, kind=Kind.INTERPRET, ref_id=told)
