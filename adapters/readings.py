@@ -44,7 +44,6 @@ _TYPES = {
     type(None): "nothing",
     bool: "true or false",
     int: "a whole number",
-    float: "a number",
     Decimal: "a number",
     list: "a list",
     dict: "an object",

@@ -313,6 +313,16 @@ def of_payments(session: Session, payment_ids: Sequence[int]) -> list[Listed]:
     return [_listed(row) for row in rows]
 
 
+def words_of_deliveries(session: Session, delivery_ids: Sequence[int]) -> dict[int, str]:
+    """What the oldest open break of each delivery says; a delivery without an open break is left out."""
+    rows = raw(session).execute(
+        "SELECT DISTINCT ON (delivery_id) delivery_id, detail FROM break_case"
+        " WHERE delivery_id = ANY(%s) AND closed_at IS NULL ORDER BY delivery_id, id",
+        (list(delivery_ids),),
+    )
+    return {row[0]: row[1] for row in rows}
+
+
 @dataclass(frozen=True, slots=True)
 class Counted:
     """Breaks of one reason: how many, their money in cents, and how many of them are open."""

@@ -175,9 +175,7 @@ def _issue(session: Session, payment: Recorded, book_date: date) -> None:
     receipts.issue(session, [paper])
 
 
-def _leave_matches(
-    session: Session, lies: _Lies, taken_off: ledger.Posted | None, agreed: Agreed, *, by: str
-) -> None:
+def _leave_matches(session: Session, lies: _Lies, taken_off: ledger.Posted | None, agreed: Agreed, *, by: str) -> None:
     standing: Sequence[matches.Standing] = [
         one for one in matches.standing(session, lies.payment_id) if one.invoice_id in lies.bills
     ]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 
 from sqlalchemy.orm import Session
 
 from reconciliation import break_keys, matches
 from reconciliation.breaks import BreakReason, NewBreak
 from revenue_engine import ledger, payments, periods
-from revenue_engine.billing import open_bills
+from revenue_engine.billing import open_bills, tariffs
 from revenue_engine.channels.accounts import Channel
 from revenue_engine.collection import disagreements, held_money, interpretation, surplus
 from revenue_engine.collection.batch import Batch
@@ -184,6 +185,32 @@ def _post(
     matches.note_left(session, placer.left, placer.suggested)
     batch.outcome.recorded += len(recorded)
     batch.opened += [found for placed in placements for found in placed.breaks]
+    _name_earlier(session, batch, [placed.incoming.payment for placed in placements], [one.book_date for one in posted])
+
+
+def _name_earlier(session: Session, batch: Batch, recorded: Sequence[Recorded], booked: Sequence[date]) -> None:
+    """Name money of a day before the books were opened: the county's earlier system may hold that money already."""
+    late = [
+        (one, paid_on)
+        for one, book_date in zip(recorded, booked, strict=True)
+        if (paid_on := periods.nairobi_date(one.occurred_at)) < book_date
+    ]
+    opened = tariffs.county(session).books_open_from if late else None
+    for one, paid_on in late:
+        if opened is None or paid_on >= opened:
+            continue
+        batch.opened.append(
+            NewBreak(
+                break_keys.before_books(one.identity.channel_account_id, one.identity.reference),
+                BreakReason.BEFORE_BOOKS,
+                f"the payment is of {paid_on:%d %b %Y}, and these books opened on {opened:%d %b %Y}; look whether the"
+                f" earlier system holds the payment too; the year of the money is {periods.financial_year(paid_on)}",
+                one.occurred_at,
+                amount_minor=one.amount_minor,
+                payment_id=one.id,
+                channel_account_id=one.identity.channel_account_id,
+            )
+        )
 
 
 def _post_received(

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 
 import pytest
 
 from adapters.sandbox import mpesa_bodies as bodies
 from reconciliation import break_keys, breaks
 from revenue_engine import db
+from revenue_engine.channels import deliveries
+from revenue_engine.periods import NAIROBI
+from revenue_engine.reports import homes
 from revenue_engine.work import jobs
 from revenue_engine.work.kinds import Kind
 from tests.support.books import NOON, SHORTCODE, Books, confirmation, reversal
 
+SECOND = timedelta(seconds=1)
 PAID, OTHER = "UIA0000001", "UIA0000002"
 BACK, AGAIN = "UIR0000001", "UIR0000002"
+
+
+Message = tuple[str, bytes]
 
 
 def _question(shillings: int, typed: str, *, reference: str = PAID) -> bytes:
@@ -68,6 +76,25 @@ def test_a_break_says_that_the_provider_reversed_the_payment(books: Books) -> No
     assert books.open_breaks() == []
 
 
+@pytest.mark.parametrize(
+    ("back", "said"),
+    [
+        ([reversal(PAID, 500, own=BACK)], f"{PAID} was reversed for another amount than was paid"),
+        ([reversal(PAID, 3000, own=BACK)], f"{PAID} was reversed for another amount than was paid"),
+        ([reversal(PAID, 2000, own=BACK), reversal(PAID, 2000, own=AGAIN)], f"two reversals name the payment {PAID}"),
+        ([reversal(OTHER, 2000, own=BACK)], f"the payment {OTHER} was reversed and is not in the books yet"),
+    ],
+)
+def test_a_list_of_deliveries_says_why_a_reversal_waits(books: Books, back: list[Message], said: str) -> None:
+    books.pay(2000, books.bill(2000).pay_account_number, reference=PAID)
+    ids = books.deliver(*back)
+    books.work()
+    with db.transaction(books.as_role("api")) as session:
+        found = {one.delivery.id: one.delivery for one in homes.followed(session, deliveries.standing(session))}
+    assert found[ids[-1]].state == "waiting"
+    assert found[ids[-1]].reason.startswith(said)
+
+
 def test_a_reversal_before_its_payment_ends_its_break_by_the_payment(books: Books) -> None:
     books.deliver(reversal(PAID, 700, own=BACK))
     books.work()
@@ -78,8 +105,6 @@ def test_a_reversal_before_its_payment_ends_its_break_by_the_payment(books: Book
 
 
 # --- orders ----------------------------------------------------------------------------------------------------------
-
-Message = tuple[str, bytes]
 
 
 def _stories(number: str, run: int) -> dict[str, Sequence[Message]]:
@@ -211,3 +236,17 @@ def test_a_delivery_whose_work_died_has_an_owner_until_the_work_is_done(books: B
     assert books.rows("SELECT count(*) FROM payment") == [(1,)]
     assert books.open_breaks() == ["unknown_account"]
     assert _resolutions(books)[f"dead:interpret:{told}"] == "the work was done when it was tried again"
+
+
+# --- before the books ------------------------------------------------------------------------------------------------
+
+
+def test_money_of_a_day_before_the_books_opened_is_named(books: Books) -> None:
+    june = datetime(2026, 6, 30, 23, 59, 59, tzinfo=NAIROBI)
+    books.deliver(confirmation(2000, books.bill(2000).pay_account_number, reference=PAID, at=june))
+    books.deliver(confirmation(2000, books.bill(2000).pay_account_number, reference=OTHER, at=june + SECOND))
+    books.work()
+    assert books.rows("SELECT key, owner, amount_minor FROM break_case WHERE closed_at IS NULL") == [
+        (f"before-books:1:{PAID}", "finance", 2000_00)
+    ]
+    assert books.rows("SELECT DISTINCT book_date FROM journal WHERE kind = 'payment_received'") == [(date(2026, 7, 1),)]
