@@ -28,6 +28,7 @@ from revenue_engine.ports.callbacks import (
     Purpose,
     Rehearsal,
     Signed,
+    Strength,
     Unknown,
     Verdict,
 )

@@ -159,7 +159,7 @@ class Pairs(dict[str, object]):
     def __getitem__(self, name: str) -> object:
         """The value of a name. Raises InvalidValue where it stands twice, and KeyError where it does not stand."""
         if name in self.twice:
-            raise InvalidValue(f"{self._where} names {shown(name)} twice")
+            raise InvalidValue(f"{self._where} names {name_shown(name)} twice")
         return super().__getitem__(name)
 
     def get(self, name: str, default: object = None) -> object:
