@@ -14,7 +14,7 @@ from adapters import readings
 from adapters.readings import shown
 from revenue_engine.errors import InvalidValue
 from revenue_engine.periods import NAIROBI
-from revenue_engine.ports.strict_json import storable
+from revenue_engine.ports.strict_json import name_shown, storable
 
 _RECEIPT = re.compile(r"[A-Za-z0-9]{8,12}")
 _STAMP = re.compile(r"\d{14}", re.ASCII)

@@ -86,7 +86,8 @@ def _not_express(code: str, request_id: str) -> Ignored | Unknown:
     meaning = _EXPRESS_FAILURES.get(code)
     if meaning is None:
         return Unknown(
-            f"B2B Express: result code {readings.code_shown(code)} does not prove that nothing moved: look at the statement",
+            f"B2B Express: result code {readings.code_shown(code)} does not prove that nothing moved: look at the"
+            " statement",
             request_id,
         )
     return Ignored(
