@@ -9,9 +9,14 @@ NAME ?= all
 ARGS ?=
 SEEDS ?= 3
 KILLS ?= 60
+FAST := tests/test_architecture.py tests/test_ownership.py tests/test_money.py tests/test_money_exact.py tests/test_periods.py \
+	tests/test_identifiers.py tests/test_strict_json.py tests/test_rules.py tests/test_config.py tests/test_schema.py \
+	tests/test_jobs.py tests/ledger/test_postings.py tests/ledger/test_store.py tests/ledger/test_feed.py \
+	tests/flows/test_payments.py tests/flows/test_order.py tests/flows/test_statements.py \
+	tests/matching/test_ladder.py tests/matching/test_doubts.py tests/adapters/test_kcb.py tests/reports
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults lint bench lock golden clean
+.PHONY: help setup demo check test faults lint bench lock golden clean
 .DELETE_ON_ERROR:
 
 help:  ## Show this help
@@ -21,6 +26,9 @@ setup: $(STAMP)  ## Make .venv with everything in it (the other targets do this 
 
 demo: $(STAMP)  ## Start the embedded servers, load Busia, take payments and reconcile them
 	$(BIN)/revenue-engine demo --no-serve $(ARGS)
+
+check: lint  ## Lint, types, import floors and the fast tests: in three minutes, before every commit
+	$(BIN)/python -m pytest -q -n 2 --dist loadscope $(FAST) $(ARGS)
 
 test: $(STAMP)  ## Run the test suite on real servers, two at a time (ARGS="-k words" chooses)
 	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)

@@ -97,10 +97,14 @@ def currency(value: object, where: str) -> str:
     return value
 
 
+_NO_ACCOUNT: Final = frozenset({"", "0", "NONE", "NULL", "NIL", "N/A", "NA", "UNDEFINED", "NAN", "NOT AVAILABLE"})
+"""What providers write in an account field that holds no account."""
+
+
 def account(value: object, where: str) -> str:
-    """An account, till or short code as text; empty where the body names none."""
+    """An account, till or short code as text; empty where the body names none, or writes a word that says so."""
     text = str(value) if type(value) is int else value
-    if text is None or text == "":
+    if text is None or (type(text) is str and text.strip(" ").strip("-*_.").upper() in _NO_ACCOUNT):
         return ""
     if type(text) is not str or _ACCOUNT.fullmatch(text := text.strip(" ")) is None:
         raise InvalidValue(f"{where} must be an account of letters, digits and dashes")
@@ -138,7 +142,9 @@ def receipts_inside(text: str) -> tuple[str, ...]:
 def moment(value: object, formats: tuple[str, ...], where: str) -> datetime:
     """An instant written in one of ``formats`` (``iso``, or codes of ``strptime``), Nairobi time where no zone stands.
 
-    Raises InvalidValue when none fits: a time is read whole or not at all.
+    A day without an hour, as the format writes a day or as ISO 8601 does, is that day from its first instant: the day
+    is certain, and the zone beside it is that of the day. Raises InvalidValue when none fits: a time is read whole or
+    not at all.
     """
     text = str(value) if type(value) is int else value
     if type(text) is not str or len(text) > 40 or not text.isascii():
@@ -148,6 +154,10 @@ def moment(value: object, formats: tuple[str, ...], where: str) -> datetime:
         read = _iso(text) if form == "iso" else _strptime(text, form)
         if read is not None and _FIRST_YEAR <= read.year <= _LAST_YEAR:
             return read.replace(tzinfo=NAIROBI) if read.tzinfo is None else read
+    for form in formats:
+        day = _day_alone(text, form)
+        if day is not None and _FIRST_YEAR <= day.year <= _LAST_YEAR:
+            return day.replace(tzinfo=NAIROBI)
     raise InvalidValue(f"{where} is not a time as {' or '.join(formats)}, found {shown(value)}")
 
 
@@ -162,6 +172,21 @@ def _strptime(text: str, form: str) -> datetime | None:
         return datetime.strptime(text, form)  # noqa: DTZ007 - the zone is put on by the caller
     except ValueError:
         return None
+
+
+_DAY_ALONE = re.compile(r"(\d{4}-\d\d-\d\d)[T ]?(?:Z|[+-]\d\d:?\d\d)?", re.ASCII | re.IGNORECASE)
+
+
+def _day_alone(text: str, form: str) -> datetime | None:
+    """The day that a text names without an hour, in the day's part of a format or as ISO 8601."""
+    found = _DAY_ALONE.fullmatch(text)
+    if found is not None:
+        try:
+            return datetime.fromisoformat(found[1])
+        except ValueError:
+            return None
+    day = form.partition("%H")[0].rstrip(" T:")
+    return None if form == "iso" or day == form else _strptime(text, day)
 
 
 _ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:?\d\d)?", re.ASCII)

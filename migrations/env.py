@@ -9,6 +9,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from revenue_engine.db import Base
+from revenue_engine.work.locks import Lock
 
 MAPPED = (
     "reconciliation.breaks",
@@ -35,8 +36,6 @@ MAPPED = (
 for name in MAPPED:
     importlib.import_module(name)
 
-MIGRATION_LOCK = 7_263_001
-
 
 def run() -> None:
     """Migrate the database named by the configuration."""
@@ -44,7 +43,7 @@ def run() -> None:
     with engine.connect() as connection:
         connection.execute(text("SET lock_timeout = '5s'"))
         connection.execute(text("SET timezone = 'UTC'"))
-        connection.execute(text(f"SELECT pg_advisory_lock({MIGRATION_LOCK})"))
+        connection.execute(text(f"SELECT pg_advisory_lock({Lock.MIGRATION})"))
         connection.commit()
         context.configure(
             connection=connection,
@@ -55,7 +54,7 @@ def run() -> None:
         )
         with context.begin_transaction():
             context.run_migrations()
-        connection.execute(text(f"SELECT pg_advisory_unlock({MIGRATION_LOCK})"))
+        connection.execute(text(f"SELECT pg_advisory_unlock({Lock.MIGRATION})"))
         connection.commit()
     engine.dispose()
 

@@ -85,26 +85,6 @@ OWNERS = {
 """Who looks first; everything else is for finance."""
 
 
-def suspense_key(payment_id: int) -> str:
-    """The key of the break that stands for a payment's money in suspense."""
-    return f"suspense:{payment_id}"
-
-
-def credit_key(reason: BreakReason, payment_id: int) -> str:
-    """The one break that says why money of this payment became its payer's credit."""
-    return f"{reason}:{payment_id}"
-
-
-def credit_keys(payment_id: int) -> list[str]:
-    """Every key such a break may have."""
-    return [credit_key(reason, payment_id) for reason in BreakReason]
-
-
-def keys_of_payment(payment_id: int) -> list[str]:
-    """The keys of all breaks about money of this payment that is held, in suspense or as credit."""
-    return [suspense_key(payment_id), *credit_keys(payment_id)]
-
-
 @dataclass(frozen=True, slots=True)
 class NewBreak:
     """A break about to be opened. ``amount_minor`` is 0 where no money is in doubt."""

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import enum
 import re
-import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from reconciliation import spelling
+from reconciliation.spelling import LOOKALIKES, WALL, Said, Written, folded, tokens_of
+from revenue_engine import identifiers
 from revenue_engine.identifiers import PAY_ACCOUNT_DIGITS, is_pay_account_number
 
-LOOKALIKE_PAIRS = tuple(zip("OILSBZG", "0115826", strict=True))
-LOOKALIKES = str.maketrans(dict(LOOKALIKE_PAIRS))
-"""Letters that payers write for digits: O for 0, I and L for 1, S for 5, B for 8, Z for 2, G for 6."""
-
-_TOKEN = re.compile(r"[A-Z0-9]+")
 _DIGIT_LIKE = re.compile(r"[0-9OILSBZG]+")
 _LEAST_REAL_DIGITS = 5
 _LEAST_ALONE = 1
@@ -56,6 +53,9 @@ class Reading:
     """Whether the whole text is one such number and nothing else."""
     names: tuple[str, ...]
     """Keys that may be an alias or a station, longest first: letters and digits only, upper case."""
+    weak: tuple[str, ...] = ()
+    """Of ``numbers`` those that came together by chance as often as not: a permit's year and serial, a cheque's
+    groups, groups on both sides of a stroke. They need their amount and their payer."""
 
 
 def read(typed: str, *, prefixes: Collection[str] = ()) -> Reading:
@@ -63,36 +63,17 @@ def read(typed: str, *, prefixes: Collection[str] = ()) -> Reading:
     text = typed.strip()
     if is_pay_account_number(text):
         return Reading((text,), exact=True, names=())
-    tokens = tokens_of(text)
-    return Reading(numbers_in(tokens), exact=False, names=_names(tokens, prefixes))
+    numbers, weak = _numbers_of(spelling.said(text))
+    return Reading(numbers, exact=False, names=_names(tokens_of(text), prefixes), weak=weak)
 
 
-def tokens_of(typed: str) -> list[str]:
-    """The words, numbers and codes of a text, upper case, without what separates them."""
-    return _TOKEN.findall(plain(typed).upper())
-
-
-def plain(text: str) -> str:
-    """A text in ASCII: digits of any script as such, letters without accents, nothing that has no width."""
-    return text if text.isascii() else "".join(map(_plain_character, unicodedata.normalize("NFD", text)))
-
-
-def _plain_character(character: str) -> str:
-    if character.isascii():
-        return character
-    if unicodedata.category(character) in ("Cf", "Me", "Mn"):
-        return ""
-    digit = unicodedata.decimal(character, None)
-    if digit is not None:
-        return str(digit)
-    base = unicodedata.normalize("NFKD", character)
-    return base if len(base) == 1 and base.isascii() and base.isalpha() else " "
-
-
-def in_one_piece(number: str, text: str) -> bool:
-    """Whether a number stands in a text by itself or within one word; else it is groups among words put together."""
-    tokens = [folded(token) for token in tokens_of(text)]
-    return "".join(tokens) == number or any(number in token for token in tokens)
+def _numbers_of(said: Said) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The numbers of a text, and those of them that are weak."""
+    sure = numbers_in(said.sure)
+    if said.loose is said.sure:
+        return sure, ()
+    weak = tuple(number for number in numbers_in(said.loose) if number not in sure)
+    return (*sure, *weak), weak
 
 
 def numbers_in(tokens: list[str]) -> tuple[str, ...]:
@@ -187,33 +168,37 @@ class Clues(NamedTuple):
     """Words of letters only."""
     receipt: str = ""
     """An M-PESA receipt that was typed or printed."""
+    weak: tuple[str, ...] = ()
+    """Numbers that may have come together by chance; see :class:`Reading`."""
 
 
-def folded(key: str) -> str:
-    """A key with every look-alike written as its digit, so that O and 0 are the same on both sides."""
-    return key.translate(LOOKALIKES)
-
-
-def clues(tokens: list[str], *, prefixes: Collection[str] = ()) -> Clues:
+def clues(text: str, *, prefixes: Collection[str] = (), said: Said | None = None, weak: tuple[str, ...] = ()) -> Clues:
     """Read what is left of a text: mistyped and cut numbers, phones, objects, words."""
+    said = said or spelling.said(text)
+    tokens = said.loose if said.loose is said.sure else tokens_of(text)
     words = tuple(token for token in tokens if token.isalpha())
     if len(words) == len(tokens):
         return Clues(names=_object_keys(tokens, prefixes), words=words)  # everything else holds a digit
-    digits = _digit_texts(tokens)
-    phones = tuple(dict.fromkeys(found[1] for text in digits if (found := _PHONE_SHAPES.fullmatch(text))))
-    slips = [text for text in digits if _LEAST_RUN <= len(text) <= _LONGEST_SLIP and not _is_phone(text)]
-    last = tokens[-1] if tokens else ""
-    cut = last if last.isdigit() and _LEAST_CUT <= len(last) < PAY_ACCOUNT_DIGITS else ""
+    digits = _digit_texts(said.sure)
+    bare = (found[1] for one in digits if (found := _PHONE_SHAPES.fullmatch(one)))
+    last = said.sure[-1]
     receipts = [token for token in tokens if len(token) == _RECEIPT_LENGTH and _RECEIPT.fullmatch(token)]
     receipts = [token for token in receipts if not token.isalpha()]
+    names = _object_keys(tokens, prefixes)
+    pairs: tuple[str, ...] = ()
+    if len(tokens) > 1 or _A_PLATE.search(text):
+        parts = spelling.written(text)
+        names += _plates_and_parcels(parts, text)
+        pairs = _pairs(parts, words, text)
     return Clues(
-        slips=tuple(slips),
-        cut=cut,
-        phones=phones,
-        names=_object_keys(tokens, prefixes),
-        pairs=_pairs(tokens, words),
+        slips=tuple(one for one in digits if _LEAST_RUN <= len(one) <= _LONGEST_SLIP and not _is_phone(one)),
+        cut=last if last.isdigit() and _LEAST_CUT <= len(last) < PAY_ACCOUNT_DIGITS else "",
+        phones=tuple(dict.fromkeys((*said.phones, *bare))),
+        names=names,
+        pairs=pairs,
         words=words,
         receipt=receipts[0] if receipts else "",
+        weak=weak,
     )
 
 
@@ -285,20 +270,26 @@ def _without(key: str, prefixes: tuple[str, ...]) -> list[str]:
     ]
 
 
-def _pairs(tokens: list[str], words: tuple[str, ...]) -> tuple[str, ...]:
-    numbers = [str(int(token)) for token in tokens if token.isdigit() and len(token) < PAY_ACCOUNT_DIGITS]
-    return tuple(dict.fromkeys(f"{word}{number}" for word in words if len(word) >= _LEAST_WORD for number in numbers))
+_A_PLATE = re.compile(r"(?i)(?:k[a-z]{2}|u[a-z]{2}|t)[\s\-]*[0-9]{3}[\s\-]*[a-z]{1,3}(?![a-z])")
+_GLUED_PLATE = re.compile(r"(?i)[a-z](?:k[a-z]{2}|u[a-z]{2})[\s\-]*[0-9]{3}[\s\-]*[a-z]")
+_JOINED_GROUPS = re.compile(r"[0-9]\s*[/\-.]\s*[0-9]")
 
 
-def pair_key(reference: str) -> str:
-    """The loose key of an object's reference: its first word and its last number, or nothing.
+def _plates_and_parcels(found: Written, text: str) -> tuple[str, ...]:
+    """Keys that stand glued to a town (``BUSIAKDA123A``), or hold no letter (``LR 209/1234/5``)."""
+    keys = list(map(folded, spelling.plates_of(found))) if _GLUED_PLATE.search(text) else []
+    if _JOINED_GROUPS.search(text):
+        keys += ["".join(group) for group in spelling.groups_of(found) if len(group) > 1]
+    return tuple(keys)
 
-    ``NASEWA/1500`` is ``NASEWA1500``, ``SBP/2026/00456`` is ``SBP456``; a plate has no such key.
-    """
-    pieces = _TOKEN.findall(reference.upper())
-    if len(pieces) < 2 or not pieces[0].isalpha() or not pieces[-1].isdigit() or len(pieces[0]) < _LEAST_WORD:
-        return ""
-    return f"{pieces[0]}{int(pieces[-1])}"
+
+def _pairs(found: Written, words: tuple[str, ...], text: str) -> tuple[str, ...]:
+    groups = spelling.groups_of(found)
+    numbers = dict.fromkeys(int(group[-1]) for group in groups if len(group[-1]) < PAY_ACCOUNT_DIGITS)
+    pairs = [f"{word}{number}" for word in words if len(word) >= _LEAST_WORD for number in numbers]
+    pairs += ["/".join(str(int(one)) for one in group) for group in groups if len(group) > 1]
+    pairs += [identifiers.key(plate[0]) for plate in _A_PLATE.finditer(text)]
+    return tuple(dict.fromkeys(pairs))
 
 
 NOTHING = frozenset(("", "0", "NA", "N", "A", "NONE", "NIL", "NULL", "X", "TEST", "HAKUNA"))
@@ -324,13 +315,15 @@ def hear_all(texts: list[tuple[str, str]], prefixes: tuple[str, ...]) -> list[He
 
 
 def _hear(typed: str, narrative: str, prefixes: tuple[str, ...]) -> Heard:
-    tokens = tokens_of(typed)
-    spoke = "".join(tokens) not in NOTHING
-    numbers = numbers_in(tokens) if spoke or not narrative else ()
+    spoke = "".join(tokens_of(typed)) not in NOTHING
+    text = typed
+    said = spelling.said(text)
+    numbers, weak = _numbers_of(said) if spoke or not narrative else ((), ())
     if narrative and not numbers:
-        tokens = (tokens if spoke else []) + tokens_of(narrative)
-        numbers = numbers_in(tokens)
-    return numbers, spoke, clues(tokens, prefixes=prefixes)
+        text = f"{typed} {WALL} {narrative}" if spoke else narrative
+        said = spelling.said(text)
+        numbers, weak = _numbers_of(said)
+    return numbers, spoke, clues(text, prefixes=prefixes, said=said, weak=weak)
 
 
 def _hear_digits(typed: str) -> Heard:

@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 
 from revenue_engine import db, embedded, periods
 from revenue_engine.channels.accounts import Channel
+from revenue_engine.channels.settings import read_secret
 from revenue_engine.collection.polling import Clients
 from revenue_engine.config import Settings, load_settings
 from revenue_engine.embedded import Servers
@@ -35,7 +36,6 @@ OUTBOUND_GROUP = "revenue_engine.outbound"
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
 """How long a provider may take to answer a request; longer is a time-out after sending."""
-LARGEST_SECRET = 65_536
 STATEMENTS = "revenue_engine.statements"
 """Entry points of the readers of statement files."""
 
@@ -146,26 +146,8 @@ def http_client() -> httpx2.Client:
 
 
 def secret(name: str, *, folder: Path | None = None) -> bytes:
-    """The bytes of a secret file, read anew each time so that a changed secret needs no restart.
-
-    ``name`` is a plain file name in ``folder`` (REVENUE_SECRETS_DIR when None). Raises ConfigurationError, which never
-    repeats what the file holds.
-    """
-    folder = folder or settings().secrets_dir
-    if folder is None:
-        raise ConfigurationError("REVENUE_SECRETS_DIR is not set, and a channel account names a secret: set it")
-    if Path(name).name != name or name.startswith("."):
-        raise ConfigurationError(f"a secret is a plain file name in REVENUE_SECRETS_DIR, not {name!r}")
-    try:
-        with (folder / name).open("rb") as file:
-            found = file.read(LARGEST_SECRET + 1)
-    except OSError as error:
-        raise ConfigurationError(
-            f"the secret {name!r} cannot be read in REVENUE_SECRETS_DIR ({error.strerror}): write the file", secret=name
-        ) from None
-    if not found.strip() or len(found) > LARGEST_SECRET:
-        raise ConfigurationError(f"the secret {name!r} is empty or larger than {LARGEST_SECRET} bytes", secret=name)
-    return found
+    """The bytes of a secret file in ``folder`` (REVENUE_SECRETS_DIR when None), for asking providers."""
+    return read_secret(name, where="asking", folder=folder or settings().secrets_dir)
 
 
 @lru_cache(maxsize=1)

@@ -12,8 +12,10 @@ from sqlalchemy.orm import Session
 from reconciliation.runs import payer_links, policies, running
 from revenue_engine.access import approvals
 from revenue_engine.access.approvals import Agreed
+from revenue_engine.collection.tools import Tools
 from revenue_engine.db import refusal
 from revenue_engine.errors import IntegrityFault, Rejected
+from revenue_engine.work.kinds import Kind, Work
 
 log = structlog.get_logger("judgements")
 
@@ -55,3 +57,7 @@ def _do(session: Session, number: int) -> None:
     elif agreed.kind not in DONE_BY_DATABASE:
         raise IntegrityFault(f"nothing here does what was agreed to: {agreed.kind}", kind=agreed.kind)
     log.info("done", request=agreed.public_id, kind=agreed.kind)
+
+
+APPROVED = Work[Tools](Kind.APPROVED, lambda session, number, _: do(session, number))
+JOBS = (APPROVED,)

@@ -33,6 +33,23 @@ def nairobi_date(instant: datetime) -> date:
     return instant.astimezone(NAIROBI).date()
 
 
+CLOCK_TOLERANCE = timedelta(minutes=15)
+"""A provider's clock may run ahead of ours by this much before somebody is told."""
+
+
+def runs_ahead(occurred_at: datetime, *, known_at: datetime) -> bool:
+    """Whether a thing is said to have occurred later than we knew of it: the clock of whoever says so runs ahead.
+
+    ``known_at`` is when the message reached us, so that a message read again later is judged as it was at first.
+    """
+    return occurred_at > known_at + CLOCK_TOLERANCE
+
+
+def booked_as_of(occurred_at: datetime, *, known_at: datetime) -> datetime:
+    """The instant that the books and the tariff go by: a clock that runs ahead makes no day that has not come."""
+    return known_at if runs_ahead(occurred_at, known_at=known_at) else occurred_at
+
+
 def financial_year(day: date) -> str:
     """The county financial year (1 July to 30 June, PFM (County Governments) Regulations 2015 r.97) as ``"2627"``."""
     first = day.year if day.month >= 7 else day.year - 1

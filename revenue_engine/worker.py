@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -23,36 +22,32 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from revenue_engine import judgements, ledger
-from revenue_engine.access import approvals
 from revenue_engine.collection import held_money, pipeline
 from revenue_engine.collection.polling import Asker
+from revenue_engine.collection.tools import Tools
 from revenue_engine.db import transaction
 from revenue_engine.errors import Retryable, RevenueError
 from revenue_engine.identifiers import public_id
 from revenue_engine.ports.callbacks import CallbackAdapter
 from revenue_engine.ports.statements import StatementReader
 from revenue_engine.statements import importing
-from revenue_engine.work import jobs
+from revenue_engine.work import jobs, kinds
 from revenue_engine.work.jobs import Claim
+from revenue_engine.work.kinds import Kind, Work
 from revenue_engine.work.wakeup import Bell
 
 log = structlog.get_logger("worker")
 
 SNAPSHOT_EVERY = 5_000
 TICK_SECONDS = 60.0
-STATEMENT_LEASE_SECONDS = 900
-"""A file is one transaction however long it is, and its lease is extended while lines are booked: this is how long the
-file of a killed worker waits."""
 LOOK_AGAIN_SECONDS = 3.0
-"""A delivery whose counterpart may be committing elsewhere is looked at again after so long, and again as long as a
-worker is at it that began before that: only then can neither have missed the other."""
+"""Retry delay of a delivery whose counterpart may be in another worker's uncommitted transaction. Retries go on while
+any worker holds a lease that is older than the first look, since that worker may be committing the counterpart."""
 
-
-_ONE_BY_ONE: Mapping[str, Callable[[Session, int], object]] = {
-    "apply_credit": held_money.apply_credit,
-    "pay_reopened": held_money.pay_reopened,
-}
-"""Work that is rare, and done a row a transaction."""
+WORK = kinds.gather(held_money.JOBS, judgements.JOBS, importing.JOBS)
+"""What every room has a worker do, a row a transaction. Deliveries are done in batches, by ``_deliveries``."""
+_TELLS_OF_MONEY = frozenset({Kind.INTERPRET, Kind.STATEMENT})
+"""Work whose uncommitted rows may hold the other half of a payment."""
 
 
 @dataclass(slots=True)
@@ -97,20 +92,15 @@ class Worker:
 
     def once(self) -> int:
         """One batch of each kind of work; returns how many jobs were claimed."""
-        claims = self._claim("interpret", self.batch)
+        claims = self._claim(Kind.INTERPRET, self.batch)
         if claims:
             if len(claims) == self.batch and self.ring is not None:
                 self.ring()
             for part in _parts(claims):
                 self._deliveries(part)
         done = len(claims)
-        for kind, work in _ONE_BY_ONE.items():
-            held = self._claim(kind, 50)
-            for claimed in held:
-                self._single(claimed, work)
-            done += len(held)
-        done += self.agreed()
-        done += self.statements()
+        for work in WORK:
+            done += self.do(work)
         self.unfolded += len(claims)
         if self.unfolded >= SNAPSHOT_EVERY:
             self.unfolded = 0
@@ -118,45 +108,39 @@ class Worker:
                 ledger.snapshot(session)
         return done
 
-    def agreed(self) -> int:
-        """Do what two persons agreed to, each in its transaction; how many were claimed."""
-        held = self._claim(approvals.KIND, 50)
+    def do(self, work: Work[Tools]) -> int:
+        """Do what is due of one kind, each row in a transaction of its own; returns how many jobs were claimed."""
+        held = self._claim(work.kind, work.at_once, lease_seconds=work.lease_seconds)
         for claimed in held:
-            self._single(claimed, judgements.do)
+            self._single(claimed, work)
         return len(held)
 
-    def statements(self) -> int:
-        """Import one statement file that waits, alone in its transaction; how many were claimed."""
-        held = self._claim("statement", 1, lease_seconds=STATEMENT_LEASE_SECONDS)
-        for claimed in held:
-            self._single(claimed, partial(self._import, claimed))
-        return len(held)
-
-    def _import(self, claimed: Claim, session: Session, delivery_id: int) -> None:
-        done = importing.import_statement(
-            session,
-            delivery_id,
+    def _tools(self, claimed: Claim, work: Work[Tools]) -> Tools:
+        return Tools(
             adapters=self.adapters,
             readers=self.readers,
-            still_at_it=lambda: self._extend(claimed),
+            secrets_dir=self.secrets_dir,
+            still_at_it=lambda: self._extend(claimed, work),
+            found=self._found,
         )
-        self.tally.recorded += done.found
-        log.info("statement", delivery=delivery_id, lines=done.lines, new=done.new_lines, found=done.found)
 
-    def _extend(self, claimed: Claim) -> None:
-        """Keep the lease on a file that is being imported. Raises Retryable where it was lost.
+    def _found(self, payments: int) -> None:
+        self.tally.recorded += payments
 
-        It ends a little before a fresh one would, so that ``_again`` never takes an import for one that began just now.
+    def _extend(self, claimed: Claim, work: Work[Tools]) -> None:
+        """Keep the lease on long work. Raises Retryable where the lease was lost.
+
+        The new lease ends a little before a fresh one would, so that ``_again`` never takes the work for new work.
         """
         with transaction(self.engine) as session:
             jobs.extend(
                 session,
                 worker=self.name,
                 claimed=claimed,
-                lease_seconds=max(STATEMENT_LEASE_SECONDS, self.lease_seconds) - LOOK_AGAIN_SECONDS,
+                lease_seconds=max(work.lease_seconds, self.lease_seconds) - LOOK_AGAIN_SECONDS,
             )
 
-    def _claim(self, kind: str, limit: int, *, lease_seconds: int = 0) -> list[Claim]:
+    def _claim(self, kind: Kind, limit: int, *, lease_seconds: int = 0) -> list[Claim]:
         """Lease what is due, without what wore its workers out: errors that count end before so many tries."""
         with transaction(self.engine) as session:
             lease = max(lease_seconds, self.lease_seconds)
@@ -204,7 +188,7 @@ class Worker:
         )
 
     def _again(self, session: Session, claims: Sequence[Claim], outcome: pipeline.Outcome) -> list[Claim]:
-        """Those of a batch that another worker, which cannot see what we write, may have missed as we missed it."""
+        """Deliveries to look at again soon: another worker may hold the other half in an uncommitted transaction."""
         put_off = [claimed for claimed in claims if claimed.ref_id in outcome.put_off]
         waiting = [claimed for claimed in claims if claimed.ref_id in outcome.look_again]
         if not waiting:
@@ -217,14 +201,15 @@ class Worker:
                 lease_seconds=max(lease_seconds, self.lease_seconds),
                 since_seconds=LOOK_AGAIN_SECONDS - 1,
             )
-            for kind, lease_seconds in (("interpret", 0), ("statement", STATEMENT_LEASE_SECONDS))
+            for kind, lease_seconds in ((Kind.INTERPRET, 0), *((work.kind, work.lease_seconds) for work in WORK))
+            if kind in _TELLS_OF_MONEY
         )
         return put_off + [claimed for claimed in waiting if missed or claimed.ref_id in outcome.first_told]
 
-    def _single(self, claimed: Claim, work: Callable[[Session, int], object]) -> None:
+    def _single(self, claimed: Claim, work: Work[Tools]) -> None:
         try:
             with transaction(self.engine) as session:
-                work(session, claimed.ref_id)
+                work.do(session, claimed.ref_id, self._tools(claimed, work))
                 jobs.finish(session, worker=self.name, claims=[claimed])
         except Exception as error:  # noqa: BLE001 - whatever one row does, the others go on and this one is kept
             self._give_back([claimed], error)
@@ -269,7 +254,7 @@ class Worker:
                 patience = 0.2
             except Exception as error:  # noqa: BLE001 - a thread that ended would leave a process that does nothing
                 away = isinstance(error, DBAPIError | psycopg.Error)
-                log.warning("database away" if away else "stumbled", error=type(error).__name__, wait=patience)
+                log.warning("database away" if away else "round failed", error=type(error).__name__, wait=patience)
                 self.engine.dispose()
                 stop.wait(patience)
                 patience = min(patience * 2, 5.0)

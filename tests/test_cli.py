@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from adapters.sandbox import mpesa_bodies as bodies
-from tests.books import NOON, Books
 from tests.conftest import Database
+from tests.support.books import NOON, Books
 
 
 def run(*words: str, env: dict[str, str] | None = None, status: int = 0) -> str:

@@ -30,7 +30,7 @@ from revenue_engine.ports.callbacks import (
     Verdict,
 )
 from revenue_engine.ports.strict_json import loads
-from tests.form_bank import HEADER, SECONDS, FormBank
+from tests.support.form_bank import HEADER, SECONDS, FormBank
 
 FIXTURES = Path(__file__).parent / "adapters" / "form_bank"
 TestFormBank = conformance.suite(FormBank(), FIXTURES)

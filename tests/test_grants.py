@@ -95,7 +95,6 @@ INSERTS: dict[str, Table] = {
             "delivery_outcome",
             "break_case",
             "job",
-            "audit_event",
             "ledger_tick",
             "snapshot_run",
             "balance_slice",
@@ -112,12 +111,14 @@ INSERTS: dict[str, Table] = {
             "match_left",
             "match_suggestion",
             "payer_link",
+            "policy_activation",
+            "payer_link_answer",
         }
     ),
     "api": SET_UP
     | BILLING
-    | {"journal", "posting", "job", "audit_event", "closed_day", "delivery"}
-    | {"match_request", "matching_policy", "policy_trial", "policy_activation", "payer_link_answer"},
+    | {"journal", "posting", "job", "closed_day", "delivery"}
+    | {"matching_policy", "policy_trial"},
     "report": NONE,
     "seal": NONE,
 }
@@ -279,7 +280,7 @@ def test_roles_cannot_log_in_and_the_public_has_nothing(database: Database) -> N
 
 
 def test_the_api_cannot_post_money_that_the_county_holds(database: Database) -> None:
-    from tests.books import Books
+    from tests.support.books import Books
 
     books = Books(database.url)
     bill = books.bill(100, payer=books.payer())

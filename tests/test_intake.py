@@ -21,7 +21,7 @@ from revenue_engine.intake import server
 from revenue_engine.intake import store as intake_store
 from revenue_engine.ports.callbacks import Answer, Verdict
 from tests.conftest import Database
-from tests.intake_server import HOME, KEPT, PROVIDER, REFUSED, Process, Rig, free_port
+from tests.support.intake_server import HOME, KEPT, PROVIDER, REFUSED, Process, Rig, free_port
 
 pytestmark = pytest.mark.timeout(90)
 

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from revenue_engine.db import OWNER, ROLES
-from tests.books import Books
 from tests.conftest import Database
+from tests.support.books import Books
 from tests.test_grants import MONEY
 
 UPDATABLE = {

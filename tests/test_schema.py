@@ -7,7 +7,7 @@ from pathlib import Path
 
 import migrations
 from tests.conftest import Database
-from tests.schema_dump import dump
+from tests.support.schema_dump import dump
 
 GOLDEN = Path(__file__).parent / "golden" / "schema.txt"
 

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from adapters import readings
 from adapters.mpesa import fields
+from adapters.receipts import receipt_day
 from revenue_engine.errors import InvalidValue
 from revenue_engine.periods import NAIROBI
 from revenue_engine.ports.callbacks import Ignored, Interpretation, Paid, Party, Strength, Unknown
@@ -28,9 +29,6 @@ _NOTHING: Final = "a pull answer with no transactions"
 _TIME: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:\.\d{1,6})?(Z|\+03:00)?", re.ASCII | re.IGNORECASE
 )
-_LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_DAYS: Final = "123456789ABCDEFGHIJKLMNOPQRSTUV"
-_FIRST_YEAR: Final = 2006
 
 
 def rows(doc: Mapping[str, object]) -> list[Mapping[str, object]] | None:
@@ -99,15 +97,3 @@ def _moment(value: object, receipt: str) -> datetime:
     as_utc = local.replace(tzinfo=UTC).astimezone(NAIROBI)
     day = receipt_day(receipt)
     return as_utc if day is not None and as_utc.date() == day != local.date() else local
-
-
-def receipt_day(receipt: str) -> date | None:
-    """The Nairobi day that an M-PESA receipt carries (year from A = 2006, month A to L, day 1 to 9 and A to V), None
-    where its first three characters name no day."""
-    year, month, day = (letters.find(one) for letters, one in zip((_LETTERS, _LETTERS, _DAYS), receipt, strict=False))
-    if len(receipt) != 10 or min(year, month, day) < 0 or month > 11:
-        return None
-    try:
-        return date(_FIRST_YEAR + year, month + 1, day + 1)
-    except ValueError:
-        return None

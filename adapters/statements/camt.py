@@ -7,6 +7,7 @@ or an entity is refused before anything of it is read (defusedxml).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, Final
 from xml.etree.ElementTree import ParseError
@@ -35,6 +36,7 @@ _MOST_BALANCES: Final = 16
 
 _STATEMENTS: Final = {"Stmt": "camt.053", "Rpt": "camt.052", "Ntfctn": "camt.054"}
 _MESSAGES: Final = ("BkToCstmrStmt", "BkToCstmrAcctRpt", "BkToCstmrDbtCdtNtfctn")
+_REVERSAL: Final = re.compile(rb"RvslInd\s*>\s*(?:true|1)")
 _MARKS: Final = (b"BkToCstmr", b"camt.052", b"camt.053", b"camt.054")
 
 
@@ -53,7 +55,7 @@ class CamtReader:
 
     def read(self, stream: BinaryIO, *, filename: str = "") -> Iterator[StatementEvent]:  # noqa: ARG002
         """Stream the statements of a file. Raises StatementRefused with the line and the element."""
-        reading = _Reading()
+        reading = _Reading(_turned(stream))
         size = 0
         while chunk := stream.read(_CHUNK):
             if not size and chunk[:4] == b"PK\x03\x04":
@@ -76,6 +78,31 @@ class CamtReader:
 
 
 reader = CamtReader()
+
+
+def _turned(stream: BinaryIO) -> frozenset[int]:
+    """Which statements of a file (counted from 1) write the side of the original beside each reversal.
+
+    ISO 20022 writes the side on which the reversal itself is booked, and that is what is read where it adds up. Only a
+    file that holds a reversal is read twice for this; the stream is left where it was.
+    """
+    start, held, last = stream.tell(), False, b""
+    while not held and (chunk := stream.read(_CHUNK)):
+        held = _REVERSAL.search(last + chunk) is not None
+        last = chunk[-64:]
+    stream.seek(start)
+    survey = _Reading(frozenset())
+    size = 0
+    try:
+        while held and (chunk := stream.read(_CHUNK)) and size <= LARGEST_BYTES:
+            size += len(chunk)
+            survey.feed(chunk, size)
+            survey.out.clear()
+    except StatementRefused:
+        return frozenset()  # the reading comes to it too, and says where it is
+    finally:
+        stream.seek(start)
+    return frozenset(survey.turned)
 
 
 class _Node(dict[str, "_Node"]):
@@ -117,8 +144,11 @@ class _Node(dict[str, "_Node"]):
 class _Reading:
     """The state between chunks. ``out`` is what was read and not yet answered."""
 
-    def __init__(self) -> None:
+    def __init__(self, turned: frozenset[int]) -> None:
         self.out: list[StatementEvent] = []
+        self.turned: set[int] = set()
+        """Statements that add up only where a reversal moves money against the side it is written with."""
+        self._turned = turned
         self._parser = DefusedXMLParser(target=object(), forbid_dtd=True, forbid_entities=True, forbid_external=True)
         # The safe parser builds no tree here: its own expat parser calls us, with text gathered and names as uri}local.
         self._expat: Any = self._parser.parser
@@ -260,7 +290,8 @@ class _Reading:
         if node.opens == "statement":
             if self._now is not None:
                 raise refuse(StatementFault.UNREADABLE, "a statement stands inside a statement", self._line, node.local)
-            self._now = _Statement(_STATEMENTS[node.local], self._values, self._header)
+            turned = self._statements + 1 in self._turned
+            self._now = _Statement(_STATEMENTS[node.local], self._values, self._header, turned=turned)
         elif node.opens == "entry":
             self._entries += 1
             self._entry_line = self._line
@@ -281,21 +312,27 @@ class _Reading:
         elif node.opens == "entry":
             here = Here(self._entry_line, f"Ntry[{self._entries}]")
             opened = now.open(self.out, camt_entries.currency_of(values, here), self._line)
-            self.out.append(
-                camt_entries.movement(values, self._details, here, self._entries, opened.currency, now.running())
-            )
+            line = camt_entries.movement(values, self._details, here, self._entries, now.frame(opened.currency))
+            if line is None:
+                now.left_out()
+            else:
+                self.out.append(line)
+                if line.counts and camt_entries.is_reversal(values, here):
+                    now.reversed_minor += line.amount_minor
         elif node.opens == "balance":
             now.balance(values, self._line)
         else:
             self._statements += 1
             now.close(self.out, self._line)
+            if now.turns:
+                self.turned.add(self._statements)
             self._now = None
 
 
 class _Statement:
     """One Stmt, Rpt or Ntfctn while it is read."""
 
-    def __init__(self, form: str, values: Fields, header: Fields) -> None:
+    def __init__(self, form: str, values: Fields, header: Fields, *, turned: bool) -> None:
         self._form = form
         self._values = values
         self._header = header
@@ -304,6 +341,26 @@ class _Statement:
         self._opened: StatementOpened | None = None
         self._tally: Tally | None = None
         self._notes: list[str] = []
+        self._turned = turned
+        self._frame: camt_entries.Frame | None = None
+        self._left_out = 0
+        self.reversed_minor = 0
+        """What its reversals come to, in cents."""
+        self.turns = False
+        """Whether it adds up only with its reversals the other way; known once it is closed."""
+
+    def frame(self, currency: str) -> camt_entries.Frame:
+        """What an entry is told of its statement."""
+        if self._frame is None:
+            made = self._values.get("CreDtTm") or self._header.get("GrpHdr/CreDtTm")
+            until = self._values.get("FrToDt/ToDtTm") or self._values.get("FrToDt/ToDt")
+            day = camt_entries.day_or_none(made) or camt_entries.day_or_none(until)
+            self._frame = camt_entries.Frame(currency, self.running(), self._turned, day)
+        return self._frame
+
+    def left_out(self) -> None:
+        """Count an entry that is only shown and has no day."""
+        self._left_out += 1
 
     def running(self) -> Tally:
         """The counts of the statement, once it is open."""
@@ -405,7 +462,17 @@ class _Statement:
             self._notes.append(f"this is page {page or '?'}, and the {missing} one is needed for the whole")
         elif self._form == "camt.053" and (opened.opening_minor is None or closing is None):
             self._notes.append("the statement has no opening or no closing balance: nothing proves its sums")
-        out.append(self.running().close(closing, notes=tuple(self._notes)))
+        if self._turned:
+            self._notes.append(
+                "reversals are written with the side of what they take back; read the other way the statement adds up"
+            )
+        if self._left_out:
+            self._notes.append(f"entries without any day, only shown and left out: {self._left_out}")
+        closed = self.running().close(closing, notes=tuple(self._notes))
+        if closed.adds_up is False and closing is not None and opened.opening_minor is not None:
+            sums = opened.opening_minor + closed.credits_minor - closed.debits_minor
+            self.turns = bool(self.reversed_minor) and sums - 2 * self.reversed_minor == closing
+        out.append(closed)
 
     def _ends(self, line: int) -> tuple[int | None, int | None]:
         """Opening and closing balance. Interim ones (ITBD) open and close the pages of a statement."""

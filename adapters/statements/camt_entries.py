@@ -120,9 +120,24 @@ def _instant(text: str) -> datetime | None:
         return None
 
 
-def movement(values: Fields, details: list[Fields], here: Here, number: int, money: str, tally: Tally) -> StatementLine:
-    """The line an entry is, with its batch when the parts add up to it. Raises StatementRefused."""
-    get = values.get
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What the statement around an entry says about it."""
+
+    currency: str
+    tally: Tally
+    turned: bool = False
+    """Whether the bank writes the side of the original beside a reversal, as the balances prove."""
+    day: date | None = None
+    """The day on which the statement was made: that of an entry that is only shown and bears none."""
+
+
+def movement(values: Fields, details: list[Fields], here: Here, number: int, frame: Frame) -> StatementLine | None:
+    """The line an entry is, with its payments and charges when they add up to it. Raises StatementRefused.
+
+    None for an entry that is only shown and has no day, in a statement that has none either.
+    """
+    get, money, tally = values.get, frame.currency, frame.tally
     if get("Amt@") != money:
         raise refuse(
             StatementFault.BAD_CURRENCY,
@@ -141,20 +156,25 @@ def movement(values: Fields, details: list[Fields], here: Here, number: int, mon
             here.line,
             f"{here.element}/Sts",
         )
-    booked_on, value_on, occurred_at = _days(values, here)
-    reversal = _flag(get("RvslInd", ""), here)
+    days = _days(values, here, counts=counts, shown_on=frame.day)
+    if days is None:
+        return None
+    booked_on, value_on, occurred_at = days
+    reversal = is_reversal(values, here)
+    turn = -1 if reversal and frame.turned else 1
+    sign *= turn
     alone = details[0] if len(details) == 1 else {}
     text, typed = _told(alone)
     text = text or get("AddtlNtryInf", "").replace("\n", " ")
     reference = (get("AcctSvcrRef") or alone.get("Refs/AcctSvcrRef") or "").upper()
     if reference in _NOTHING or "\n" in reference:
         reference = ""
-    parts = _parts(details, size, sign, money, here) if len(details) > 1 else ()
+    parts = _parts(values, details, size * sign, money, here, turn=turn) if details else ()
     references: list[tuple[str, str]] = []
     own = get("NtryRef", "")
     if own not in _NOTHING:
         references.append(("NtryRef", own))
-    if not parts:
+    if len(details) == 1 or not parts:
         for one in details:
             references.extend(_references(one))
     # Only a payment taken back is a reversal to us; a debit taken back is money that comes in.
@@ -201,6 +221,11 @@ def _sign(values: Fields, here: Here) -> int:
     return sign
 
 
+def is_reversal(values: Fields, here: Here) -> bool:
+    """Whether an entry takes another one back. Raises StatementRefused where it says neither."""
+    return _flag(values.get("RvslInd", ""), here)
+
+
 def _flag(text: str, here: Here) -> bool:
     if text not in {"", "true", "false", "1", "0"}:
         raise refuse(
@@ -209,8 +234,13 @@ def _flag(text: str, here: Here) -> bool:
     return text in {"true", "1"}
 
 
-def _days(values: Fields, here: Here) -> tuple[date, date | None, datetime | None]:
-    """Booking day, value day and, where an offset is written, the instant it was booked."""
+def _days(
+    values: Fields, here: Here, *, counts: bool, shown_on: date | None
+) -> tuple[date, date | None, datetime | None] | None:
+    """Booking day, value day and, where an offset is written, the instant it was booked.
+
+    An entry that does not count needs no day: ``shown_on`` stands for it, and None is answered where there is none.
+    """
     found: list[date | None] = []
     written = ""
     for element in ("BookgDt", "ValDt"):
@@ -226,6 +256,8 @@ def _days(values: Fields, here: Here) -> tuple[date, date | None, datetime | Non
         written = written or text
         found.append(on)
     booked_on = found[0] or found[1]
+    if booked_on is None and not counts:
+        return None if shown_on is None else (shown_on, None, None)
     if booked_on is None:
         raise refuse(
             StatementFault.MISSING_FIELD,
@@ -285,26 +317,66 @@ def _party(values: Fields, *, debtor: bool) -> Party:
     return _NOBODY
 
 
-def _parts(details: list[Fields], size: int, sign: int, money: str, here: Here) -> tuple[StatementDetail, ...]:
-    """The payments of a batch, or none where they do not add up to their entry: then it is one movement."""
-    parts = []
-    total = 0
-    for values in details:
-        path = "Amt" if "Amt" in values else "AmtDtls/TxAmt/Amt"
-        if path not in values or values.get(path + "@") != money:
-            return ()
-        way = _sign(values, here) if "CdtDbtInd" in values else sign
-        amount = _amount(values, path, here) * way
-        total += amount
-        text, typed = _told(values)
-        own = values.get("Refs/AcctSvcrRef") or values.get("Refs/TxId") or values.get("Refs/EndToEndId") or ""
-        parts.append(
-            StatementDetail(
-                amount_minor=amount,
-                reference="" if own in _NOTHING else own.upper(),
-                account_reference=typed,
-                text=text,
-                party=_party(values, debtor=way > 0),
-            )
-        )
-    return tuple(parts) if total == size * sign else ()
+def _parts(
+    entry: Fields, details: list[Fields], total: int, money: str, here: Here, *, turn: int
+) -> tuple[StatementDetail, ...]:
+    """The payments inside an entry and the charges the bank kept of them, or none where it is one movement.
+
+    Amounts and charges are believed where they come to the entry to the cent, and only then: payments alone, payments
+    and charges, or what payers were told to pay (``InstdAmt``) and charges.
+    """
+    told = [_part(values, _PAID, total, money, here, turn=turn) for values in details]
+    instructed = [_part(values, _INSTRUCTED, total, money, here, turn=turn) for values in details]
+    kept = sum(_charges(values, money, here) for values in details) or _charges(entry, money, here)
+    for gross in (told, instructed) if kept else ():
+        parts = [part for part in gross if part is not None]
+        if len(parts) == len(details) and sum(part.amount_minor for part in parts) + kept == total:
+            return (*parts, StatementDetail(kept, text=_KEPT, kind=Kind.CHARGE))
+    parts = [part for part in told if part is not None]
+    if len(details) > 1 and len(parts) == len(details) and sum(part.amount_minor for part in parts) == total:
+        return tuple(parts)
+    return ()
+
+
+_PAID: Final = ("Amt", "AmtDtls/TxAmt/Amt")
+_INSTRUCTED: Final = ("AmtDtls/InstdAmt/Amt",)
+_KEPT: Final = "charges that the bank kept of the payment"
+
+
+def _part(
+    values: Fields, paths: tuple[str, ...], total: int, money: str, here: Here, *, turn: int
+) -> StatementDetail | None:
+    """One payment by the amount at the first of these paths; None where it has none in the statement's currency."""
+    path = next((path for path in paths if path in values), "")
+    if not path or values.get(path + "@") != money:
+        return None
+    way = _sign(values, here) * turn if "CdtDbtInd" in values else (1 if total >= 0 else -1)
+    text, typed = _told(values)
+    own = values.get("Refs/AcctSvcrRef") or values.get("Refs/TxId") or ""
+    return StatementDetail(
+        amount_minor=_amount(values, path, here) * way,
+        reference="" if own in _NOTHING or "\n" in own else own.upper(),
+        account_reference=typed,
+        text=text,
+        party=_party(values, debtor=way > 0),
+        references=tuple(_references(values)),
+    )
+
+
+def _charges(values: Fields, money: str, here: Here) -> int:
+    """The charges beside a payment, below zero where the bank takes them; nothing where they cannot be told."""
+    for path in ("Chrgs/Rcrd", "Chrgs"):
+        amounts = values.get(f"{path}/Amt", "").split("\n") if f"{path}/Amt" in values else []
+        if not amounts:
+            continue
+        ways = values.get(f"{path}/CdtDbtInd", "").split("\n")
+        ways = ["DBIT"] * len(amounts) if ways == [""] else ways * len(amounts) if len(ways) == 1 else ways
+        if set(values.get(f"{path}/Amt@", "").split("\n")) != {money} or len(ways) != len(amounts):
+            continue
+        where = f"{here.element}/{path}/Amt"
+        sizes = [xml_minor(amount, line=here.line, column=where) for amount in amounts]
+        return sum(size * _SIGNS.get(way, 0) for size, way in zip(sizes, ways, strict=True))
+    if values.get("Chrgs/TtlChrgsAndTaxAmt@") == money:
+        where = f"{here.element}/Chrgs/TtlChrgsAndTaxAmt"
+        return -xml_minor(values["Chrgs/TtlChrgsAndTaxAmt"], line=here.line, column=where)
+    return 0

@@ -5,19 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from adapters.statements.rows import Cells, Moment, Rows
+from adapters.statements.mpesa_times import Times
+from adapters.statements.rows import Cells, Rows
 from revenue_engine.money import LARGEST_MINOR
-from revenue_engine.periods import NAIROBI
 from revenue_engine.ports.statements import StatementFault, StatementRefused
 
 CURRENCY = "KES"
 COMPLETED = "completed"
 _UNIT = re.compile(r"\s*\((?:kshs?|kes)\)$")
 _AMOUNT = re.compile(r"([+-]?)(\d{1,3}(?:,\d{3})+|\d{1,13})(?:\.(\d{1,2}))?", re.ASCII)
-_DAY_FIRST = re.compile(r"(\d\d)([-/])(\d\d)\2(\d{4}) (\d\d):(\d\d):(\d\d)", re.ASCII)
-_ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[ T](\d\d):(\d\d):(\d\d))?", re.ASCII)
 RECEIPT = re.compile(r"[A-Z0-9]{6,20}")
 _TITLE = re.compile(r"statements?[\s_-]+for[\s_-]+(\d{5,9})(?!\d)", re.IGNORECASE)
 
@@ -35,13 +33,23 @@ _OPTIONAL = {
     "reason type": "reason",
     "other party info": "party",
     "linked transaction id": "linked",
-    "a/c no": "account",
     "currency": "currency",
 }
+_ACCOUNT = re.compile(
+    r"(?:a/?c|acc|acct|account|bill)(?: ?(?:no|nr|num|number|(?:ref|reference)(?: ?(?:no|number))?))?"
+    r"|billrefnumber|accountreference|(?:customer )?account(?: entered)?"
+)
+"""How the column of what payers typed is headed, plain: ``A/C No.``, ``Account No.``, ``Bill Ref Number``."""
+_UNREAD = frozenset({"balance confirmed"})
+"""Columns that are known and say nothing that is read."""
 
 
 def _plain(cell: str) -> str:
-    return _UNIT.sub("", " ".join(cell.split()).casefold()).rstrip(".")
+    return _UNIT.sub("", " ".join(cell.replace("_", " ").split()).casefold()).rstrip(".:").rstrip()
+
+
+def _is_account(heading: str) -> bool:
+    return _ACCOUNT.fullmatch(heading.replace(".", "")) is not None
 
 
 def is_header(cells: Sequence[str]) -> bool:
@@ -67,6 +75,8 @@ class Columns:
     linked: int = -1
     account: int = -1
     currency: int = -1
+    strange: tuple[int, ...] = ()
+    """Columns that nobody described: what stands in them would be left out without a word."""
 
     def text(self, cells: Cells, at: int) -> str:
         """A cell as text in one line, empty for a column that is not there."""
@@ -100,8 +110,8 @@ def columns_of(rows: Rows) -> Columns:
     """Find each field's column. Raises StatementRefused where one is missing or stands twice."""
     names = [_plain(cell) for cell in rows.header]
     places: dict[str, int] = {}
-    for name, field in {**_NEEDED, **_OPTIONAL}.items():
-        found = [index for index, heading in enumerate(names) if heading == name]
+    for name, field in {**_NEEDED, **_OPTIONAL, "": "account"}.items():
+        found = [at for at, heading in enumerate(names) if (_is_account(heading) if not name else heading == name)]
         if len(found) > 1:
             raise StatementRefused(
                 StatementFault.UNKNOWN_COLUMNS,
@@ -117,11 +127,16 @@ def columns_of(rows: Rows) -> Columns:
                 f"the heading row has no {name.title()!r}. Export the whole statement with all its columns",
                 line=rows.header_line,
             )
-    return Columns(names=rows.header, **places)
+    known = {*places.values()} | {at for at, heading in enumerate(names) if heading in _UNREAD}
+    strange = tuple(at for at in range(len(names)) if at not in known)
+    return Columns(names=rows.header, strange=strange, **places)
 
 
-def preamble_of(rows: Rows, filename: str) -> Preamble:
-    """Read the labels above the headings; a short code may stand in the file's name. Raises StatementRefused."""
+def preamble_of(rows: Rows, filename: str, times: Times) -> Preamble:
+    """Read the labels above the headings; a short code may stand in the file's name. Raises StatementRefused.
+
+    A period that ends with a day and names no hour ends with the last second of that day.
+    """
     title = _TITLE.search(filename)
     account, holds = title[1] if title else "", ""
     moments: dict[str, datetime] = {}
@@ -142,7 +157,9 @@ def preamble_of(rows: Rows, filename: str) -> Preamble:
             elif label == "account":
                 holds = cell
             elif label in {"from", "to"}:
-                moments[label] = instant_of(raw, line, label.title())
+                moments[label] = times.instant(raw, line, label.title())
+                if label == "to" and ":" not in raw:
+                    moments[label] += timedelta(hours=23, minutes=59, seconds=59)
             elif label in {OPENING, CLOSING, PAID_IN, WITHDRAWN}:
                 amounts.append((label, amount_of(cell, line, label.title()) or 0, line))
             label = ""
@@ -250,34 +267,3 @@ def amount_of(text: str, line: int, column: str, *, bounded: bool = True) -> int
             StatementFault.BAD_AMOUNT, f"{text!r} is larger than a payment can be", line=line, column=column
         )
     return -minor if sign == "-" else minor
-
-
-def instant_of(text: str, line: int, column: str) -> datetime:
-    """An instant of East Africa Time: the day comes first, or ISO 8601; nothing else is read."""
-    at = _instant(text.strip(), bare_day=isinstance(text, Moment))
-    if at is None:
-        raise StatementRefused(
-            StatementFault.BAD_DATE if text.strip() else StatementFault.MISSING_FIELD,
-            f"{text!r} is no time such as 31-01-2026 08:01:05 (day first) or 2026-01-31 08:01:05. Download the file"
-            " anew and do not save it from a spreadsheet",
-            line=line,
-            column=column,
-        )
-    return at
-
-
-def _instant(text: str, *, bare_day: bool) -> datetime | None:
-    found = _DAY_FIRST.fullmatch(text)
-    if found is not None:
-        day, _, month, year, hour, minute, second = found.groups()
-    else:
-        iso = _ISO.fullmatch(text)
-        if iso is None or (iso[4] is None and not bare_day):
-            return None
-        year, month, day, hour, minute, second = (part or "0" for part in iso.groups())
-    if not year.startswith("20"):
-        return None
-    try:
-        return datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), tzinfo=NAIROBI)
-    except ValueError:
-        return None

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import BinaryIO
 
+from adapters.receipts import receipt_day
+from adapters.statements.day_proofs import OneShape
 from adapters.statements.mpesa_layout import (
     CLOSING,
     COMPLETED,
@@ -25,7 +27,6 @@ from adapters.statements.mpesa_layout import (
     Preamble,
     amount_of,
     columns_of,
-    instant_of,
     is_completed,
     is_header,
     money_of,
@@ -33,11 +34,13 @@ from adapters.statements.mpesa_layout import (
     preamble_of,
     status_of,
 )
+from adapters.statements.mpesa_times import Times, proved_by
 from adapters.statements.mpesa_words import kind_of, party_of, sentence
 from adapters.statements.rows import Cells, Moment, Rows, find_in_head, find_rows
 from adapters.statements.running import Chain
 from adapters.statements.tally import Tally
 from revenue_engine.money import wire
+from revenue_engine.ports.callbacks import Kind
 from revenue_engine.ports.statements import (
     StatementClosed,
     StatementEvent,
@@ -82,8 +85,9 @@ class MpesaOrganisationReader:
         if rows is None:
             raise StatementRefused(StatementFault.NOT_A_STATEMENT, f"the file has not {self.looks_for}")
         columns = columns_of(rows)
-        head = preamble_of(rows, filename)
-        reading = _survey(rows, columns, head)
+        times = proved_by((cells[columns.receipt], cells[columns.completed]) for _, cells in movements(rows, columns))
+        head = preamble_of(rows, filename, times)
+        reading = _survey(rows, columns, head, times)
         opened = StatementOpened(
             format=self.name,
             account=head.account,
@@ -93,7 +97,7 @@ class MpesaOrganisationReader:
             to_day=head.to_at and head.to_at.date(),
         )
         yield opened
-        yield from _Pass(rows, columns, head, reading, opened).events()
+        yield from _Pass(rows, columns, head, reading, opened, times).events()
 
 
 reader = MpesaOrganisationReader()
@@ -102,7 +106,7 @@ reader = MpesaOrganisationReader()
 # --- the survey: how the file proves that it is to be read ---
 
 
-def _survey(rows: Rows, columns: Columns, head: Preamble) -> _Reading:
+def _survey(rows: Rows, columns: Columns, head: Preamble, times: Times) -> _Reading:
     """Follow the balances both ways and under both signs, until only one way is left.
 
     A cell that cannot be read ends the survey and not the reading: the reading comes to it and says where it is.
@@ -128,7 +132,7 @@ def _survey(rows: Rows, columns: Columns, head: Preamble) -> _Reading:
     except StatementRefused:
         whole = False
     if whole and all(chain.breaks for chain in chains.values()):
-        by_time = _by_time(rows, columns, head, balances)
+        by_time = _by_time(rows, columns, head, balances, times)
         if by_time is not None:
             return by_time
     opening, closing = head.amount(OPENING), head.amount(CLOSING)
@@ -146,7 +150,7 @@ def _survey(rows: Rows, columns: Columns, head: Preamble) -> _Reading:
             line=first_out,
             column=columns.names[columns.withdrawn],
         )
-    key = _chosen(alive, chains, ends)
+    key = _chosen(alive, chains, ends, times)
     return _Reading(
         sign=key[0],
         newest_first=key[1],
@@ -163,19 +167,21 @@ def _agrees(chain: Chain, opening: int | None, closing: int | None) -> bool:
     )
 
 
-def _chosen(alive: list[tuple[int, bool]], chains: dict[tuple[int, bool], Chain], ends: list[str]) -> tuple[int, bool]:
+def _chosen(
+    alive: list[tuple[int, bool]], chains: dict[tuple[int, bool], Chain], ends: list[str], times: Times
+) -> tuple[int, bool]:
     if not alive:
         return min(chains, key=lambda key: chains[key].breaks)
     if len(alive) > 1 and all(ends):
         try:
-            up = instant_of(ends[0], 0, "") >= instant_of(ends[1], 0, "")
+            up = times.instant(ends[0], 0, "") >= times.instant(ends[1], 0, "")
         except StatementRefused:
             up = True  # the reading comes to that cell and refuses it
         alive = [key for key in alive if key[1] is up] or alive
     return alive[0]
 
 
-def _by_time(rows: Rows, columns: Columns, head: Preamble, balances: int) -> _Reading | None:
+def _by_time(rows: Rows, columns: Columns, head: Preamble, balances: int, times: Times) -> _Reading | None:
     """Follow the balances by the times of the rows; rows of one second in the file's order, either way.
 
     Only such a file is held in memory, four numbers a row.
@@ -184,7 +190,7 @@ def _by_time(rows: Rows, columns: Columns, head: Preamble, balances: int) -> _Re
     try:
         for line, cells in movements(rows, columns):
             if is_completed(cells, columns):
-                at = instant_of(cells[columns.completed], line, columns.names[columns.completed])
+                at = times.instant(cells[columns.completed], line, columns.names[columns.completed])
                 facts.append((at, line, *money_of(line, cells, columns)))
     except StatementRefused:
         return None
@@ -214,12 +220,20 @@ class _Pass:
     """The pass that answers the lines, and proves them as it goes."""
 
     def __init__(
-        self, rows: Rows, columns: Columns, head: Preamble, reading: _Reading, opened: StatementOpened
+        self,
+        rows: Rows,
+        columns: Columns,
+        head: Preamble,
+        reading: _Reading,
+        opened: StatementOpened,
+        times: Times,
     ) -> None:
         self._rows = rows
         self._columns = columns
         self._head = head
         self._reading = reading
+        self._times = times
+        self._shape = OneShape()
         self._tally = Tally(opened)
         self._chain = Chain(newest_first=reading.newest_first)
         self._totals: list[tuple[int, Cells]] = []
@@ -246,6 +260,8 @@ class _Pass:
             self._strange.add(status)
         amount = paid + self._reading.sign * withdrawn
         at = self._at(number, cells, counts=counts)
+        if columns.strange:
+            self._described(number, cells)
         text = columns.text(cells, columns.details)
         said = sentence(text)
         reason = columns.text(cells, columns.reason)
@@ -254,6 +270,8 @@ class _Pass:
         kind = kind_of(said.operation, reason, other == "SP", amount > 0)
         receipt = self._receipt(number, cells)
         booked = at.date()
+        if counts and receipt_day(receipt) != booked:
+            self._hold(number, cells, at, receipt, ours=kind is not Kind.PAYMENT)
         if columns.currency >= 0:
             self._currency(number, cells)
         return StatementLine(
@@ -279,9 +297,10 @@ class _Pass:
         place = columns.completed
         if not counts and not cells[place].strip() and columns.initiated >= 0:
             place = columns.initiated  # what never completed has no time of completion
-        at = instant_of(cells[place], number, columns.names[place])
+        at = self._times.instant(cells[place], number, columns.names[place])
         if not counts:
             return at
+        self._shape.met(cells[place], number, columns.names[place])
         head = self._head
         if (head.from_at and at < head.from_at) or (head.to_at and at > head.to_at):
             raise StatementRefused(
@@ -295,6 +314,35 @@ class _Pass:
             self._turns.add(at < self._last_at)
         self._last_at = at
         return at
+
+    def _hold(self, number: int, cells: Cells, at: datetime, receipt: str, *, ours: bool) -> None:
+        """Hold a row's time against the day its receipt carries. Raises StatementRefused."""
+        columns, started = self._columns, None
+        if columns.initiated >= 0 and cells[columns.initiated].strip():
+            started = self._times.instant(cells[columns.initiated], number, columns.names[columns.initiated])
+        if not self._times.agrees(at, receipt, started=started, ours=ours):
+            raise StatementRefused(
+                StatementFault.BAD_DATE,
+                f"{cells[columns.completed]!r} is read as {at:%d %b %Y}, and the receipt {receipt} was given on"
+                f" {receipt_day(receipt):%d %b %Y}. Days and months were exchanged, or the row was changed; download"
+                " the file anew and import it unopened",
+                line=number,
+                column=columns.names[columns.completed],
+            )
+
+    def _described(self, number: int, cells: Cells) -> None:
+        """Refuse a row with something in a column that nobody described: it would be left out without a word."""
+        for place in self._columns.strange:
+            if cells[place].strip():
+                heading = self._columns.names[place]
+                raise StatementRefused(
+                    StatementFault.UNKNOWN_COLUMNS,
+                    f"the column {heading!r} is none that an M-PESA statement is known to have, and what stands in it"
+                    " would be left out. Name it as the portal does (such as 'A/C No.' for what payers typed), or"
+                    " export the statement with its usual columns",
+                    line=number,
+                    column=heading or f"column {place + 1}",
+                )
 
     def _receipt(self, number: int, cells: Cells) -> str:
         receipt = cells[self._columns.receipt].strip().upper()
@@ -372,6 +420,8 @@ class _Pass:
 
     def _notes(self) -> tuple[str, ...]:
         notes = list(self._rows.notes)
+        if self._times.exchanged:
+            notes.append("dates stand in another order than the portal writes; the receipts say which day is meant")
         if self._head.holds:
             notes.append(f"the statement is of the {self._head.holds}")
         if len(self._turns) > 1 and not self._reading.by_time:

@@ -31,10 +31,21 @@ _CHUNK: Final = 32 * 1024
 """Bytes read at once: some two hundred entries, few enough that none outlives a collection of garbage."""
 _MOST_NOTES: Final = 20
 
-_SNIFF: Final = re.compile(rb"(?:^|[\r\n]|\{4:)[ \t\x01]*:(?:20|6[012][FM]?):")
+_SNIFF: Final = re.compile(rb"(?:^|[\r\n]|\{4:)(?:[ \t\x01>|]|\xc2?\xa0|\xef\xbb\xbf)*:(?:20|6[012][FM]?):")
 _LAST_CURRENCY: Final = re.compile(r"[\d\s/]([A-Z]{3})$")
-_FURNITURE: Final = "\x01\x02\x03\x1a"
+_FURNITURE: Final = "\x01\x02\x03\x1a\ufeff\u200b"
 """Bytes that frame a transmission and say nothing."""
+_MARGIN: Final = _FURNITURE + " \t\xa0>|"
+"""What stands before a line that was copied out of a mail or a page."""
+_INDENTED: Final = re.compile(
+    r":(?P<money>61:(?=\s*\d{6})|6[02][FM]:(?=\s*[CD]\s*\d{6}))|:(?P<other>20|21|25P?|28C?|64|65|86|90[CD]|13D?|34F|NS):"
+)
+"""A tag behind a margin. One of money is always one; another only where the tags around it have a margin too."""
+_SWALLOWED: Final = re.compile(r":61:\s*\d{6}(?:\d{4})?\s*(?:R[CD]|E[CD]|[CD])\s*[A-Z]?\s*-?\d", re.ASCII)
+_COLON_LOST: Final = re.compile(r":?\s*61:?\s*\d{6}(?:\d{4})?(?:R[CD]|E[CD]|[CD])[A-Z]?\d{1,15}[,.]\d{0,2}", re.ASCII)
+"""An entry where none is expected: its line break or its colon was lost on the way."""
+_PIECE: Final = re.compile(r":(?:\d{0,2}[A-Z]?)?")
+"""The beginning of a tag that a line break cut."""
 _FRAMES: Final = ("{1:", "{2:", "{4:", "-}")
 """What a line of the SWIFT envelope begins with."""
 
@@ -137,7 +148,7 @@ class _Statement:
         self.tally: Tally | None = None
         """None until the statement is opened: by its opening balance, in MT942 by its first entry or its end."""
         self.balanced = False
-        self.sums: dict[str, tuple[int, int | None, int]] = {}
+        self.sums: dict[str, tuple[int, int | None, int | None]] = {}
         self.notes: list[str] = []
         self.marks: set[str] = set()
         self.counted = {"C": 0, "D": 0}
@@ -165,6 +176,12 @@ class _Reading:
         self._info: list[str] = []
         self._into: list[str] | None = None
         """Where a line without a tag belongs."""
+        self._piece = ""
+        """The beginning of a tag that ended its line."""
+        self._margin = False
+        """Whether the last tag stood behind a margin."""
+        self._amount_tag = ""
+        """The tag above, where it ends with an amount."""
         self._acts: dict[str, Callable[[str], None]] = {
             "20": self._reference,
             "21": self._pass,
@@ -191,8 +208,10 @@ class _Reading:
     def take(self, text: str) -> None:
         """Read some whole lines. Raises StatementRefused."""
         at, size = 0, len(text)
+        # An entry inside a line would be swallowed as words: then every line is looked at.
+        usual = text.count(":61:") == text.count("\n:61:") + text.startswith(":61:")
         while at < size:
-            if text.startswith(":61:", at):
+            if usual and text.startswith(":61:", at):
                 if self._head:
                     self._flush()
                 now = self._now
@@ -206,24 +225,60 @@ class _Reading:
             at = end + 1
 
     def _take_line(self, line: str) -> None:
+        if self._piece:
+            line, self._piece = self._joined(line), ""
         if line[:1] == ":":
-            end = line.find(":", 1)
-            tag = line[1:end]
-            if tag == "61":
-                self._entry(line[4:])
+            self._margin = False
+            if self._tagged(line):
                 return
-            if tag == "86":
-                self._information(line[4:])
-                return
-            act = self._acts.get(tag)
-            if act is not None:
-                act(line[end + 1 :].rstrip())
+            if len(line) <= 4 and _PIECE.fullmatch(line.rstrip()):
+                self._piece = line.rstrip()
                 return
         if line:
             self._other(line)
 
+    def _tagged(self, line: str) -> bool:
+        """Read a line that begins with a tag; False where nobody knows the tag."""
+        if line.find(":61:", 1) > 0 and _SWALLOWED.search(line, 1):
+            raise self._swallowed(line)
+        end = line.find(":", 1)
+        tag = line[1:end]
+        self._amount_tag = ""
+        if tag == "61":
+            self._entry(line[4:])
+            return True
+        if tag == "86":
+            self._information(line[4:])
+            return True
+        act = self._acts.get(tag)
+        if act is None:
+            return False
+        act(line[end + 1 :].rstrip())
+        self._amount_tag = tag if tag[:1] in {"6", "9"} else ""
+        return True
+
+    def _joined(self, line: str) -> str:
+        """A line with the piece of a tag above it, where the two make a tag; else the piece is text of its own."""
+        whole = self._piece + line.lstrip()
+        end = whole.find(":", 1)
+        if end > 0 and (whole[1:end] in self._acts or whole[1:end] in {"61", "86"}):
+            return whole
+        self._other(self._piece)
+        return line
+
+    def _swallowed(self, line: str) -> StatementRefused:
+        return refuse(
+            StatementFault.BAD_VALUE,
+            f"an entry stands inside another line ({line.strip()[:40]!r}): its line break or a colon was lost, and it"
+            " would be taken for words. Ask the bank for the file as it sends it, and do not copy it from a mail",
+            self._number,
+            "61",
+        )
+
     def end_of_file(self) -> None:
         """Close the last statement. Raises StatementRefused where there was none, or it has no end."""
+        if self._piece:
+            self._other(self._piece)
         self._end()
         if not self._seen:
             raise StatementRefused(
@@ -236,16 +291,30 @@ class _Reading:
 
     def _other(self, line: str) -> None:
         """A line without a tag: the envelope, the end of a message, or the rest of the field above."""
-        plain = line.strip(_FURNITURE + " \t")
+        plain = line.strip(_MARGIN)
+        amount_tag, self._amount_tag = self._amount_tag, ""
+        if plain[:1] == ":" and line[:1] != ":":
+            found = _INDENTED.match(plain)
+            if found and (found["money"] or self._margin or self._into is None or found["other"] in {"20", "25"}):
+                self._margin = True
+                self._tagged(plain)
+                return
+        if "61:" in plain and (_SWALLOWED.search(plain) or _COLON_LOST.match(plain)):
+            raise self._swallowed(plain)
+        if amount_tag and plain[:1] in set("0123456789,."):
+            raise refuse(
+                StatementFault.BAD_AMOUNT,
+                f"the field above ends inside its amount and goes on here with {plain[:16]!r}. Join the two lines as"
+                " the bank sent them",
+                self._number,
+                amount_tag,
+            )
         if plain.startswith(_FRAMES):
             self._envelope(plain)
             return
         # A lone hyphen ends a message, but a narrative may hold one: it ends nothing before the closing balance.
         if plain == "-" and (self._now is None or self._now.closing is not None or self._is_interim()):
             self._end()
-            return
-        if plain.startswith(":20:"):  # behind the first byte of a transmission
-            self._reference(plain[4:])
             return
         if self._into is not None:
             if len(self._into) >= _LONGEST_NARRATIVE:
@@ -277,6 +346,10 @@ class _Reading:
         self._into = None
 
     def _account(self, value: str) -> None:
+        if self._now is not None and self._now.closing is not None:
+            self._end()
+        if self._now is None:  # some banks leave :20: out: behind the end of a message, an account begins one
+            self._reference("")
         self._begun("25").account = value.strip()
         self._into = None
 
@@ -304,6 +377,7 @@ class _Reading:
                 "60F",
             )
         amount, currency = swift_entries.balance(value, line=self._number, tag="60F")
+        self._note_day(now, value)
         if not currency:
             found = _LAST_CURRENCY.search(now.account)
             if found is None:
@@ -318,6 +392,10 @@ class _Reading:
         now.currency = currency
         now.balanced = True
         self._open(now, amount)
+
+    def _note_day(self, now: _Statement, value: str) -> None:
+        if swift_entries.balance_day(value) is None:
+            now.note(f"line {self._number}: the balance bears no day of the calendar; nothing is booked by it")
 
     def _open(self, now: _Statement, opening: int | None) -> None:
         if re.fullmatch("[A-Z]{3}", now.currency) is None:
@@ -356,6 +434,7 @@ class _Reading:
         if now.closing is not None:
             raise refuse(StatementFault.BAD_VALUE, "a second closing balance in one statement", self._number, "62F")
         amount, currency = swift_entries.balance(value, line=self._number, tag="62F")
+        self._note_day(now, value)
         if not currency:
             now.note(f"line {self._number}: the closing balance names no currency; {now.currency} is the opening one's")
         elif currency != now.currency:
@@ -370,6 +449,8 @@ class _Reading:
 
     def _entry(self, head: str) -> None:
         now = self._begun("61")
+        if self._head:
+            self._flush()
         if now.tally is None and now.interim:
             self._open(now, None)
         if now.tally is None or now.closing is not None:
@@ -429,7 +510,15 @@ class _Reading:
         now = self._now
         if now is None or now.tally is None:
             raise StatementRefused(StatementFault.NOT_A_STATEMENT, "an entry stands outside a statement")
-        line = swift_entries.movement(self._head, self._supplement, self._info, self._head_line, now.tally)
+        line = swift_entries.movement(
+            self._head,
+            self._supplement,
+            self._info,
+            self._head_line,
+            now.tally,
+            now.note,
+            balanced=now.balanced,
+        )
         self._head = ""
         self._into = None
         if not now.balanced:
@@ -475,10 +564,11 @@ class _Reading:
         if "R" in now.marks or now.balanced:
             return
         for mark, (line, count, total) in now.sums.items():
-            if total != now.summed[mark] or (count is not None and count != now.counted[mark]):
+            if (total is not None and total != now.summed[mark]) or (count is not None and count != now.counted[mark]):
                 raise refuse(
                     StatementFault.DOES_NOT_ADD_UP,
-                    f":90{mark}: tells of {count} movements and {wire(total)}, and the file holds {now.counted[mark]}"
+                    f":90{mark}: tells of {'?' if count is None else count} movements and"
+                    f" {'?' if total is None else wire(total)}, and the file holds {now.counted[mark]}"
                     f" and {wire(now.summed[mark])}; ask for the file anew",
                     line,
                     f"90{mark}",

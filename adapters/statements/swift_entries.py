@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from collections.abc import Callable
+from datetime import date, timedelta
 from functools import lru_cache
 from typing import Final
 
@@ -21,6 +22,17 @@ _ENTRY: Final = re.compile(
     r"(.*)",
     re.ASCII,
 )
+_LOOSE: Final = re.compile(
+    r"(\d{6})\s*(\d{4}(?=\s*[RECD])| {4})?\s*(R[CD]|E[CD]|[CD])\s*[A-Z]?\s*(-?)\s*(\d+)(?:[.,](\d*))?\s*+"
+    r"((?![\d.,]).*)",
+    re.ASCII,
+)
+"""An entry with blanks between its parts, a minus sign, or a type of the bank's own. Every part has an alphabet of its
+own, so a blank between two has one meaning; behind the amount nothing is money any more."""
+_TYPE: Final = re.compile(r"(?!NONREF)([NSF][A-Z0-9 .\-]{3}|[A-Z][A-Z0-9 .\-]{3}(?=NONREF|//|$))(.*)", re.ASCII)
+"""A type as some bank writes one; what is none of these is the reference."""
+_CUT: Final = re.compile(r"\d{6}\s*(?:\d{4}| {4})?\s*(?:R[CD]|E[CD]|[CD])\s*[A-Z]?\s*\d*(?:[.,]\d?)?", re.ASCII)
+"""A :61: whose amount is not written to its end: what stands on the next line belongs to it."""
 _USUAL: Final = re.compile(
     r":61:([0-9]{10}|[0-9]{6})(R?[CD])[A-Z]?([0-9]{1,14})[.,]([0-9]{0,2})(?!NONREF)([NSF][A-Z0-9][A-Z0-9 ]{2})"
     r"(?:NONREF|([^\n/]*))(?://([^\n]*))?\n"
@@ -34,8 +46,8 @@ the next tag; or else all that is left. So `findall` answers the entries that st
 """
 _STARTS: Final = frozenset(["", *"/ 0123456789?~<>"])
 """What a narrative with a structure begins with."""
-_BALANCE: Final = re.compile(r"(R?[CD])(\d{6})([A-Z]{3})?(.*)", re.ASCII)
-_SUM: Final = re.compile(r"(\d*)([A-Z]{3})([\d.,]+)", re.ASCII)
+_BALANCE: Final = re.compile(r"(R?[CD])\s*(\d{6})\s*([A-Z]{3})?(.*)", re.ASCII)
+_SUM: Final = re.compile(r"(\d*)\s*([A-Z]{3})\s*([\d.,]*)", re.ASCII)
 _SIGNS: Final = {"C": 1, "D": -1, "RC": -1, "RD": 1, "EC": 1, "ED": -1}
 """The effect on the account. A credit reversed takes money away; a debit reversed brings it back."""
 _ADDS: Final = frozenset({"C", "RD"})
@@ -76,9 +88,35 @@ def days(text: str) -> tuple[date, date] | None:
         return None
     if not text[6:].strip():
         return value, value
-    years = (value.year, value.year - 1, value.year + 1)
-    known = [entry for year in years if (entry := _date(year, text[6:8], text[8:])) is not None]
-    return (value, min(known, key=lambda entry: abs((entry - value).days))) if known else None
+    entry = _nearest(value, text[6:8], text[8:])
+    return None if entry is None else (value, entry)
+
+
+def _nearest(to: date, month: str, of_month: str) -> date | None:
+    known = [entry for year in (to.year, to.year - 1, to.year + 1) if (entry := _date(year, month, of_month))]
+    return min(known, key=lambda entry: abs((entry - to).days)) if known else None
+
+
+def _thirty(text: str) -> date | None:
+    """The last of February for a 29th or 30th that the year has not: some banks count months of thirty days."""
+    return day(text[:4] + "01") if text[2:] in {"0229", "0230"} else None
+
+
+def _days_of_thirty(text: str) -> tuple[date | None, date] | None:
+    """As ``days``, where a month is counted as thirty days: no value day, and the entry day that is written or the last
+    of February. None where a day is none by that count either."""
+    entry, value = text[6:].strip(), day(text[:6])
+    if value is None:
+        month = _thirty(text[:6])
+        if month is None:
+            return None
+        last = month.replace(month=3) - timedelta(days=1)
+        if not entry:
+            return None, last
+        booked = _nearest(last, entry[:2], entry[2:])
+        return None if booked is None and entry not in {"0229", "0230"} else (None, booked or last)
+    last = date(value.year, 3, 1) - timedelta(days=1)
+    return (value, last) if entry in {"0229", "0230"} and abs(last - value) < timedelta(days=31) else None
 
 
 def balance(value: str, *, line: int, tag: str) -> tuple[int, str]:
@@ -91,36 +129,68 @@ def balance(value: str, *, line: int, tag: str) -> tuple[int, str]:
             line,
             tag,
         )
-    if day(found[2]) is None:
-        raise refuse(StatementFault.BAD_DATE, f"{found[2]} is no day (YYMMDD); ask the bank to mend it", line, tag)
     size = swift_minor(found[4].strip(), line=line, column=tag)
     return (size if found[1] == "C" else -size), found[3] or ""
 
 
-def movements_sum(value: str, *, line: int, tag: str) -> tuple[int | None, int]:
-    """How many movements :90D: or :90C: counts, None where it does not say, and their sum in cents."""
+def balance_day(value: str) -> date | None:
+    """The day a balance bears, which is used for nothing; None where it is no day of the calendar."""
+    found = _BALANCE.fullmatch(value.strip())
+    return None if found is None else day(found[2])
+
+
+def movements_sum(value: str, *, line: int, tag: str) -> tuple[int | None, int | None]:
+    """How many movements :90D: or :90C: counts and their sum in cents, None for what it leaves out.
+
+    ``KES,00`` is a sum of nothing.
+    """
     found = _SUM.fullmatch(value.strip())
     if found is None:
         raise refuse(
             StatementFault.BAD_VALUE, f"{value[:40]!r} is not a sum; it is a count, a currency, an amount", line, tag
         )
-    return (int(found[1]) if found[1] else None), swift_minor(found[3], line=line, column=tag)
+    count, written = found[1], found[3]
+    if written[:1] in {",", "."}:
+        written = "0" + written
+    return (int(count) if count else None), (swift_minor(written, line=line, column=tag) if written else None)
 
 
-def movement(head: str, supplement: list[str], info: list[str], number: int, tally: Tally) -> StatementLine:
-    """The line that ``head`` (:61:), the lines below it and ``info`` (:86:) tell of. Raises StatementRefused."""
+def movement(
+    head: str,
+    supplement: list[str],
+    info: list[str],
+    number: int,
+    tally: Tally,
+    note: Callable[[str], None],
+    *,
+    balanced: bool,
+) -> StatementLine:
+    """The line that ``head`` (:61:), the lines below it and ``info`` (:86:) tell of. Raises StatementRefused.
+
+    ``note`` takes what a person should know; ``balanced`` says whether balances prove a sign that is written oddly.
+    """
     found = _ENTRY.fullmatch(head)
+    if (found is None or (supplement and _CUT.fullmatch(head))) and supplement:
+        head, supplement, found = _continued(head, supplement, number)
     if found is None:
-        raise _why_not(head, number)
-    dates, mark, whole, part, code, rest = found.groups()
+        dates, mark, below, whole, part, code, rest = _loosely(head, number, balanced=balanced)
+    else:
+        dates, mark, whole, part, code, rest = found.groups()
+        below = ""
     amount = minor(whole, part or "", f"{whole},{part or ''}", line=number, column="61")
     own, _, banks = rest.partition("//")
-    when = days(dates)
+    when: tuple[date | None, date] | None = days(dates)
     if when is None:
-        raise _no_day(dates, number)
+        when = _days_of_thirty(dates)
+        if when is None:
+            raise _no_day(dates, number)
+        note(f"line {number}: {dates} holds a 29 or 30 February that is no day; it is booked on {when[1]}")
     value_on, booked_on = when
     amount *= _SIGNS[mark]
     kind, counts = _KINDS.get(mark), mark[0] != "E"
+    if below:  # a minus sign turns the direction: a credit that takes money away is one taken back
+        amount, kind = -amount, _KINDS["RC"] if mark == "C" else None
+        note(f"line {number}: {mark}-{whole} is read as money that goes the other way, as the balances prove")
     reference = banks.strip().upper()
     if reference in _PLACEHOLDERS:
         reference = ""
@@ -147,6 +217,48 @@ def movement(head: str, supplement: list[str], info: list[str], number: int, tal
     return line
 
 
+def _continued(head: str, supplement: list[str], number: int) -> tuple[str, list[str], re.Match[str] | None]:
+    """A :61: that was broken at the end of a line, with the line that completes it, and what is left below.
+
+    A line that completes nothing is what banks write below an entry. Raises StatementRefused for an amount that goes on
+    and cannot be read.
+    """
+    whole = head + supplement[0].lstrip()
+    found = _ENTRY.fullmatch(whole)
+    if found is not None and (found[5] or found[6]) and not _CUT.fullmatch(whole):
+        return whole, supplement[1:], found
+    if _CUT.fullmatch(head) and supplement[0].lstrip()[:1] in set("0123456789,."):
+        raise refuse(
+            StatementFault.BAD_AMOUNT,
+            f"the line ends inside its amount ({head[-12:]!r}) and the next one, {supplement[0][:12]!r}, does not"
+            " complete it. Join the two lines as the bank sent them",
+            number,
+            "61",
+        )
+    return head, supplement, _ENTRY.fullmatch(head)
+
+
+def _loosely(head: str, number: int, *, balanced: bool) -> tuple[str, str, str, str, str | None, str, str]:
+    """Dates, mark, minus sign, whole, decimals, type and rest of an entry that is not written as the format says."""
+    found = _LOOSE.fullmatch(head)
+    if found is None:
+        raise _why_not(head, number)
+    value, entry, mark, below, whole, part, rest = found.groups()
+    if below and (not balanced or len(mark) > 1):
+        raise refuse(
+            StatementFault.BAD_SIGN,
+            f"the amount has a minus sign ({mark}-{whole}), and no balance proves which way the money went; ask the"
+            " bank for the entry with RC or RD",
+            number,
+            "61",
+        )
+    kept = _TYPE.fullmatch(rest)
+    if kept is None and rest and len(part or "") != 2 and head[found.start(7) - 1 : found.start(7)].strip():
+        raise _why_not(head, number)  # a letter that is glued to an amount without two decimals may be a digit of it
+    code, rest = (kept[1], kept[2]) if kept is not None else ("", rest)
+    return value + (entry or "").strip(), mark, below, whole, part, code, rest
+
+
 def movements(text: str, at: int, number: int, tally: Tally, out: list[StatementEvent]) -> tuple[int, int]:
     """Entries of the usual shape, one behind the other from ``at`` on, into ``out``: the same as ``movement`` makes.
 
@@ -157,13 +269,15 @@ def movements(text: str, at: int, number: int, tally: Tally, out: list[Statement
     append, made = lines.append, tuple.__new__
     dates, value_on, booked_on, rest = "", date.min, date.min, ""
     credits_minor = debits_minor = 0
+    began, end = number, -1
     for when, mark, whole, part, code, own, banks, supplement, body, rest in _USUAL.findall(text, at):
         if rest:
             break
         if when != dates:
             known = days(when)
-            if known is None:
-                raise _no_day(when, number)
+            if known is None:  # a day of a thirty-day month, or none: the careful reading says
+                end = _line_at(text, at, number - began)
+                break
             dates, (value_on, booked_on) = when, known
             tally.met(booked_on)
         amount = int(whole + part) if len(part) == 2 else int(whole + part.ljust(2, "0"))
@@ -189,7 +303,14 @@ def movements(text: str, at: int, number: int, tally: Tally, out: list[Statement
         lines[place] = lines[place]._replace(occurrence=seen)
     tally.add_sums(len(lines), credits_minor, debits_minor)
     out += lines
-    return len(text) - len(rest), number
+    return (len(text) - len(rest) if end < 0 else end), number
+
+
+def _line_at(text: str, at: int, lines: int) -> int:
+    """Where the line begins that stands so many lines behind ``at``."""
+    for _ in range(lines):
+        at = text.index("\n", at) + 1
+    return at
 
 
 def _no_day(dates: str, number: int) -> StatementRefused:
@@ -232,7 +353,7 @@ def _why_not(head: str, number: int) -> StatementRefused:
     rest = re.match(r"\d{6}(?:\d{4}| {4})?", head, re.ASCII)
     if rest is None:
         return refuse(StatementFault.BAD_DATE, f"{head[:10]!r} does not begin with a value day (YYMMDD)", number, "61")
-    marked = re.match(r"(?:R[CD]|E[CD]|[CD])[A-Z]?(?=[\d.,]|$)", head[rest.end() :])
+    marked = re.match(r"(?:R[CD]|E[CD]|[CD])\s*[A-Z]?\s*-?\s*(?=[\d.,]|$)", head[rest.end() :])
     if marked is None:
         return refuse(
             StatementFault.BAD_SIGN,
@@ -242,6 +363,14 @@ def _why_not(head: str, number: int) -> StatementRefused:
         )
     amount = re.match(r"[\d.,]*", head[rest.end() + marked.end() :], re.ASCII)
     written = amount[0] if amount else ""
+    behind = head[rest.end() + marked.end() + len(written) :]
+    if re.match(r"\s+[\d.,]", behind):
+        return refuse(
+            StatementFault.BAD_AMOUNT,
+            f"the amount {(written + behind)[:24]!r} has a blank inside; write digits and one comma, such as 1250,50",
+            number,
+            "61",
+        )
     try:
         swift_minor(written, line=number, column="61")
     except StatementRefused as refused:

@@ -7,19 +7,19 @@ is the same with and without it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 
-from reconciliation import ladder
-from reconciliation.engine import columns, near_numbers, near_objects
+from reconciliation import ladder, spelling
+from reconciliation.engine import columns, named_objects, near_numbers, near_objects
 from reconciliation.engine import senders as evidence
+from reconciliation.engine.case import Case
 from reconciliation.engine.columns import Ints
 from reconciliation.engine.indexes import (
-    TELLING,
     Bills,
     Payments,
     digits_to_int,
@@ -27,13 +27,12 @@ from reconciliation.engine.indexes import (
     name_key,
     squeezed_column,
 )
+from reconciliation.engine.named_objects import MOST_OF_A_KIND, grouped
 from reconciliation.engine.policy import Policy
 from reconciliation.engine.senders import Sender
-from reconciliation.ladder import Clues, Heard
-from revenue_engine.identifiers import PAY_ACCOUNT_DIGITS
-
-MOST_OF_A_KIND = TELLING - 1
-"""A key that finds more bills than this says nothing: its bills are not looked at."""
+from reconciliation.ladder import Heard
+from reconciliation.spelling import folded, tokens_of
+from revenue_engine.identifiers import PAY_ACCOUNT_DIGITS, begins_like_a_phone
 
 MOST_OF_A_NAME = 25
 """A name and an amount that more bills than this share say nothing; their work would grow with the county's square."""
@@ -43,19 +42,6 @@ _NAME_SIZES = (2, 3)
 
 _FAR_AT_ONCE = 4_000
 """Each mistyped number has some hundreds of numbers two slips away: so many texts are looked at together."""
-
-_PAYING = frozenset(
-    word
-    for words in (
-        "PAY PAYMENT PAID BILL INV INVOICE ACC ACCOUNT NO NUMBER REF FEE FEES COUNTY REVENUE REV BUSIA",
-        "MALIPO YA WA NA KWA KODI ADA USHURU SOKO KIBANDA LESENI KIWANJA ARDHI MAEGESHO GARI HOSPITALI NYUMBA",
-        "PARKING MARKET RENT LAND RATES SBP PERMIT CESS TRAILER HEALTH STALL PLOT LICENCE LICENSE",
-        "EFT DEP RTGS BR MPESA MPS USSD",
-    )
-    for word in words.split()
-)
-"""Words of paying in English and Kiswahili, and of banks, that name no purpose of their own."""
-_COMMON = ladder.NOTHING | _PAYING
 
 _STANDS_ALONE = r"(^|[^0-9A-Za-z])[0-9]{9}($|[^0-9A-Za-z])"
 """A bank prints what was typed among its own words: a number in one piece there was typed exactly."""
@@ -67,75 +53,14 @@ _ONLY_NUMBER = (
 )
 """Nine digits, and no other digit but in codes that hide no number: each has a letter that is no look-alike."""
 _NINE_LIKE = "^[OILSBZG]*[0-9][0-9OILSBZG]*$"
+_GROUPS_THAT_MISLEAD = (
+    "[0-9A-Za-z][^0-9A-Za-z]*[^0-9A-Za-z .\\-][^0-9A-Za-z]*[0-9A-Za-z]|^[^0-9]*(?:19|20)[0-9]{2}[^0-9]+[0-9]{5}"
+)
+"""Strokes or stars between groups, or a year and a serial, are no groups of one number."""
+_COUNTRY = 254
 
 LEAST_NUMBERED = 4
 """Where more than one text in so many holds no number, bills are numbered otherwise, and most texts need no hearing."""
-
-
-_NOBODY, _NO_CLUES = Sender("", ()), Clues()
-
-
-@dataclass(slots=True)
-class Case:
-    """One payment that names no open bill by its number alone, with everything that may say which bill is meant."""
-
-    payment: int
-    rank: int
-    amount_minor: int
-    reference: str
-    narrative: str
-    typed: bool
-    """Whether the payer typed anything; else there is at most a bank's narrative."""
-    sender: Sender = _NOBODY
-    clues: Clues = _NO_CLUES
-    paid: Sequence[int] = ()
-    """Bills paid before this run whose number was typed."""
-    named: Sequence[int] = ()
-    """Open bills whose number was typed, where they do not settle the payment."""
-    objects: Sequence[int] = ()
-    object_words: str = ""
-    loosely: bool = False
-    near: list[int] = field(default_factory=list)
-    """Open bills of this amount whose object is one character away from the one that was typed."""
-    rivals: list[int] = field(default_factory=list)
-    """Open bills of this amount whose payer may be the sender, where what was typed is somebody else's."""
-    doubted: bool = False
-    """Whether the number in ``named`` may be there by chance: the amount is another, and so is the sender."""
-    slips: dict[int, tuple[str, str]] = field(default_factory=dict)
-    """Bills one slip away: the number as typed, and the slip in words."""
-    cut: Sequence[int] = ()
-    phones: Sequence[int] = ()
-    own_phone: Sequence[int] = ()
-    of_paid: Sequence[int] = ()
-    names: Sequence[int] = ()
-    payers_of_name: int = 0
-    of_name: Sequence[int] = ()
-    """Bills whose payer has the sender's name…"""
-    by_sender: Sequence[int] = ()
-    """…or first name and end of phone."""
-    far: Sequence[int] = ()
-    """Bills two slips away, for suggestions."""
-
-    @property
-    def text(self) -> str:
-        """What was typed, or the bank's narrative."""
-        return self.reference if self.typed else self.narrative
-
-    @property
-    def says_nothing(self) -> bool:
-        """Whether the text names no purpose of its own, so that the sender may speak for it."""
-        name = self.sender.name
-        if self.clues.receipt or not all(word in _COMMON or word in name for word in self.clues.words):
-            return False
-        if not self.clues.words and (self.clues.slips or self.clues.phones):
-            return True
-        tokens = ladder.tokens_of(self.text)
-        return all(token.isalpha() or token in _COMMON or token in name for token in tokens)
-
-    def rows(self) -> Iterable[int]:
-        """Every bill that is looked at for this payment; some come more than once."""
-        lists = (self.paid, self.named, self.objects, self.slips, self.cut, self.phones, self.own_phone)
-        return itertools.chain(*lists, self.of_paid, self.names, self.far, self.near, self.rivals)
 
 
 @dataclass(slots=True)
@@ -205,7 +130,8 @@ def read_all(
     row = np.where(exact >= 0, exact, row)
     open_of = np.append(bills.open_minor, 0)[row]  # the last place stands for no bill
     opened = open_of > 0
-    sure = opened & ((exact >= 0) | (payments.amount == open_of))
+    equal = payments.amount == open_of
+    sure = opened & ((exact >= 0) | equal) & ~_misleading(payments, texts, texts.alone & (row >= 0), equal, opened)
     named = np.flatnonzero(sure)
     rest = np.flatnonzero(~sure)  # a number among other words, and another amount: does an object there have it?
     as_such = exact >= 0
@@ -215,8 +141,26 @@ def read_all(
     if len(rest):
         late = rest[[payment not in texts.heard for payment in rest.tolist()]] if texts.heard else rest
         texts.heard.update(zip(late.tolist(), _hear(payments, texts, late, policy, spread), strict=True))
-        _look_closer(bills, payments, rest, texts, read)
+        _look_closer(bills, payments, rest, texts, read, policy.prefixes)
     return read
+
+
+def _misleading(payments: Payments, texts: Texts, alone: Any, equal: Any, opened: Any) -> Any:
+    """Numbers that may be a phone, a cheque's or a permit's, and so need a closer look.
+
+    A number of a bill that begins like a phone is believed where the amount is its own and the sender's phone another.
+    """
+    first = texts.number // 10 ** (PAY_ACCOUNT_DIGITS - 1)
+    phone = (first == 1) | (first == 7) | (texts.number // 10 ** (PAY_ACCOUNT_DIGITS - 3) == _COUNTRY)
+    found = opened & phone & alone & ~equal
+    likely = np.flatnonzero(opened & phone & ~found)
+    ends = pc.utf8_slice_codeunits(payments.table["msisdn"].take(columns.ints(likely)), -evidence.LEAST_TAIL)
+    own = digits_to_int(ends, size=evidence.LEAST_TAIL) == texts.number[likely] % 10**evidence.LEAST_TAIL
+    found[likely[own]] = True
+    among = np.flatnonzero(opened & ~alone)
+    words = texts.text.take(columns.ints(among))
+    found[among] |= np.asarray(columns.out(pc.match_substring_regex(words, spelling.MISLEADING)), dtype=bool)
+    return found
 
 
 def _plain_numbers(texts: Any) -> Ints:
@@ -229,12 +173,15 @@ def _plain_numbers(texts: Any) -> Ints:
     squeezed = squeezed_column(texts)
     readable = pc.string_is_ascii(texts)  # digits of other scripts are read one by one
     nine = pc.and_(pc.equal(pc.binary_length(squeezed), columns.one(9)), pc.match_substring_regex(squeezed, _NINE_LIKE))
+    nine = pc.and_(nine, pc.invert(pc.match_substring_regex(texts, _GROUPS_THAT_MISLEAD)))
     grouped = pc.if_else(nine, folded_column(squeezed), columns.one(""))
     number = pc.if_else(readable, pc.coalesce(alone, grouped), columns.one(""))
     return digits_to_int(number, size=PAY_ACCOUNT_DIGITS)
 
 
-def _look_closer(bills: Bills, payments: Payments, rest: Ints, heard: Texts, read: Read) -> None:
+def _look_closer(
+    bills: Bills, payments: Payments, rest: Ints, heard: Texts, read: Read, prefixes: tuple[str, ...]
+) -> None:
     chosen = columns.ints(rest)
     typed, narratives = (column.take(chosen).to_pylist() for column in (payments.typed, heard.narrative))
     texts = list(zip(typed, narratives, strict=True))
@@ -247,16 +194,21 @@ def _look_closer(bills: Bills, payments: Payments, rest: Ints, heard: Texts, rea
     single: list[tuple[int, int, int]] = []
     for place, (found, spoke, told) in enumerate(looked):
         known = [one for one in itertools.islice(is_open, len(found)) if one[0] >= 0] if found else ()
+        payment, amount = int(rest[place]), amounts[place]
         opened = [row for row, more in known if more]
-        payment = int(rest[place])
+        weak = {row for row in opened if told.weak and bills.number_of(row) in told.weak}
+        sender = Sender(evidence.phone_pattern(phones[place]), evidence.name_words(names[place]))
+        if len(opened) > 1:
+            opened = [row for row in opened if row not in weak and not _is_phone_of(bills, row, sender)] or opened[:1]
         if len(opened) > 1:
             read.sums.append((payment, opened))
             continue
-        if opened and amounts[place] == bills.open_minor[opened[0]]:
+        sure = opened and opened[0] not in weak and not _is_phone_of(bills, opened[0], sender)
+        if sure and amount == bills.open_minor[opened[0]]:
             single.append((payment, opened[0], _how(bills, opened[0], texts[place], typed=spoke)))
             continue
-        case = Case(payment, ranks[place], amounts[place], *texts[place], typed=spoke)
-        case.sender = Sender(evidence.phone_pattern(phones[place]), evidence.name_words(names[place]))
+        case = Case(payment, ranks[place], amount, *texts[place], typed=spoke)
+        case.sender = sender
         if known:
             case.paid, case.named = [row for row, more in known if not more], opened
         case.clues = told
@@ -264,11 +216,11 @@ def _look_closer(bills: Bills, payments: Payments, rest: Ints, heard: Texts, rea
         printed = [phone for phone in told.phones if phone not in told.slips]  # nine bare digits may be a number
         if not case.sender.phone and not case.typed and len(printed) == 1:
             case.sender = Sender(printed[0], case.sender.name)
-    _objects(bills, read.cases)
+    named_objects.find(bills, read.cases, prefixes)
     _doubt_numbers(bills, [case for case in read.cases if case.named])
     still = []
     for case in read.cases:
-        if case.named and not case.doubted and not _disputed(bills, case):
+        if case.named and not case.doubt and not _disputed(bills, case):
             texts_of = (case.reference, case.narrative)
             single.append((case.payment, case.named[0], _how(bills, case.named[0], texts_of, typed=case.typed)))
         else:
@@ -286,22 +238,39 @@ def _here(work: Callable[..., list[Any]], items: list[Any], *extra: Any) -> list
 
 
 def _how(bills: Bills, row: int, texts: tuple[str, str], *, typed: bool) -> int:
-    """0 where a bank's narrative holds the number in one piece, else 1."""
-    return int(typed or bills.number[row].as_py() not in ladder.tokens_of(texts[1]))
+    """0 where the number is all that was typed, or a bank's narrative holds it in one piece; else 1."""
+    number = bills.number_of(row)
+    return int(number != texts[0] if typed else number not in tokens_of(texts[1]))
+
+
+def _is_phone_of(bills: Bills, row: int, sender: Sender) -> bool:
+    """Whether a bill's number is how its sender's phone may be typed."""
+    number = bills.number_of(row)
+    return begins_like_a_phone(number) and evidence.phones_agree(sender.phone, number) > 0
 
 
 def _doubt_numbers(bills: Bills, cases: list[Case]) -> None:
-    """The amount is another, and the number is pieced together, or in a bank's own text with another's name."""
-    open_to_doubt = []
+    """Numbers that may be there by chance: what stands for that, and neither amount nor sender against it enough."""
+    facts = bills.facts(case.named[0] for case in cases)
     for case in cases:
-        number = bills.number[case.named[0]].as_py()
-        if not (case.typed and ladder.in_one_piece(number, case.reference)):
-            open_to_doubt.append((case, ladder.in_one_piece(number, case.narrative)))
-    facts = bills.facts(case.named[0] for case, _ in open_to_doubt)
-    for case, whole in open_to_doubt:
-        bill = facts[case.named[0]]
+        row = case.named[0]
+        number, bill = bills.number_of(row), facts[row]
         proof = evidence.compare(case.sender, phone=bill.phone, name=bill.name)
-        case.doubted = proof.doubtful or not whole
+        equal = case.amount_minor == bill.open_minor
+        typed = case.typed and spelling.in_one_piece(number, case.reference)
+        if number in case.clues.weak:
+            if not (equal and proof.undisputed):
+                case.doubt = "it came together out of a year and a serial, a cheque's number or groups beside strokes"
+        elif _is_phone_of(bills, row, case.sender) and not proof.agrees:
+            case.doubt = "it is how the sender's phone is typed"
+        elif equal:
+            continue
+        elif typed and begins_like_a_phone(number) and proof.doubtful:
+            case.doubt = "it begins like a phone"
+        elif not typed and not spelling.in_one_piece(number, case.narrative):
+            case.doubt = "it does not stand there in one piece"
+        elif not typed and proof.doubtful:
+            case.doubt = "the bank's text may hold it by chance"
 
 
 def _disputed(bills: Bills, case: Case) -> bool:
@@ -319,7 +288,8 @@ def find_payers(bills: Bills, cases: list[Case]) -> None:
     """Look up the payers that cases name: by a phone, a paid bill, a name; and numbers two slips away."""
     _phones(bills, cases)
     _payers(bills, cases)
-    _rivals(bills, [case for case in cases if case.of_paid and not case.rivals])
+    told = (case for case in cases if case.of_paid or (case.phones and not case.typed))
+    _rivals(bills, [case for case in told if not case.rivals])
     _names(bills, cases, [_name_typed(case) for case in cases])
     _far_slips(bills, cases)
 
@@ -327,21 +297,21 @@ def find_payers(bills: Bills, cases: list[Case]) -> None:
 def find_candidates(bills: Bills, cases: list[Case], opened: Ints) -> None:
     """For suggestions only: look up, over what is open now, the bills of payers who are named or may be the sender."""
     named = [[(key, case.amount_minor) for key in _names_told(case) if bills.payers_of_name(key)] for case in cases]
-    for case, _, found in _grouped(cases, named, _over(bills.rows_of_name, opened)):
+    for case, _, found in grouped(cases, named, _over(bills.rows_of_name, opened)):
         case.names = _few(itertools.chain.from_iterable(found))
     own = [[(name_key(case.sender.name), case.amount_minor)] for case in cases]
-    for case, _, found in _grouped(cases, own, _over(bills.rows_of_name, opened)):
+    for case, _, found in grouped(cases, own, _over(bills.rows_of_name, opened)):
         case.of_name = _few(found[0])
     senders = [[(case.sender, case.amount_minor)] for case in cases]
-    for case, _, found in _grouped(cases, senders, _over(bills.rows_of_sender, opened)):
+    for case, _, found in grouped(cases, senders, _over(bills.rows_of_sender, opened)):
         case.by_sender = _few(found[0])
     many = [case for case in cases if case.paid and not case.of_paid]
     payers = [[(int(bills.payer[row]), case.amount_minor) for row in case.paid] for case in many]
-    for case, _, found in _grouped(many, payers, _over(bills.rows_of_payer, opened)):
+    for case, _, found in grouped(many, payers, _over(bills.rows_of_payer, opened)):
         case.of_paid = _few(itertools.chain.from_iterable(found))
     many = [case for case in cases if case.clues.phones and not case.phones]
     phones = [[(int(phone), case.amount_minor) for phone in case.clues.phones] for case in many]
-    for case, _, found in _grouped(many, phones, _over(bills.rows_of_phone, opened)):
+    for case, _, found in grouped(many, phones, _over(bills.rows_of_phone, opened)):
         case.phones = _few(itertools.chain.from_iterable(found))
 
 
@@ -370,58 +340,47 @@ def _few(rows: Iterable[int]) -> list[int]:
     return found if len(found) <= MOST_OF_A_KIND else []
 
 
-def _all(found: Sequence[list[int]]) -> list[int]:
-    """The bills of every object that a text can be read as: the longest first, so that its name is told first."""
-    return list(dict.fromkeys(row for rows in found if len(rows) <= MOST_OF_A_KIND for row in rows))
-
-
 def _doubt_objects(bills: Bills, cases: list[Case]) -> None:
     """Where the sender is not the payer of the object's bill: a neighbour's object or the sender's own may be meant."""
     facts = bills.facts(row for case in cases for row in case.objects)
-    doubtful = []
+    doubtful, telling = [], []
     for case in cases:
         equal = [facts[row] for row in case.objects if facts[row].open_minor == case.amount_minor]
         proofs = [evidence.compare(case.sender, phone=bill.phone, name=bill.name) for bill in equal]
         if equal and not any(proof.undisputed for proof in proofs):
-            doubtful.append((case, ladder.folded("".join(ladder.tokens_of(equal[0].object_ref)))))
+            doubtful.append((case, folded("".join(tokens_of(equal[0].object_ref)))))
+        if equal and (case.clues.phones or len(case.clues.words) > 1):
+            telling.append((case, {bill.payer for bill in equal}))
     found = near_objects.rows(bills, [(key, case.amount_minor) for case, key in doubtful])
     for (case, _), rows in zip(doubtful, found, strict=True):
-        case.near = [row for row in rows if row not in case.objects]
+        moved = [row for row in case.moved if bills.open_minor[row] == case.amount_minor]
+        case.near = [row for row in (*rows, *moved) if row not in case.objects]
     _rivals(bills, [case for case, _ in doubtful])
+    _told_beside(bills, telling)
+
+
+def _told_beside(bills: Bills, telling: list[tuple[Case, set[int]]]) -> None:
+    """Bills of the amount of other payers whose phone or full name stands beside an object: two debtors in one text."""
+    cases = [case for case, _ in telling]
+    payers = {case.payment: own for case, own in telling}
+    phones = [[(int(phone), case.amount_minor) for phone in case.clues.phones] for case in cases]
+    names = [[(key, case.amount_minor) for key in _names_told(case) if bills.payers_of_name(key)] for case in cases]
+    by_phone = grouped(cases, phones, _over(bills.rows_of_phone, bills.open_minor))
+    by_name = grouped(cases, names, bills.rows_of_name)
+    for (case, _, first), (_, _, second) in zip(by_phone, by_name, strict=True):
+        rows = _few(itertools.chain(*first, *(rows for rows in second if len(rows) <= MOST_OF_A_NAME)))
+        case.others = [row for row in rows if int(bills.payer[row]) not in payers[case.payment]]
 
 
 def _rivals(bills: Bills, cases: list[Case]) -> None:
     """Bills of the amount that the sender owes: by phone and first name, by the full name where no phone is shown."""
     by_phone = [[(case.sender, case.amount_minor)] for case in cases]
-    for case, _, found in _grouped(cases, by_phone, _over(bills.rows_of_sender, bills.open_minor)):
+    for case, _, found in grouped(cases, by_phone, _over(bills.rows_of_sender, bills.open_minor)):
         case.rivals = _few(found[0])
-    nameless = [case for case in cases if not case.sender.phone]
+    nameless = [case for case in cases if not case.sender.phone or case.sender.phone in case.clues.phones]
     by_name = [[(name_key(case.sender.name), case.amount_minor)] for case in nameless]
-    for case, _, found in _grouped(nameless, by_name, bills.rows_of_name):
+    for case, _, found in grouped(nameless, by_name, bills.rows_of_name):
         case.rivals = found[0] if len(found[0]) <= MOST_OF_A_NAME else []
-
-
-def _grouped(cases: list[Case], keys: list[list[Any]], look: Callable[[list[Any]], list[list[int]]]) -> Any:
-    """One look-up for all keys of all cases; answers each case with the rows of each of its keys."""
-    flat = iter(look([key for wanted in keys for key in wanted]))
-    return ((case, wanted, list(itertools.islice(flat, len(wanted)))) for case, wanted in zip(cases, keys, strict=True))
-
-
-def _objects(bills: Bills, cases: list[Case]) -> None:
-    for case, _, found in _grouped(cases, [list(case.clues.names) for case in cases], bills.by_object.rows):
-        case.objects = _all(found)
-    if bool((bills.number_int < 0).any()):
-        for case, _, found in _grouped(cases, [list(case.clues.names) for case in cases], bills.by_other_number.rows):
-            case.objects = _all(found) or case.objects
-    loose = [case for case in cases if not case.objects and case.clues.pairs]
-    for case, _, found in _grouped(loose, [list(case.clues.pairs) for case in loose], bills.by_pair.rows):
-        case.objects = _all(found)
-        case.loosely = bool(case.objects)
-    named = [case for case in cases if case.objects]
-    flat = bills.table["object_ref"].take(columns.ints([row for case in named for row in case.objects])).to_pylist()
-    references = iter(flat)
-    for case in named:
-        case.object_words = " and ".join(dict.fromkeys(itertools.islice(references, len(case.objects))))
 
 
 def _slips(bills: Bills, cases: list[Case]) -> None:
@@ -442,24 +401,24 @@ def _slips(bills: Bills, cases: list[Case]) -> None:
 def _phones(bills: Bills, cases: list[Case]) -> None:
     typed = [case for case in cases if case.clues.phones]
     numbers = [[int(phone) for phone in case.clues.phones] for case in typed]
-    for case, _, found in _grouped(typed, numbers, bills.by_phone.rows):
+    for case, _, found in grouped(typed, numbers, bills.by_phone.rows):
         case.phones = _few(row for rows in found for row in rows)
     full = [case for case in cases if len(case.sender.phone) == evidence.PHONE_DIGITS and case.sender.phone.isdigit()]
-    for case, _, found in _grouped(full, [[int(case.sender.phone)] for case in full], bills.by_phone.rows):
+    for case, _, found in grouped(full, [[int(case.sender.phone)] for case in full], bills.by_phone.rows):
         case.own_phone = _few(found[0])
 
 
 def _payers(bills: Bills, cases: list[Case]) -> None:
     known = [case for case in cases if case.paid]
     codes = [[int(bills.payer[row]) for row in case.paid] for case in known]
-    for case, _, found in _grouped(known, codes, bills.rows_of_payers):
+    for case, _, found in grouped(known, codes, bills.rows_of_payers):
         case.of_paid = _few(row for rows in found for row in rows)
 
 
 def _names(bills: Bills, cases: list[Case], keys: list[str]) -> None:
     named = [(case, key) for case, key in zip(cases, keys, strict=True) if key]
     asked = [[(key, case.amount_minor)] for case, key in named]
-    for case, wanted, found in _grouped([case for case, _ in named], asked, bills.rows_of_name):
+    for case, wanted, found in grouped([case for case, _ in named], asked, bills.rows_of_name):
         case.names = _few([*case.names, *(found[0] if len(found[0]) <= MOST_OF_A_NAME else ())])
         case.payers_of_name = max(case.payers_of_name, bills.payers_of_name(wanted[0][0]))
 

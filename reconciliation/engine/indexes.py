@@ -15,13 +15,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from reconciliation import ladder
 from reconciliation.engine import columns, senders
 from reconciliation.engine.columns import Ints
 from reconciliation.engine.senders import Sender, phone_pattern
+from reconciliation.spelling import LOOKALIKE_PAIRS, folded
 from revenue_engine.identifiers import PAY_ACCOUNT_DIGITS
 
 _WORD_AND_NUMBER = r"^(?P<word>[A-Z]{3,})[^A-Z0-9].*?0*(?P<number>[1-9][0-9]*)$"
+_LATER_WORD_AND_NUMBER = r"[^A-Z0-9](?P<word>[A-Z]{3,})[^A-Z0-9]+0*(?P<number>[1-9][0-9]*)$"
+_TWO_NUMBERS = r"^[A-Z]+[^A-Z0-9]+0*(?P<word>[1-9][0-9]*)[/.\-]0*(?P<number>[1-9][0-9]*)$"
+_THREE_NUMBERS = r"^[A-Z]+[^A-Z0-9]+0*(?P<word>[1-9][0-9]*[/.\-][1-9][0-9]*)[/.\-]0*(?P<number>[1-9][0-9]*)$"
+_PLATE_BEHIND = r"^[A-Z]{2,}[^A-Z0-9]+(?P<word>[A-Z]{1,3}) ?(?P<number>[0-9]{3}[A-Z]{1,3})$"
 TELLING = 201
 """A key with this many bills or more says nothing: no more of them are ever fetched, however many a payer has."""
 _SPARE_BITS = 4
@@ -221,14 +225,26 @@ class Bills:
 
     @made_once
     def by_pair(self) -> TextIndex:
-        """All bills by the loose key of what they bill: its word and its number."""
+        """All bills by the loose keys of what they bill: a word and the number, numbers without the word, the plate.
+
+        ``NASEWA/1500`` is NASEWA1500, ``BUKHAYO/MUNDIKA/1234`` also MUNDIKA1234, ``SBP/2026/00456`` also 2026/456.
+        """
         texts = self.table["object_ref"].combine_chunks()
-        rows = np.flatnonzero(~_plain_codes(texts))  # a pair has something between its word and its number
-        parts = pc.extract_regex(pc.utf8_upper(texts.take(columns.ints(rows))), _WORD_AND_NUMBER)
-        blank = columns.one("")
-        words, numbers = (pc.fill_null(pc.struct_field(parts, name), blank) for name in ("word", "number"))
-        keys = pc.if_else(pc.equal(numbers, blank), blank, pc.binary_join_element_wise(words, numbers, blank))
-        return TextIndex(keys, rows)
+        gaps = _gaps(texts)
+        rows = np.flatnonzero(gaps > 0)  # a pair has something between its word and its number
+        several = np.flatnonzero(gaps > 1)
+        upper, upper_of_several = (pc.utf8_upper(texts.take(columns.ints(one))) for one in (rows, several))
+        made = [
+            (_joined_parts(upper, _WORD_AND_NUMBER, ""), rows),
+            (_joined_parts(upper, _PLATE_BEHIND, ""), rows),
+            (_joined_parts(upper_of_several, _LATER_WORD_AND_NUMBER, ""), several),
+            (_joined_parts(upper_of_several, _TWO_NUMBERS, "/"), several),
+            (_joined_parts(upper_of_several, _THREE_NUMBERS, "/"), several),
+        ]
+        kept = [(keys.take(columns.ints(at)), of[at]) for keys, of in made if len(at := _not_empty(keys)) or of is rows]
+        return TextIndex(
+            pa.chunked_array([keys for keys, _ in kept]).combine_chunks(), np.concatenate([of for _, of in kept])
+        )
 
     @made_once
     def phone_int(self) -> Ints:
@@ -361,6 +377,14 @@ class Bills:
         )
         return dict(zip(wanted.tolist(), listed, strict=True))
 
+    def is_cancelled(self, row: int) -> bool:
+        """Whether a bill that takes no money was cancelled, and not paid."""
+        return str(self.table["status"][row].as_py()).strip().lower().startswith("cancel")
+
+    def reference_of(self, row: int) -> str:
+        """The object of a bill as it is written."""
+        return str(self.table["object_ref"][row].as_py())
+
     def number_of(self, row: int) -> str:
         """A bill's number."""
         return str(self.number[row].as_py())
@@ -412,15 +436,28 @@ def name_key(words: Iterable[str]) -> str:
 
 _CODE_BYTE = np.array([chr(byte).isalnum() and byte < 128 for byte in range(256)])
 _UPPER = np.array([ord(chr(byte).upper()) if byte < 128 else 0 for byte in range(256)], dtype=np.uint8)
-_FOLDED = np.array([ord(ladder.folded(chr(byte).upper())) if byte < 128 else 0 for byte in range(256)], dtype=np.uint8)
+_FOLDED = np.array([ord(folded(chr(byte).upper())) if byte < 128 else 0 for byte in range(256)], dtype=np.uint8)
 """Each ASCII byte in upper case with look-alikes as digits."""
 
 
-def _plain_codes(texts: Any) -> Any:
-    """Which texts are ASCII letters and digits and nothing else."""
+def _gaps(texts: Any) -> Ints:
+    """How many characters of each text are no ASCII letter or digit."""
     data, starts = columns.data_of(texts)
     odd = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(~_CODE_BYTE[data])])
-    return odd[starts[1:]] == odd[starts[:-1]]
+    return np.asarray(odd[starts[1:]] - odd[starts[:-1]], dtype=np.int64)
+
+
+def _joined_parts(texts: Any, pattern: str, between: str) -> Any:
+    """The word and the number that a pattern finds in each text, joined; empty where it finds none."""
+    parts = pc.extract_regex(texts, pattern)
+    blank = columns.one("")
+    words, numbers = (pc.fill_null(pc.struct_field(parts, name), blank) for name in ("word", "number"))
+    joined = pc.binary_join_element_wise(words, numbers, columns.one(between))
+    return pc.if_else(pc.equal(pc.binary_length(numbers), columns.one(0)), blank, joined)
+
+
+def _not_empty(texts: Any) -> Ints:
+    return np.flatnonzero(columns.out(pc.binary_length(texts)))
 
 
 def squeezed_column(texts: Any) -> Any:
@@ -430,12 +467,12 @@ def squeezed_column(texts: Any) -> Any:
 
 
 def folded_column(texts: Any) -> Any:
-    """Texts as :func:`rules.folded` keys, without what is no letter or digit."""
+    """Texts as :func:`~reconciliation.spelling.folded` keys, without what is no letter or digit."""
     texts = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
     keys = _mapped(texts, _FOLDED)
     if keys is None:
         keys = pc.replace_substring_regex(pc.utf8_upper(texts), "[^A-Z0-9]+", "")
-        for letter, digit in ladder.LOOKALIKE_PAIRS:
+        for letter, digit in LOOKALIKE_PAIRS:
             keys = pc.replace_substring(keys, letter, digit)
     return keys
 

@@ -22,7 +22,8 @@ import pyarrow.compute as pc
 from reconciliation.engine import cases as reading
 from reconciliation.engine import columns, explain, ranking, weak_rungs
 from reconciliation.engine import senders as evidence
-from reconciliation.engine.cases import Case, Read
+from reconciliation.engine.case import Case
+from reconciliation.engine.cases import Read
 from reconciliation.engine.columns import Ints
 from reconciliation.engine.explain import Suggestion
 from reconciliation.engine.indexes import Bills, Payments

@@ -16,7 +16,7 @@ import numpy as np
 from reconciliation.engine import columns
 from reconciliation.engine.columns import Ints
 from reconciliation.engine.indexes import Bills
-from reconciliation.ladder import folded
+from reconciliation.spelling import folded
 
 _Hashes = np.ndarray[Any, np.dtype[np.uint64]]
 _BASE = 0x9E3779B97F4A7C15

@@ -19,7 +19,7 @@ import numpy as np
 
 from reconciliation.engine import columns
 from reconciliation.engine import senders as evidence
-from reconciliation.engine.cases import Case
+from reconciliation.engine.case import Case
 from reconciliation.engine.columns import Ints
 from reconciliation.engine.indexes import Bills
 from reconciliation.engine.senders import Agreement, Proof, Sender
@@ -33,8 +33,11 @@ _NUMBERS = 900_000_000
 _ONE_SLIP, _TWO_SLIPS = 20, 290
 """So many well-formed numbers are one slip, two digits away from a malformed one."""
 _TWO_SLIPS_ARE_RARER = 40
+_DOUBTED = 3_000
+"""What may have come together by chance says no more than a number that is far from the one that was typed."""
 _KINDS = (
-    ("named", "its number was typed"),
+    ("believed", "its number was typed"),
+    ("doubted", "its number can be read out of the text"),
     ("slips", "its number is one slip away"),
     ("cut", "its number begins like the one that was cut off"),
     ("far", "its number is two digits away"),
@@ -47,6 +50,9 @@ _KINDS = (
     ("of_name", ""),
     ("by_sender", ""),
     ("rivals", ""),
+    ("others", ""),
+    ("longer", "what was typed begins like its object"),
+    ("moved", "its object has the same characters, grouped otherwise"),
 )
 """The ways in which a bill is found, in the order in which they are told."""
 _TYPED = sum(1 << bit for bit, (_, words) in enumerate(_KINDS) if words)
@@ -218,7 +224,8 @@ def _of_kinds(bills: Bills, cases: list[Case], place: Ints, row: Ints, kinds: In
     every = tenths(_NUMBERS)
     weight = np.where(kinds & _TYPED, _MISLEADS, 0)
     near = {
-        "named": every,
+        "believed": every,
+        "doubted": every - tenths(_DOUBTED),
         "slips": every - tenths(_ONE_SLIP),
         "far": every - tenths(_TWO_SLIPS) - _TWO_SLIPS_ARE_RARER,
     }

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from reconciliation.engine import senders
-from reconciliation.engine.cases import Case
+from reconciliation.engine.case import Case
 from reconciliation.engine.indexes import BillFacts, Bills, name_key
 from reconciliation.engine.policy import Policy
 from reconciliation.engine.senders import Agreement, Proof
 from reconciliation.ladder import Rung
+from revenue_engine.identifiers import begins_like_a_phone
 from revenue_engine.money import wire
 
 CASE_RUNGS = (Rung.ALIAS, Rung.SLIP, Rung.CUT, Rung.PAYER)
@@ -139,14 +140,14 @@ def _unknown(case: Case) -> WhyNot:
 
 def _alias(case: Case, world: World, _policy: Policy) -> Answer:
     """An object with one open bill. Loose names and several bills need more."""
-    if case.named:
+    if case.named and case.doubt and not _speaks_for_itself(case, world):
+        return _doubted_number(case, world, case.named[0])
+    if case.named and not case.doubt:
         row = case.named[0]
-        if case.doubted:
-            return _doubted_number(case, world, row)
         words = f"number {world.number(row)} was typed beside {case.object_words}, whose bill has the amount"
         return WhyNot("ambiguous_account", "number_and_object", words, row, final=True)
     if not case.objects:
-        return None
+        return _another_object(case, world)
     began = [row for row in case.objects if world.facts[row].open_minor > 0]
     if not began:
         words = f"{case.object_words} has no open bill"
@@ -160,9 +161,14 @@ def _alias(case: Case, world: World, _policy: Policy) -> Answer:
         words = f"{case.object_words} was typed beside a number one slip away from bill {world.number(nearest)}, "
         words += "and both have this amount"
         return WhyNot("ambiguous_account", "number_and_object", words, nearest, final=True)
+    equal = world.equal(case, began)
+    others = world.in_order(world.equal(case, case.others)) if equal else []
+    if others:
+        words = f"{case.object_words} was typed beside the phone or the name of the payer of bill "
+        words += f"{world.number(others[0])}, and both owe this amount"
+        return WhyNot("ambiguous_account", "several_payers", words, world.in_order(equal)[0], final=True)
     if len(began) == 1 and not case.loosely:
         return _only_bill_of_object(case, world, began[0])
-    equal = world.equal(case, began)
     if len({world.facts[row].object_ref for row in equal}) > 1:
         words = f"{case.object_words} were typed, and more than one of them has a bill of this amount"
         return WhyNot("ambiguous_account", "several_bills", words, world.in_order(equal)[0], final=True)
@@ -177,11 +183,33 @@ def _alias(case: Case, world: World, _policy: Policy) -> Answer:
     return WhyNot("ambiguous_account", "several_bills", words, world.in_order(began)[0], final=True)
 
 
+def _speaks_for_itself(case: Case, world: World) -> bool:
+    """Whether beside a doubted number an object of the sender's own has the amount."""
+    return bool(_agreeing(case, world, world.equal(case, case.objects)))
+
+
 def _doubted_number(case: Case, world: World, row: int) -> WhyNot:
-    words = f"{world.number(row)} can be read out of the text, but {wire(world.open_now[row])} is open of that bill, "
-    proof = world.proof(case, row)
-    words += f"not this amount, and {proof.words() if proof.doubtful else 'it does not stand there in one piece'}"
-    return WhyNot("ambiguous_account", "sender", words, row, final=True)
+    """Left, unless a weaker rung finds the payer of the phone that the number may be."""
+    opened, proof = world.open_now[row], world.proof(case, row)
+    words = f"{world.number(row)} can be read out of the text, but {case.doubt}"
+    if opened != case.amount_minor:
+        words += f", {wire(opened)} is open of that bill, not this amount"
+    words += f", and {proof.words()}" if proof.doubtful else ""
+    is_phone = begins_like_a_phone(world.number(row))
+    return WhyNot("ambiguous_account", "sender", words, row, final=not is_phone, weight=8)
+
+
+def _another_object(case: Case, world: World) -> WhyNot | None:
+    """Why an object that is written with the same characters is not the one that was typed."""
+    if case.longer:
+        row = world.in_order(case.longer)[0]
+        words = f"what was typed goes on after {world.facts[row].object_ref}, so it names another object"
+        return WhyNot("unknown_account", "longer_name", words, row, weight=3)
+    if case.moved:
+        row = world.in_order(case.moved)[0]
+        words = f"the separators of what was typed stand elsewhere than in {world.facts[row].object_ref}"
+        return WhyNot("unknown_account", "other_groups", f"{words}, so it names another object", row, weight=3)
+    return None
 
 
 def _doubt(case: Case, world: World, row: int) -> WhyNot | None:
@@ -233,7 +261,7 @@ def _only_bill_of_object(case: Case, world: World, row: int) -> Answer:
         words = f"{case.object_words} was typed and has one open bill, of this amount; {proof.words()}"
         words += "" if proof.undisputed else ", but nothing written alike owes this amount"
         return Found(case.payment, row, opened, Rung.ALIAS, words)
-    if proof.agrees:
+    if proof.undisputed:
         taken = min(opened, case.amount_minor)
         words = f"{case.object_words} was typed and has one open bill; {proof.words()}; {wire(opened)} was open"
         return Found(case.payment, row, taken, Rung.ALIAS, words)
@@ -345,10 +373,12 @@ def _by_paid_number(case: Case, world: World, _policy: Policy) -> Answer:
         own = [row for row in _agreeing(case, world, world.equal(case, case.rivals)) if row not in case.of_paid]
         if own:
             words = (
-                f"{number} is a paid bill of somebody else, and the sender seems to have an open bill of this amount"
+                f"{number} is a bill of somebody else that takes no money any more, and the sender seems to have an"
+                " open bill of this amount"
             )
             return WhyNot("ambiguous_account", "sender", words, world.in_order(own)[0], weight=7)
-    answer = _one_of(case, world, equal, f"{number} is a paid bill of this payer", case.of_paid)
+    state = "cancelled" if world.bills.is_cancelled(case.paid[0]) else "paid"
+    answer = _one_of(case, world, equal, f"{number} is a {state} bill of this payer", case.of_paid)
     if isinstance(answer, WhyNot) and answer.reason == "unknown_account":
         answer.reason = "paid_cancelled_or_expired"
         answer.row = case.paid[0]
@@ -362,6 +392,10 @@ def _by_typed_phone(case: Case, world: World, _policy: Policy) -> Answer:
     if not case.typed:  # a phone in a bank's text may be anybody's: the depositor's, the bank's own
         fits = [row for row in equal if world.proof(case, row).name is Agreement.FULLY]
         who = "the phone in the bank's text is the payer's"
+        namesakes = [row for row in world.equal(case, case.rivals) if row not in case.phones]
+        if fits and namesakes:
+            words = f"{who}, but somebody of the same name owes this amount too"
+            return WhyNot("ambiguous_account", "several_payers", words, world.in_order(fits)[0], weight=6)
         return _one_of(case, world, fits, who, case.phones, by_phone=True) if fits else None
     shared = len({world.facts[row].payer for row in case.phones}) > 1
     fits = [row for row in equal if not shared or world.proof(case, row).name > 0]

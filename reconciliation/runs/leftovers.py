@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, ForeignKey
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine.db import Base, raw
+from revenue_engine.work.locks import Lock
 
 
 class MatchLeft(Base):
@@ -61,7 +62,9 @@ class Suggested(NamedTuple):
 def replace_left(session: Session, run_id: int, left: Sequence[Left], suggested: Sequence[Suggested]) -> None:
     """Show people what this run left, in place of what the run before it left."""
     connection = raw(session)
-    connection.execute("SELECT pg_advisory_xact_lock(7207, 0)")  # two runs that end at once: the later one's is shown
+    connection.execute(
+        "SELECT pg_advisory_xact_lock(%s, 0)", (Lock.LEFTOVERS,)
+    )  # two runs that end at once: the later one's is shown
     connection.execute("DELETE FROM match_suggestion")
     connection.execute("DELETE FROM match_left")
     with connection.cursor() as cursor:

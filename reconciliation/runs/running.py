@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from reconciliation import breaks
+from reconciliation import break_keys, breaks
 from reconciliation import matches as reconciliation_matches
 from reconciliation.engine import matching
 from reconciliation.engine.policy import RULES_VERSION, Policy
@@ -30,6 +30,7 @@ from revenue_engine.ledger import chart
 from revenue_engine.money import parse_wire, wire
 from revenue_engine.payments import NewApplication, receipts
 from revenue_engine.work import jobs
+from revenue_engine.work.kinds import Kind
 
 BY_HAND = "hand"
 """The rung of a match that one person asked for and another agreed to."""
@@ -403,8 +404,8 @@ def _reverse(session: Session, payment_id: int, agreed: Agreed) -> int:
     assert last is not None  # noqa: S101 - there was a match
     held = payments.held(session, payment_ids=[payment_id])
     minor = sum(one.amount_minor for one in held if one.account == chart.SUSPENSE)
-    breaks.reopen(session, breaks.suspense_key(payment_id), amount_minor=minor)
-    jobs.add(session, kind="pay_reopened", refs=sorted({one.invoice_id for one in matches}))
+    breaks.reopen(session, break_keys.suspense(payment_id), amount_minor=minor)
+    jobs.add(session, kind=Kind.PAY_REOPENED, refs=sorted({one.invoice_id for one in matches}))
     if minor == payment.amount_minor:
         receipts.cancel(session, [payment_id], reason="its match was taken back", kinds=["receipt"])
         turn = receipts.turns(session, [payment_id], kind="acknowledgement").get(payment_id, 1)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 from sqlalchemy.orm import Session
 
-from reconciliation import ladder, matches
+from reconciliation import break_keys, ladder, matches
 from reconciliation.engine import columns, files
 from reconciliation.runs import payer_links
 from reconciliation.runs.payer_links import Known
@@ -81,7 +81,7 @@ _WAITING = """
                           AND e.reference = p.reference AND e.message <> 'Statement'),
            p.amount_minor, p.occurred_at, p.public_id, count(*) OVER (PARTITION BY p.reference) > 1
       FROM break_case b JOIN payment p ON p.id = b.payment_id LEFT JOIN payment_party y ON y.payment_id = p.id
-     WHERE b.closed_at IS NULL AND b.key = 'suspense:' || b.payment_id AND b.amount_minor = p.amount_minor
+     WHERE b.closed_at IS NULL AND b.key = %(suspense)s || b.payment_id AND b.amount_minor = p.amount_minor
      ORDER BY p.occurred_at, p.reference COLLATE "C", p.id
 """
 
@@ -112,7 +112,10 @@ def read(session: Session) -> Snapshot:
     """Read what a run needs. The caller's transaction should see one moment (:func:`at_one_moment`)."""
     refused = matches.refused(session)
     known = payer_links.active(session)
-    waiting = [_sent_by_known(payment_row(row), known) for row in raw(session).execute(_WAITING)]
+    waiting = [
+        _sent_by_known(payment_row(row), known)
+        for row in raw(session).execute(_WAITING, {"suspense": break_keys.SUSPENSE_PREFIX})
+    ]
     bills = bills_for(session, waiting)
     if any(map(_is_hashed, waiting)):
         shown = {hashlib.sha256(one.phone.lstrip("+").encode()).hexdigest(): one.phone for one in bills if one.phone}

@@ -15,9 +15,6 @@ from sqlalchemy.orm import Session
 from revenue_engine.db import raw
 from revenue_engine.errors import NotFound
 
-KIND = "approved"
-"""The kind of the job that does what was agreed to."""
-
 
 @dataclass(frozen=True, slots=True)
 class Request:

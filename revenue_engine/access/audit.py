@@ -6,7 +6,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Identity, text
+from sqlalchemy import BigInteger, Identity, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine.db import XID8, Base, raw
@@ -36,3 +36,13 @@ def record(
     """
     told = json.dumps(facts or {}, sort_keys=True, default=str)
     raw(session).execute("SELECT access.audit(%s, %s, %s::jsonb, %s)", (action, subject, told, actor))
+
+
+def facts_of(session: Session, *, action: str, subject: str) -> list[dict[str, Any]]:
+    """The facts of every audit row of an act on an object, in the order they were written."""
+    rows = session.scalars(
+        select(AuditEvent.content)
+        .where(AuditEvent.action == action, AuditEvent.object == subject)
+        .order_by(AuditEvent.id)
+    )
+    return [json.loads(content)["facts"] for content in rows]

@@ -18,8 +18,8 @@ from revenue_engine.errors import Conflict, IntegrityFault, InvalidValue, NotFou
 from revenue_engine.ledger import postings
 from revenue_engine.money import LARGEST_MINOR, wire
 from revenue_engine.work import jobs
+from revenue_engine.work.kinds import Kind
 
-APPLY_CREDIT = "apply_credit"
 """The kind of the work row that lets a payer's unapplied credit pay a bill issued here; its ref is the invoice's id.
 Only the worker acts on evidence of money, so issuing asks for it and does not do it."""
 
@@ -112,7 +112,7 @@ def issue_invoices(
         ],
         fresh_keys=True,
     )
-    jobs.add(session, kind=APPLY_CREDIT, refs=[bill.id for bill in issued if bill.payer_id is not None])
+    jobs.add(session, kind=Kind.APPLY_CREDIT, refs=[bill.id for bill in issued if bill.payer_id is not None])
     audit.record(
         session,
         actor=issued_by,

@@ -8,9 +8,11 @@ from datetime import date
 
 from sqlalchemy.orm import Session
 
+from revenue_engine import identifiers
 from revenue_engine.billing.tariffs import COMPONENTS
 from revenue_engine.db import raw
 from revenue_engine.ledger.postings import Bill
+from revenue_engine.work.locks import Lock
 
 
 @dataclass(slots=True)
@@ -91,8 +93,8 @@ def stations(session: Session) -> tuple[dict[str, str], dict[str, str]]:
     streams: dict[str, str] = {}
     for code, name, stream_code in raw(session).execute("SELECT code, name, stream_code FROM station ORDER BY code"):
         streams[code] = stream_code
-        for key in (code, name):
-            keys.setdefault("".join(filter(str.isalnum, key.upper())), code)
+        for written in (code, name):
+            keys.setdefault(identifiers.key(written), code)
     return keys, streams
 
 
@@ -161,7 +163,7 @@ def lock_payers(session: Session, payer_ids: Iterable[int]) -> None:
     wanted = sorted(set(payer_ids))
     if wanted:
         raw(session).execute(
-            "SELECT pg_advisory_xact_lock(7202, mod(id, 2147483647)::int) FROM unnest(%s::bigint[]) WITH ORDINALITY"
+            "SELECT pg_advisory_xact_lock(%s, mod(id, 2147483647)::int) FROM unnest(%s::bigint[]) WITH ORDINALITY"
             " AS w (id, n) ORDER BY n",
-            (wanted,),
+            (Lock.PAYER, wanted),
         )

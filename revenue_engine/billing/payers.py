@@ -171,7 +171,6 @@ class OpenBill(Base):
 # --- payers and objects ----------------------------------------------------------------------------------------------
 
 _KIND = re.compile(r"[a-z][a-z_]{1,19}", re.ASCII)
-_NOT_ALNUM = re.compile(r"[^0-9A-Z]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,14 +196,6 @@ def normalise_phone(phone: str) -> str:
     if parsed is None or not phonenumbers.is_valid_number(parsed):
         raise InvalidValue("this is not a phone number; write it as 0700 000 101 or +254 700 000 101", field="phone")
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
-
-
-def normalise_alias(alias: str) -> str:
-    """Letters and digits only, upper case: ``kda 123 a`` and ``KDA-123A`` are both ``KDA123A``.
-
-    Only ASCII letters and digits are kept, because nothing else can be typed as an account number.
-    """
-    return _NOT_ALNUM.sub("", alias.upper())
 
 
 def add_payer(session: Session, *, name: str, phone: str | None = None) -> Payer:
@@ -249,7 +240,7 @@ def add_object(
     standing = session.execute(
         select(BilledObject.reference)
         .join(Alias, Alias.object_id == BilledObject.id)
-        .where(BilledObject.stream_code == stream_code, Alias.normal == normalise_alias(tidy))
+        .where(BilledObject.stream_code == stream_code, Alias.normal == identifiers.key(tidy))
         .limit(1)
     ).scalar()
     if standing is not None:
@@ -278,7 +269,7 @@ def _aliases(reference: str, aliases: Iterable[str]) -> dict[str, str]:
     """Each normal form once, with the first way it was typed; the reference is the first of them."""
     normals: dict[str, str] = {}
     for typed in (reference, *aliases):
-        normal = normalise_alias(typed)
+        normal = identifiers.key(typed)
         if not 1 <= len(normal) <= 60:
             raise InvalidValue(
                 "a reference or alias holds 1 to 60 letters or digits",
@@ -367,7 +358,7 @@ def search(session: Session, code: str, *, limit: int = 20) -> list[Found]:
     text_ = code.strip().upper()
     if not text_ or limit < 1:
         return []
-    values = {"text": text_, "normal": normalise_alias(text_), "limit": limit}
+    values = {"text": text_, "normal": identifiers.key(text_), "limit": limit}
     return [Found(*row) for row in raw(session).execute(_SEARCH, values)]
 
 
@@ -381,7 +372,7 @@ def find_invoice(session: Session, *, number: str | None = None, pay_account_num
     if number is not None:
         statement = select(Invoice).where(Invoice.number == number.strip().upper())
     else:
-        statement = select(Invoice).where(Invoice.pay_account_number == normalise_alias(pay_account_number or ""))
+        statement = select(Invoice).where(Invoice.pay_account_number == identifiers.key(pay_account_number or ""))
     found = session.scalars(statement).one_or_none()
     if found is None:
         raise NotFound(f"no invoice {number or pay_account_number!r}", number=number or pay_account_number)

@@ -68,6 +68,35 @@ class ChannelEndpoint(Base):
     revoked_at: Mapped[datetime | None]
 
 
+_LEAST_PART = 5
+"""Characters of a part of an account that may stand for all of it."""
+_LEAST_IN_IBAN = 7
+
+
+def is_called(identifier: str, told: str) -> bool:
+    """Whether ``told`` names the account ``identifier``, as files and messages write accounts; naming none is no other.
+
+    Blanks, dashes, strokes and zeros in front say nothing. A bank's code, the country or the currency may stand beside
+    the number (``KCBLKENX/1100100``, ``KE1100100KES``), and an IBAN ends with it.
+    """
+    ours = _bare(identifier)
+    if not _bare(told) or _bare(told) == ours:
+        return True
+    if len(ours) < _LEAST_PART:
+        return False
+    parts = [*re.split(r"[^0-9A-Za-z]+", told), re.sub(r"[^0-9A-Za-z]+", "", told)]
+    for part in parts:
+        plain = re.sub(r"^(?:KES|KE(?=\d))|(?:KES|KE)$", "", part.upper()).lstrip("0")
+        if plain == ours:
+            return True
+    iban = re.fullmatch(r"[A-Z]{2}\d{2}([0-9A-Z]{11,30})", re.sub(r"[^0-9A-Z]+", "", told.upper()))
+    return iban is not None and len(ours) >= _LEAST_IN_IBAN and iban[1].endswith(ours)
+
+
+def _bare(account: str) -> str:
+    return "".join(character for character in account if character.isalnum()).upper().lstrip("0")
+
+
 @dataclass(frozen=True, slots=True)
 class Channel:
     """What recording needs to know of a channel account."""

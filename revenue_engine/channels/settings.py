@@ -42,6 +42,18 @@ def _filled(value: Any, where: str, folder: Path | None) -> Any:
 
 def _secret(name: str, where: str, folder: Path | None) -> str:
     """The text of a secret file, without the line end an editor left after it."""
+    try:
+        return read_secret(name, where=where, folder=folder).decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{where}: the secret file {name} is not text", setting=where) from None
+
+
+def read_secret(name: str, *, where: str, folder: Path | None) -> bytes:
+    """The bytes of a secret file, read anew each time so that a changed secret needs no restart.
+
+    ``name`` is a plain file name in ``folder`` (REVENUE_SECRETS_DIR); ``where`` is the setting that names the file.
+    Raises ConfigurationError, which names the setting and the file and never repeats what the file holds.
+    """
     if _NAME.fullmatch(name) is None:
         raise ConfigurationError(f"{where}: {name[:40]!r} is no plain file name", setting=where)
     if folder is None:
@@ -53,12 +65,10 @@ def _secret(name: str, where: str, folder: Path | None) -> str:
     try:
         with (folder / name).open("rb") as file:
             content = file.read(LARGEST + 1)
-        if len(content) > LARGEST:
-            raise ConfigurationError(f"{where}: the secret file {name} is over {LARGEST} bytes", setting=where)
-        return content.decode("utf-8").rstrip("\r\n")
     except OSError as error:
         raise ConfigurationError(
             f"{where}: the secret file {name} in REVENUE_SECRETS_DIR cannot be read: {error.strerror}", setting=where
         ) from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"{where}: the secret file {name} is not text", setting=where) from None
+    if not content.strip() or len(content) > LARGEST:
+        raise ConfigurationError(f"{where}: the secret file {name} is empty or over {LARGEST} bytes", setting=where)
+    return content

@@ -116,10 +116,12 @@ def agree(
 
 def _do_now() -> None:
     """Let a worker do what is agreed to, here when none takes it first."""
-    from revenue_engine import bootstrap, worker
+    from revenue_engine import bootstrap, judgements, worker
 
     bootstrap.configure_logging("warning")
-    worker.Worker(bootstrap.engine("worker"), bootstrap.adapters(), bootstrap.statement_readers()).agreed()
+    worker.Worker(bootstrap.engine("worker"), bootstrap.adapters(), bootstrap.statement_readers()).do(
+        judgements.APPROVED
+    )
 
 
 @app.command("refuse")

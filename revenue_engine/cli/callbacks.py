@@ -83,13 +83,14 @@ def replay(
     from revenue_engine import bootstrap
     from revenue_engine.db import raw, transaction
     from revenue_engine.work import jobs
+    from revenue_engine.work.kinds import Kind
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("api")) as session:
             row = raw(session).execute("SELECT purpose FROM delivery WHERE id = %s", (delivery,)).fetchone()
             if row is None:
                 raise NotFound(f"no delivery {delivery}", delivery=delivery)
-            jobs.replay(session, kind="statement" if row[0] == "statement" else "interpret", ref_id=delivery)
+            jobs.replay(session, kind=Kind.STATEMENT if row[0] == "statement" else Kind.INTERPRET, ref_id=delivery)
         if as_json:
             print_json({"ok": True, "delivery": delivery})
         else:

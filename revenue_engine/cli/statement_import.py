@@ -95,10 +95,11 @@ def _wait(delivery: int) -> dict[str, Any]:
 
     from revenue_engine import bootstrap, worker
     from revenue_engine.db import raw, transaction
+    from revenue_engine.statements import importing
 
     reading = worker.Worker(bootstrap.engine("worker"), bootstrap.adapters(), bootstrap.statement_readers())
     while True:
-        reading.statements()
+        reading.do(importing.IMPORT)
         with transaction(bootstrap.engine("api")) as session:
             row = (
                 raw(session)
@@ -113,6 +114,7 @@ def _wait(delivery: int) -> dict[str, Any]:
 
 
 def _answer(session: Any, delivery: int) -> dict[str, Any]:
+    from revenue_engine.access import audit
     from revenue_engine.db import raw
     from revenue_engine.money import wire
 
@@ -130,8 +132,10 @@ def _answer(session: Any, delivery: int) -> dict[str, Any]:
         " WHERE delivery_id = %s GROUP BY reason ORDER BY reason",
         (delivery,),
     ).fetchall()
+    imports = audit.facts_of(session, action="statement.imported", subject=f"delivery {delivery}")
     refused = reason.startswith("refused")
     return {
+        "others": [one for facts in imports for one in facts.get("others", ())],
         "ok": not refused,
         "delivery": delivery,
         "state": state,
@@ -167,6 +171,8 @@ def _show(answer: dict[str, Any]) -> None:
             f" credits {one['credits']}, debits {one['debits']}, closing {one['closing']}",
             highlight=False,
         )
+    for other in answer["others"]:
+        out.print(f"the file also holds a statement of {other}: bring the file for that account too", highlight=False)
     if answer["found"]:
         table = Table("what it showed", "lines", "KES", "to look at", box=None)
         for one in answer["found"]:

@@ -64,11 +64,11 @@ class Preview:
 
     def read(self, stream: BinaryIO, filename: str) -> None:
         """Read and prove a file, keeping count. Raises StatementRefused."""
-        from revenue_engine import bootstrap
+        from revenue_engine import bootstrap, periods
         from revenue_engine.ports.statements import StatementClosed, StatementOpened, proved
 
         reader = bootstrap.statement_reader(stream, filename)
-        for event in proved(reader.read(stream, filename=filename)):
+        for event in proved(reader.read(stream, filename=filename), today=periods.today()):
             if isinstance(event, StatementOpened):
                 self.statements.append(StatementPreview(event))
             elif isinstance(event, StatementClosed):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import datetime
 
+from reconciliation import break_keys
 from reconciliation.breaks import BreakReason, NewBreak
+from revenue_engine import periods
 from revenue_engine.channels.deliveries import Arrived
 from revenue_engine.payments import Fact, Identity, Stored, receipts
 
@@ -44,6 +48,11 @@ class Batch:
     push_ends: list[tuple[str, str, int]] = field(default_factory=list)
     """Requests of ours that ended without money: request id, failed or cancelled, the delivery that said so."""
 
+    def received(self) -> defaultdict[int, datetime]:
+        """When each delivery of this batch reached us; now, for evidence of an earlier batch."""
+        told = {fact.delivery_id: fact.received_at for fact in self.facts}
+        return defaultdict(periods.now, told)
+
     def end(self, arrived: Arrived, outcome: str, reason: str, why: BreakReason | None = None, key: str = "") -> None:
         """Say how a delivery ends that is not evidence, and open its break where there is a reason for one."""
         self.ended.append((arrived.id, outcome, reason))
@@ -54,7 +63,7 @@ class Batch:
         if why is not None:
             self.opened.append(
                 NewBreak(
-                    key or f"delivery:{arrived.id}",
+                    key or break_keys.of_delivery(arrived.id),
                     why,
                     reason,
                     arrived.received_at,

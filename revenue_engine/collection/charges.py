@@ -9,15 +9,9 @@ from sqlalchemy.orm import Session
 from revenue_engine import ledger, payments, periods
 from revenue_engine.channels.accounts import Channel
 from revenue_engine.collection.batch import Batch
-from revenue_engine.collection.placing import CLOCK_TOLERANCE
 from revenue_engine.ledger import postings
 from revenue_engine.payments import NewPayment
 from revenue_engine.ports.callbacks import Kind
-
-
-def settlement_key(channel_account_id: int, reference: str) -> str:
-    """The key of the break that waits for a bank to show what a channel paid out."""
-    return f"settlement:{channel_account_id}:{reference}"
 
 
 def record_charges(session: Session, batch: Batch, channels: Mapping[int, Channel]) -> None:
@@ -41,8 +35,12 @@ def record_charges(session: Session, batch: Batch, channels: Mapping[int, Channe
         )
         for identity, payment in sorted(recorded.items())
     ]
-    # As for payments: no day that has not come yet is booked, whatever a statement says.
-    ahead = periods.now() + CLOCK_TOLERANCE
-    book_on = {key: periods.today() for key, journal in journals if journal.occurred_at > ahead}
+    received = batch.received()
+    book_on = {
+        key: periods.nairobi_date(
+            periods.booked_as_of(journal.occurred_at, known_at=received[first[identity].delivery_id])
+        )
+        for (key, journal), identity in zip(journals, sorted(recorded), strict=True)
+    }
     if journals:
         ledger.post_many(session, journals, book_on=book_on)

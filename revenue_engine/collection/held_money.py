@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from reconciliation import breaks, matches
+from reconciliation import break_keys, breaks, matches
 from reconciliation.breaks import BreakReason
 from revenue_engine import ledger, payments, periods
 from revenue_engine.billing import open_bills
+from revenue_engine.collection.tools import Tools
 from revenue_engine.ledger import chart, postings
 from revenue_engine.ledger.postings import Placed
 from revenue_engine.payments import NewApplication, receipts
+from revenue_engine.work.kinds import Kind, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,8 @@ def identify_many(session: Session, moves: Sequence[Move]) -> list[ledger.Posted
     _replace_papers(session, [recorded[payment_id] for payment_id in done], list(posted.values()))
     for place, rest in rests.items():
         if rest:
-            breaks.lower(session, [breaks.suspense_key(moves[place].held.payment_id)], amount_minor=rest)
-    found = [breaks.suspense_key(moves[place].held.payment_id) for place, rest in rests.items() if not rest]
+            breaks.lower(session, [break_keys.suspense(moves[place].held.payment_id)], amount_minor=rest)
+    found = [break_keys.suspense(moves[place].held.payment_id) for place, rest in rests.items() if not rest]
     breaks.close_many(session, found, resolution="its bill was found")
     return [posted.get(place) for place in range(len(moves))]
 
@@ -128,7 +130,7 @@ def _open_credit_break(session: Session, payment: payments.Recorded, bill: open_
         session,
         [
             breaks.NewBreak(
-                breaks.credit_key(reason, payment.id),
+                break_keys.credit(payment.id),
                 reason,
                 f"{detail}; held as the payer's credit",
                 payment.occurred_at,
@@ -198,9 +200,15 @@ def _spend_credit(session: Session, one: payments.Held, bill: open_bills.Open, *
             for part in taken
         ],
     )
-    keys = breaks.credit_keys(one.payment_id)
+    keys = [break_keys.credit(one.payment_id)]
     rest = one.amount_minor - sum(part for _, part in taken)
     if rest and not named:  # what named this bill is now no more than an overpayment of it
         breaks.lower(session, keys, amount_minor=rest)
     else:
         breaks.close_many(session, keys, resolution="the payer's credit paid a bill")
+
+
+JOBS = (
+    Work[Tools](Kind.APPLY_CREDIT, lambda session, invoice_id, _: apply_credit(session, invoice_id)),
+    Work[Tools](Kind.PAY_REOPENED, lambda session, invoice_id, _: pay_reopened(session, invoice_id)),
+)

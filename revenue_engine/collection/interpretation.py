@@ -28,7 +28,7 @@ from revenue_engine.ports.callbacks import (
     Strength,
     Unknown,
 )
-from revenue_engine.ports.statements import StatementLine, StatementOpened, StatementReader, pick, proved
+from revenue_engine.ports.statements import StatementLine, StatementOpened, StatementReader, one_by_one, pick, proved
 
 STATEMENT_MESSAGE = "Statement"
 """What evidence from a statement is called; two statements that tell of one movement are one kind of message."""
@@ -183,7 +183,7 @@ def _lines_again(
     stream = io.BytesIO(arrived.body)
     reader = pick(readers, stream, name)
     opened: StatementOpened | None = None
-    for event in proved(reader.read(stream, filename=name)):
+    for event in one_by_one(proved(reader.read(stream, filename=name))):
         if isinstance(event, StatementOpened):
             opened = event
         elif isinstance(event, StatementLine) and opened is not None and event.number in items:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from reconciliation import breaks, ladder
+from reconciliation import break_keys, breaks, ladder
 from reconciliation.breaks import BreakReason, NewBreak
-from revenue_engine import payments
+from revenue_engine import payments, periods
 from revenue_engine.billing import tariffs
 from revenue_engine.channels import accounts, deliveries
 from revenue_engine.channels.accounts import Channel
@@ -21,7 +21,6 @@ from revenue_engine.channels.deliveries import Arrived, Proof
 from revenue_engine.channels.settings import read_settings
 from revenue_engine.collection import charges, interpretation, recording, reversals, same_payment, settlements
 from revenue_engine.collection.batch import Batch, Outcome
-from revenue_engine.collection.placing import CLOCK_TOLERANCE
 from revenue_engine.errors import ConfigurationError
 from revenue_engine.money import KES
 from revenue_engine.payments import Identity, receipts
@@ -38,7 +37,6 @@ from revenue_engine.ports.callbacks import (
 )
 from revenue_engine.ports.statements import StatementReader
 
-_REQUEST = "request:"
 """Before the id of a request of ours: the key of the break about its end."""
 
 __all__ = ["Batch", "Outcome", "book", "close", "keep", "process"]
@@ -125,10 +123,10 @@ def close(session: Session, batch: Batch) -> Outcome:
 
 
 def _still_open(session: Session, opened: Sequence[NewBreak]) -> list[NewBreak]:
-    """Without what a request of ours is said not to have come to, where its end was known before that was said."""
-    asked = [new.key.removeprefix(_REQUEST) for new in opened if new.key.startswith(_REQUEST)]
+    """Drop breaks about our push requests whose outcome was already known."""
+    asked = list(filter(None, (break_keys.request_of(new.key) for new in opened)))
     settled = payments.settled_requests(session, asked) if asked else set()
-    return [new for new in opened if new.key.removeprefix(_REQUEST) not in settled]
+    return [new for new in opened if break_keys.request_of(new.key) not in settled]
 
 
 # --- read ------------------------------------------------------------------------------------------------------------
@@ -179,7 +177,7 @@ def _leave_settlements(
     shown = "the bank's statement shows it as a settlement of a channel of ours"
     for arrived in arrivals:
         if arrived.id in left and ladder.read(left[arrived.id].typed).numbers:
-            why, key = BreakReason.AMBIGUOUS_ACCOUNT, f"settlement-told:{arrived.id}"
+            why, key = BreakReason.AMBIGUOUS_ACCOUNT, break_keys.settlement_told(arrived.id)
             batch.end(arrived, "waiting", f"{shown}, and its payer typed a bill", why, key)
         elif arrived.id in left:
             batch.end(arrived, "ignored", shown)
@@ -189,20 +187,24 @@ def _without_money(batch: Batch, arrived: Arrived, item: int, meaning: Interpret
     if isinstance(meaning, Ignored):
         batch.end(arrived, "ignored", meaning.reason)
         if meaning.request_id and meaning.request_state:  # queued, or accepted, settles nothing
-            batch.closed.append(f"{_REQUEST}{meaning.request_id}")
+            batch.closed.append(break_keys.request(meaning.request_id))
             batch.push_ends.append((meaning.request_id, meaning.request_state, arrived.id))
     elif isinstance(meaning, Unknown):
         if meaning.request_id:
-            batch.end(arrived, "waiting", meaning.reason, BreakReason.OUTCOME_UNKNOWN, _REQUEST + meaning.request_id)
+            batch.end(
+                arrived, "waiting", meaning.reason, BreakReason.OUTCOME_UNKNOWN, break_keys.request(meaning.request_id)
+            )
         else:
-            batch.end(arrived, "waiting", meaning.reason, BreakReason.UNPARSEABLE, _key("delivery", arrived, item))
+            batch.end(
+                arrived, "waiting", meaning.reason, BreakReason.UNPARSEABLE, break_keys.of_delivery(arrived.id, item)
+            )
 
 
 def wonder(batch: Batch, arrived: Arrived, item: int, meaning: Unknown) -> None:
     """Let somebody look at one movement of a delivery whose other movements are booked."""
     batch.opened.append(
         NewBreak(
-            _key("delivery", arrived, item),
+            break_keys.of_delivery(arrived.id, item),
             BreakReason.UNPARSEABLE,
             meaning.reason,
             arrived.received_at,
@@ -212,30 +214,27 @@ def wonder(batch: Batch, arrived: Arrived, item: int, meaning: Unknown) -> None:
     )
 
 
-def _key(what: str, arrived: Arrived, item: int) -> str:
-    """The key of a break about one movement of a delivery; of one that tells of a single movement, its number alone."""
-    return f"{what}:{arrived.id}:{item}" if item else f"{what}:{arrived.id}"
-
-
 def keep(batch: Batch, arrived: Arrived, channel: Channel, item: int, meaning: Paid | Reversed) -> None:
     """Add what was understood to the facts of a batch, or say why it cannot be one."""
-    if meaning.channel_account and meaning.channel_account != channel.identifier:
+    if not accounts.is_called(channel.identifier, meaning.channel_account):
         reason = f"the body names account {meaning.channel_account}, the endpoint belongs to {channel.identifier}"
-        batch.end(arrived, "waiting", reason, BreakReason.WRONG_SHORTCODE_OR_STREAM, _key("delivery", arrived, item))
+        batch.end(
+            arrived, "waiting", reason, BreakReason.WRONG_SHORTCODE_OR_STREAM, break_keys.of_delivery(arrived.id, item)
+        )
         return
     if meaning.currency != KES:
         reason = f"the primary book takes KES, not {meaning.currency}"
-        batch.end(arrived, "waiting", reason, BreakReason.UNPARSEABLE, _key("delivery", arrived, item))
+        batch.end(arrived, "waiting", reason, BreakReason.UNPARSEABLE, break_keys.of_delivery(arrived.id, item))
         return
     if isinstance(meaning, Paid) and meaning.kind is not Kind.PAYMENT and meaning.strength is not Strength.PROVES:
         reason = f"a {meaning.kind} of this channel account was told, and none was expected"
-        batch.end(arrived, "waiting", reason, BreakReason.PAYOUT_NOT_EXPECTED, _key("delivery", arrived, item))
+        batch.end(arrived, "waiting", reason, BreakReason.PAYOUT_NOT_EXPECTED, break_keys.of_delivery(arrived.id, item))
         return
     batch.facts.append(interpretation.fact(arrived, channel, item, meaning))
     if arrived.purpose != Purpose.STATEMENT:
-        batch.closed.append(_key("delivery", arrived, item))  # whatever an earlier look at it complained of
+        batch.closed.append(break_keys.of_delivery(arrived.id, item))  # whatever an earlier look at it complained of
     if meaning.request_id:
-        batch.closed.append(_REQUEST + meaning.request_id)
+        batch.closed.append(break_keys.request(meaning.request_id))
     _doubt(batch, arrived, channel, item, meaning)
 
 
@@ -243,13 +242,13 @@ def _doubt(batch: Batch, arrived: Arrived, channel: Channel, item: int, meaning:
     """Certain money with a doubtful time, or a doubt of its own: a break beside the posting, never instead of it."""
     said = meaning.doubt if isinstance(meaning, Paid) else ""
     if meaning.occurred_at is None:
-        key, why = f"doubt:{channel.id}:{meaning.reference}", BreakReason.CLOCK_DIFFERS
+        key, why = break_keys.doubt(channel.id, meaning.reference), BreakReason.CLOCK_DIFFERS
         said = said or "the provider told no time that can be read: booked at the time it was received"
-    elif meaning.occurred_at > arrived.received_at + CLOCK_TOLERANCE:
-        key, why = _key("clock", arrived, item), BreakReason.CLOCK_DIFFERS
+    elif periods.runs_ahead(meaning.occurred_at, known_at=arrived.received_at):
+        key, why = break_keys.clock(arrived.id, item), BreakReason.CLOCK_DIFFERS
         said = "the provider's time is later than ours by more than fifteen minutes"
     else:
-        key, why = f"doubt:{channel.id}:{meaning.reference}", BreakReason.DUPLICATE_CODE
+        key, why = break_keys.doubt(channel.id, meaning.reference), BreakReason.DUPLICATE_CODE
     if said:
         batch.opened.append(
             NewBreak(key, why, said, arrived.received_at, delivery_id=arrived.id, channel_account_id=channel.id)

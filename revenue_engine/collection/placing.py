@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from sqlalchemy.orm import Session
 
-from reconciliation import ladder
-from reconciliation.breaks import BreakReason, NewBreak, credit_key, suspense_key
+from reconciliation import break_keys, ladder
+from reconciliation.breaks import BreakReason, NewBreak
 from reconciliation.ladder import Named, Rung
 from revenue_engine import periods
 from revenue_engine.billing import invoices, open_bills, tariffs
@@ -21,9 +21,6 @@ from revenue_engine.billing.open_bills import BilledThing, Open
 from revenue_engine.billing.tariffs import TariffLine
 from revenue_engine.ledger.postings import Bill, Placed
 from revenue_engine.payments import Push, Recorded
-
-CLOCK_TOLERANCE = timedelta(minutes=15)
-"""A provider's clock may run ahead of ours by this much before somebody is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +34,8 @@ class Incoming:
 
     @property
     def at(self) -> datetime:
-        """When it occurred, for the books and the tariff: a clock that runs ahead makes no day that has not come."""
-        occurred = self.payment.occurred_at
-        return self.received_at if occurred > self.received_at + CLOCK_TOLERANCE else occurred
+        """When the payment occurred, for the books and the tariff."""
+        return periods.booked_as_of(self.payment.occurred_at, known_at=self.received_at)
 
 
 @dataclass(slots=True)
@@ -249,7 +245,7 @@ class Placer:
         if reason is not BreakReason.OVERPAID:
             placement.breaks.append(
                 NewBreak(
-                    credit_key(reason, payment.id),
+                    break_keys.credit(payment.id),
                     reason,
                     f"{detail}; held as the payer's credit",
                     payment.occurred_at,
@@ -283,7 +279,7 @@ class Placer:
         payment = placement.incoming.payment
         placement.breaks.append(
             NewBreak(
-                suspense_key(payment.id),
+                break_keys.suspense(payment.id),
                 reason,
                 detail,
                 payment.occurred_at,

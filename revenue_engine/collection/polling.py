@@ -20,7 +20,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Engine, ForeignKey, Identity
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from reconciliation import breaks
+from reconciliation import break_keys, breaks
 from reconciliation.breaks import BreakReason, NewBreak
 from revenue_engine import periods
 from revenue_engine.channels import accounts, deliveries
@@ -32,6 +32,7 @@ from revenue_engine.ports.callbacks import Purpose
 from revenue_engine.ports.outbound import Answered, OutboundClient, Sent
 from revenue_engine.work import jobs
 from revenue_engine.work.jobs import Claim
+from revenue_engine.work.kinds import Kind
 
 log = structlog.get_logger("asking")
 
@@ -89,7 +90,7 @@ class Asker:
 
     def once(self) -> int:
         """Ask everything that is due now."""
-        return self._pulls() + self._each("query", self._query) + self._each("status", self._status)
+        return self._pulls() + self._each(Kind.QUERY, self._query) + self._each(Kind.STATUS, self._status)
 
     def run(self, stop: threading.Event) -> None:
         """Ask what is due until told to stop; a database that is away is waited for."""
@@ -102,7 +103,7 @@ class Asker:
                         schedule(session, clients=self.clients)
                 self.once()
             except (DBAPIError, psycopg.Error, RevenueError) as error:
-                log.warning("asking stumbled", error=type(error).__name__)
+                log.warning("asking failed", error=type(error).__name__)
                 self.engine.dispose()
             stop.wait(LOOK_SECONDS)
         self.engine.dispose()
@@ -110,7 +111,7 @@ class Asker:
     # --- pull -------------------------------------------------------------------------------------------------------
 
     def _pulls(self) -> int:
-        held = self._claim("pull")
+        held = self._claim(Kind.PULL)
         for claimed in held:
             with transaction(self.engine) as session:
                 channel = accounts.channels(session).get(claimed.ref_id)
@@ -152,7 +153,7 @@ class Asker:
 
     # --- one by one -------------------------------------------------------------------------------------------------
 
-    def _each(self, kind: str, ask: Callable[[Claim], None]) -> int:
+    def _each(self, kind: Kind, ask: Callable[[Claim], None]) -> int:
         held = self._claim(kind)
         for claimed in held:
             ask(claimed)
@@ -165,7 +166,7 @@ class Asker:
             channel = accounts.channels(session)[due.channel_account_id] if due is not None else None
             if due is not None and _paid_otherwise(session, claimed.ref_id):
                 found = "its bill was paid with that amount since, by a message that names no request"
-                breaks.close_many(session, [f"request:{due.reference}"], resolution=found)
+                breaks.close_many(session, [break_keys.request(due.reference)], resolution=found)
                 jobs.finish(session, worker=self.name, claims=[claimed])
                 return
         client = self.clients(channel) if channel is not None else None
@@ -222,7 +223,7 @@ class Asker:
 
     # --- rows -------------------------------------------------------------------------------------------------------
 
-    def _claim(self, kind: str) -> list[Claim]:
+    def _claim(self, kind: Kind) -> list[Claim]:
         with transaction(self.engine) as session:
             return jobs.claim(session, kind=kind, worker=self.name, limit=AT_ONCE, lease_seconds=LEASE_SECONDS)
 
@@ -245,7 +246,7 @@ def schedule(session: Session, *, clients: Clients) -> int:
     ids = [channel.id for channel in able]
     if not ids:
         return 0
-    jobs.add_absent(session, kind="pull", refs=ids)
+    jobs.add_absent(session, kind=Kind.PULL, refs=ids)
     connection = raw(session)
     pushes = connection.execute(
         "SELECT p.id FROM push_request p WHERE p.channel_account_id = ANY(%s)"
@@ -254,21 +255,21 @@ def schedule(session: Session, *, clients: Clients) -> int:
         " AND NOT EXISTS (SELECT FROM push_end x WHERE x.request_id = p.request_id)",
         (ids, GIVE_UP_AFTER, QUERY_AFTER),
     )
-    jobs.add_absent(session, kind="query", refs=[row[0] for row in pushes])
+    jobs.add_absent(session, kind=Kind.QUERY, refs=[row[0] for row in pushes])
     lone = connection.execute(
         "SELECT e.id FROM break_case b JOIN evidence e ON e.delivery_id = b.delivery_id AND e.kind = 'payment'"
         " WHERE b.closed_at IS NULL AND b.reason = 'unconfirmed' AND b.channel_account_id = ANY(%s)"
-        " AND b.key = 'unconfirmed:' || e.channel_account_id || ':' || e.reference"
+        " AND b.key = %s || e.channel_account_id || ':' || e.reference"
         " AND b.opened_at BETWEEN now() - %s AND now() - %s",
-        (ids, GIVE_UP_AFTER, STATUS_AFTER),
+        (ids, break_keys.UNCONFIRMED_PREFIX, GIVE_UP_AFTER, STATUS_AFTER),
     )
-    jobs.add_absent(session, kind="status", refs=[row[0] for row in lone])
+    jobs.add_absent(session, kind=Kind.STATUS, refs=[row[0] for row in lone])
     return len(ids)
 
 
 def ask_now(session: Session, channel_account_id: int) -> None:
     """Make the next pull of an account due at once, and ask again about what it told us too little of."""
-    jobs.add_absent(session, kind="pull", refs=[channel_account_id])
+    jobs.add_absent(session, kind=Kind.PULL, refs=[channel_account_id])
     connection = raw(session)
     # One that is being asked at this moment loses its lease: it was asked before this, and is asked again.
     connection.execute(
@@ -281,7 +282,7 @@ def ask_now(session: Session, channel_account_id: int) -> None:
         " AND NOT EXISTS (SELECT FROM push_end x WHERE x.request_id = p.request_id)",
         (channel_account_id, GIVE_UP_AFTER),
     )
-    jobs.add_absent(session, kind="query", refs=[row[0] for row in pushes])
+    jobs.add_absent(session, kind=Kind.QUERY, refs=[row[0] for row in pushes])
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,7 +352,7 @@ def _unconfirmed(session: Session, evidence_id: int) -> _Due | None:
 
 def _gap(channel: Channel, last: datetime, earliest: datetime) -> NewBreak:
     return NewBreak(
-        f"not-asked:{channel.id}:{last:%Y%m%dT%H%M%S}",
+        break_keys.not_asked(channel.id, last),
         BreakReason.NOT_ASKED_IN_TIME,
         f"{channel.identifier} was not asked between {last.astimezone(periods.NAIROBI):%d %b %H:%M} and"
         f" {earliest.astimezone(periods.NAIROBI):%d %b %H:%M}, and answers no further back: bring its statement",

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy.orm import Session
 
+from reconciliation import break_keys
 from reconciliation.breaks import BreakReason, NewBreak
 from revenue_engine import ledger, payments, periods
 from revenue_engine.billing import open_bills
@@ -175,7 +176,9 @@ def _post(
     ]
     batch.outcome.recorded += len(recorded)
     batch.opened += [found for placed in placements for found in placed.breaks]
-    batch.closed += [f"unconfirmed:{i.channel_account_id}:{i.reference}" for i in recorded if i in batch.told_before]
+    batch.closed += [
+        break_keys.unconfirmed(i.channel_account_id, i.reference) for i in recorded if i in batch.told_before
+    ]
 
 
 def _post_received(
@@ -240,7 +243,7 @@ def _compare(batch: Batch, weighed: Sequence[Stored], standing: Mapping[Identity
         if differs:
             batch.opened.append(
                 NewBreak(
-                    f"conflict:{one.delivery_id}" + (f":{one.item}" if one.item else ""),
+                    break_keys.conflict(one.delivery_id, one.item),
                     BreakReason.DUPLICATE_CODE
                     if one.message != interpretation.STATEMENT_MESSAGE
                     else BreakReason.AMOUNT_DIFFERS_FROM_STATEMENT,
@@ -262,7 +265,7 @@ def _wait(batch: Batch, weighed: Sequence[Stored], standing: Mapping[Identity, R
         batch.outcome.look_again.add(one.delivery_id)
         batch.opened.append(
             NewBreak(
-                f"unconfirmed:{one.identity.channel_account_id}:{one.identity.reference}",
+                break_keys.unconfirmed(one.identity.channel_account_id, one.identity.reference),
                 BreakReason.UNCONFIRMED,
                 "told once by a message that is not proof alone; waits for another that agrees",
                 one.occurred_at,

@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy.orm import Session
 
-from reconciliation import breaks
+from reconciliation import break_keys
 from reconciliation.breaks import BreakReason, NewBreak
 from revenue_engine import ledger, payments, periods
 from revenue_engine.billing import open_bills
 from revenue_engine.channels.accounts import Channel
 from revenue_engine.collection import surplus
 from revenue_engine.collection.batch import Batch
-from revenue_engine.collection.placing import CLOCK_TOLERANCE
 from revenue_engine.errors import IntegrityFault
 from revenue_engine.ledger import postings
 from revenue_engine.ledger.postings import Placed
 from revenue_engine.payments import Identity, NewApplication, NewPayment, Recorded, Stored
 from revenue_engine.work import jobs
+from revenue_engine.work.kinds import Kind
 
 
 def record_reversals(
@@ -45,23 +45,26 @@ def record_reversals(
     ready = []
     for one in sorted(todo, key=lambda one: one.id):
         original = originals.get(Identity(one.identity.channel_account_id, "payment", one.reverses))
-        key = f"reversal:{one.identity.channel_account_id}:{one.identity.reference}"
+        about = (one.identity.channel_account_id, one.identity.reference)
         if original is None:
             batch.outcome.look_again.add(one.delivery_id)
             detail = f"{one.reverses} is not known yet" if one.reverses else "nothing says what it takes back"
-            _refuse(batch, one, key, BreakReason.REVERSAL_WITHOUT_PAYMENT, detail)
+            _refuse(batch, one, break_keys.reversal(*about), BreakReason.REVERSAL_WITHOUT_PAYMENT, detail)
         elif original.id in taken:
-            _refuse(batch, one, f"{key}:twice", BreakReason.DUPLICATE_CODE, f"{one.reverses} was reversed before")
+            twice = f"{one.reverses} was reversed before"
+            _refuse(batch, one, break_keys.reversal_twice(*about), BreakReason.DUPLICATE_CODE, twice)
         elif one.amount_minor in _whole(original, rests.get(original.identity)):
             taken.add(original.id)
             ready.append((one, original))
             if one.amount_minor != original.amount_minor and original.identity in rests:
                 rest = rests[original.identity]
                 ready.append((surplus.taken_back(session, one, rest), rest))
-            batch.closed += [key, f"{key}:amount"]
+            batch.closed += [break_keys.reversal(*about), break_keys.reversal_amount(*about)]
         else:
             detail = f"{one.reverses} was reversed for another amount than it was paid"
-            _refuse(batch, one, f"{key}:amount", BreakReason.REVERSAL_AMOUNT_DIFFERS, detail, original.id)
+            _refuse(
+                batch, one, break_keys.reversal_amount(*about), BreakReason.REVERSAL_AMOUNT_DIFFERS, detail, original.id
+            )
     _take_back(session, batch, channels, ready)
 
 
@@ -106,13 +109,14 @@ def _take_back(
         [NewPayment(one.identity, p.amount_minor, one.occurred_at, reverses_id=p.id) for one, p in ready],
     )
     ready = [(one, original) for one, original in ready if one.identity in new]
+    received = batch.received()
     journals, book_on = [], {}
     for one, original in ready:
         channel = channels[original.identity.channel_account_id]
         places = _where_it_is(original, applied.get(original.id, []), held, bills)
         key = f"payment:{new[one.identity].id}:reversed"
-        if one.occurred_at > periods.now() + CLOCK_TOLERANCE:
-            book_on[key] = periods.today()
+        known_at = received[one.delivery_id]
+        book_on[key] = periods.nairobi_date(periods.booked_as_of(one.occurred_at, known_at=known_at))
         journals.append(
             (
                 key,
@@ -137,10 +141,10 @@ def _take_back(
     batch.taken_back += [original.id for _, original in ready]
     # A bill that is open again is paid by other money that named it, as if that money had come after.
     reopened = sorted({i for _, p in ready for i, _, _ in applied.get(p.id, [])})
-    jobs.add(session, kind="pay_reopened", refs=reopened)
+    jobs.add(session, kind=Kind.PAY_REOPENED, refs=reopened)
     batch.outcome.reversed += len(ready)
     # Nothing of it is held any more, in suspense or as somebody's credit.
-    batch.closed += [key for _, original in ready for key in breaks.keys_of_payment(original.id)]
+    batch.closed += [key for _, original in ready for key in break_keys.held(original.id)]
 
 
 def _where_it_is(

@@ -20,13 +20,14 @@ from sqlalchemy import CheckConstraint, LargeBinary
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from reconciliation import ladder
-from revenue_engine import periods
+from revenue_engine import identifiers, periods
 from revenue_engine.collection.interpretation import REPORT_MESSAGE, STATEMENT_MESSAGE
 from revenue_engine.db import Base, copy_rows, raw
 from revenue_engine.identifiers import is_pay_account_number
 from revenue_engine.payments import Fact, Identity
 from revenue_engine.ports.callbacks import Kind
 from revenue_engine.ports.statements import StatementLine
+from revenue_engine.work.locks import Lock
 
 NEAR_DAYS = 4
 """A bank may book what was paid on a Thursday night before a holiday on the Monday after, never before it was paid."""
@@ -76,14 +77,9 @@ class Told:
     """What it calls the movement in the first place: the reference as it writes it, empty where it has none."""
 
 
-def squeezed(reference: str) -> str:
-    """A reference without what separates its parts: banks print one with dashes here and without them there."""
-    return "".join(character for character in reference.upper() if character.isalnum())
-
-
 def of_message(fact: Fact) -> Told:
     """What a message tells of a payment."""
-    names = frozenset(squeezed(name) for name in (fact.identity.reference, *fact.also_known_as))
+    names = frozenset(identifiers.key(name) for name in (fact.identity.reference, *fact.also_known_as))
     numbers = frozenset(ladder.read(fact.typed).numbers)
     own = fact.identity.reference
     return Told(fact.amount_minor or 0, periods.nairobi_date(fact.occurred_at), names, numbers, own)
@@ -93,9 +89,9 @@ def of_line(line: StatementLine) -> Told:
     """What a line of a bank's statement tells of a payment: every word that may be a reference, in any place of it."""
     texts = (line.text, line.account_reference, *(value for _, value in line.references))
     words = {word for text in texts for word in _WORD.findall(text.upper())}
-    words |= {squeezed(word) for text in texts for word in text.split()}
+    words |= {identifiers.key(word) for text in texts for word in text.split()}
     words = {word for word in words if _WORD.fullmatch(word) and _may_be_reference(word)}
-    words |= {squeezed(value) for value in (line.reference, *(value for _, value in line.references))}
+    words |= {identifiers.key(value) for value in (line.reference, *(value for _, value in line.references))}
     numbers = {number for text in texts if text for number in ladder.read(text).numbers}
     return Told(line.amount_minor, line.booked_on, frozenset(words) - {""}, frozenset(numbers), line.reference)
 
@@ -132,20 +128,20 @@ def busy(session: Session, channel_account_ids: Collection[int]) -> set[int]:
     free = {
         row[0]
         for row in raw(session).execute(
-            "SELECT id FROM unnest(%s::bigint[]) AS w (id) WHERE pg_try_advisory_xact_lock_shared(7205, id::int)",
-            (ids,),
+            "SELECT id FROM unnest(%s::bigint[]) AS w (id) WHERE pg_try_advisory_xact_lock_shared(%s, id::int)",
+            (ids, Lock.SAME_PAYMENT_ACCOUNT),
         )
     }
     raw(session).execute(
-        "SELECT pg_advisory_xact_lock(7206, id::int) FROM unnest(%s::bigint[]) WITH ORDINALITY AS w (id, n) ORDER BY n",
-        (sorted(free),),
+        "SELECT pg_advisory_xact_lock(%s, id::int) FROM unnest(%s::bigint[]) WITH ORDINALITY AS w (id, n) ORDER BY n",
+        (Lock.SAME_PAYMENT_MESSAGE, sorted(free)),
     )
     return set(ids) - free
 
 
 def hold(session: Session, channel_account_id: int) -> None:
     """Keep the messages of an account waiting while its statement is read, to the end of the transaction."""
-    raw(session).execute("SELECT pg_advisory_xact_lock(7205, %s::int)", (channel_account_id,))
+    raw(session).execute("SELECT pg_advisory_xact_lock(%s, %s::int)", (Lock.SAME_PAYMENT_ACCOUNT, channel_account_id))
 
 
 # --- look up ---------------------------------------------------------------------------------------------------------
@@ -298,7 +294,9 @@ def recognise(session: Session, facts: Sequence[Fact], several_names: Collection
 def told_by_lines(session: Session, channel_account_id: int, lines: Sequence[StatementLine]) -> dict[int, list[str]]:
     """What bank's credits of the reference, amount and day of these are known by, by line number: of equal lines the
     same names, of which each can be meant once."""
-    references = {line.number: squeezed(line.reference) for line in lines if line.reference and may_be_told(line)}
+    references = {
+        line.number: identifiers.key(line.reference) for line in lines if line.reference and may_be_told(line)
+    }
     if not references:
         return {}
     rows = _rows(session, channel_account_id, map(_name_digest, references.values()), "line")
@@ -322,7 +320,7 @@ def told_by_messages(session: Session, channel_account_id: int, lines: Sequence[
         return {}
     found: dict[int, str] = {}
     for number, one in told.items():
-        for reference in (one.own, squeezed(one.own)):
+        for reference in (one.own, identifiers.key(one.own)):
             if reference in known.evident and reference not in known.taken:
                 found[number] = reference
     known.taken |= set(found.values())

@@ -14,13 +14,12 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from reconciliation import breaks, ladder
+from reconciliation import break_keys, breaks, ladder
 from reconciliation.breaks import BreakReason, NewBreak
 from revenue_engine import ledger, payments, periods
 from revenue_engine.billing import open_bills
 from revenue_engine.channels.accounts import Channel
 from revenue_engine.collection.batch import Batch
-from revenue_engine.collection.charges import settlement_key
 from revenue_engine.collection.interpretation import STATEMENT_MESSAGE, instant_of
 from revenue_engine.db import raw
 from revenue_engine.ledger import postings
@@ -157,7 +156,7 @@ def channel_payouts(session: Session, batch: Batch, channels: Mapping[int, Chann
             continue
         batch.opened.append(
             NewBreak(
-                settlement_key(identity.channel_account_id, identity.reference),
+                break_keys.settlement(identity.channel_account_id, identity.reference),
                 BreakReason.SETTLEMENT_NOT_BANKED,
                 f"{identity.reference} left {channel.identifier} and no bank statement shows it yet",
                 one.occurred_at,
@@ -182,7 +181,7 @@ def _settle(session: Session, bank: Channel, channel: Channel, reference: str, a
             bank=bank.clearing_account,
             clearing=channel.clearing_account,
             channel_account_id=channel.id,
-            at=min(at, periods.now()),  # whatever a statement dates ahead has happened by now
+            at=periods.booked_as_of(at, known_at=periods.now()),
         ),
         key=_settled_key(bank.id, reference),
     )
@@ -190,7 +189,7 @@ def _settle(session: Session, bank: Channel, channel: Channel, reference: str, a
 
 def _not_told(bank: Channel, channel: Channel, name: str, line: StatementLine) -> NewBreak:
     return NewBreak(
-        f"banked:{bank.id}:{name}",
+        break_keys.banked(bank.id, name),
         BreakReason.BANKED_NOT_SETTLED,
         f"{bank.identifier} shows a credit from {channel.identifier}, and no statement of it tells of that payout yet",
         instant_of(line),

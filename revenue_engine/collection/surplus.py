@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
-from reconciliation.breaks import BreakReason, NewBreak, suspense_key
+from reconciliation import break_keys
+from reconciliation.breaks import BreakReason, NewBreak
 from revenue_engine import ledger, payments, periods
 from revenue_engine.channels.accounts import Channel
 from revenue_engine.collection.batch import Batch
-from revenue_engine.collection.placing import CLOCK_TOLERANCE
 from revenue_engine.ledger import postings
 from revenue_engine.ledger.postings import Placed
 from revenue_engine.payments import Fact, Identity, NewPayment, Recorded, Stored, receipts
@@ -88,12 +88,14 @@ def _post(
         ],
     )
     found = {rest.told.identity: recorded[name_of(rest.told.identity)] for rest in rests if _is_new(rest, recorded)}
+    delivery_of = {rest.told.identity: rest.told.delivery_id for rest in rests}
+    received = batch.received()
     journals, book_on = [], {}
     for identity, payment in found.items():
         channel = channels[identity.channel_account_id]
         key = f"payment:{payment.id}:received"
-        if payment.occurred_at > periods.now() + CLOCK_TOLERANCE:
-            book_on[key] = periods.today()
+        known_at = received[delivery_of[identity]]
+        book_on[key] = periods.nairobi_date(periods.booked_as_of(payment.occurred_at, known_at=known_at))
         journals.append(
             (
                 key,
@@ -115,7 +117,7 @@ def _post(
         )
         batch.opened.append(
             NewBreak(
-                suspense_key(payment.id),
+                break_keys.suspense(payment.id),
                 BreakReason.AMOUNT_DIFFERS_FROM_STATEMENT,
                 f"the statement proves so much more of {identity.reference} than its message told",
                 payment.occurred_at,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+from revenue_engine import identifiers
 from revenue_engine.county.files import CountyFiles, Problem, Row
-
-_NOT_ALNUM = re.compile(r"[^0-9A-Z]+")
 
 
 def cross_check(files: CountyFiles) -> list[Problem]:
@@ -74,7 +72,7 @@ def _names_mean_one_thing(files: CountyFiles) -> Iterator[Problem]:
     keys: dict[str, int] = {}
     for row in files.stations:
         for column in ("code", "name"):
-            key = _NOT_ALNUM.sub("", row.values.get(column, "").upper())
+            key = identifiers.key(row.values.get(column, ""))
             if key and keys.setdefault(key, row.line) != row.line:
                 message = f"a payer who types {key} could also mean the station of line {keys[key]}"
                 yield Problem("stations.csv", row.line, column, message)

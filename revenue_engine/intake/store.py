@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import ipaddress
 import json
-import re
 import struct
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -27,6 +26,7 @@ from psycopg.pq import Format
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from pydantic import BaseModel, ValidationError
 
+from revenue_engine import identifiers
 from revenue_engine.channels.settings import read_settings
 from revenue_engine.errors import ConfigurationError, Retryable
 from revenue_engine.ports.callbacks import AckOutcome, AskingAdapter, CallbackAdapter, EchoingAdapter, Purpose, Verdict
@@ -140,7 +140,7 @@ async def read_directory(
         endpoints={endpoint.token_sha256: endpoint for endpoint in found},
         refuse_unknown_accounts=refuse,
         prefixes=tuple(sorted(prefixes)),
-        stations=frozenset(re.sub(r"[^A-Z0-9]", "", text.upper()) for text in stations) - {""},
+        stations=frozenset(map(identifiers.key, stations)) - {""},
     )
 
 

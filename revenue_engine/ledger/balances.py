@@ -17,8 +17,8 @@ from revenue_engine.errors import NotFound
 from revenue_engine.ledger.chart import AccountType
 from revenue_engine.ledger.store import horizon
 from revenue_engine.money import wire
+from revenue_engine.work.locks import Lock
 
-SNAPSHOT_LOCK = 7_263_003
 NEWEST = 2**62
 
 
@@ -115,7 +115,7 @@ def snapshot(session: Session, *, every: int = 1) -> int:
     horizon, so that a journal committed late can never fall between two runs.
     """
     connection = raw(session)
-    got = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", (SNAPSHOT_LOCK,)).fetchone()
+    got = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", (Lock.SNAPSHOT,)).fetchone()
     if not got or not got[0]:
         return 0
     row = connection.execute("SELECT coalesce(max(horizon)::text::bigint, 0) FROM snapshot_run").fetchone()

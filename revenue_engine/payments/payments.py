@@ -17,6 +17,7 @@ from revenue_engine.errors import NotFound
 from revenue_engine.identifiers import public_id
 from revenue_engine.payments.evidence import Identity
 from revenue_engine.ports.callbacks import Party
+from revenue_engine.work.locks import Lock
 
 
 class Payment(Base):
@@ -117,9 +118,9 @@ def lock(session: Session, payment_ids: Iterable[int]) -> None:
     wanted = sorted(set(payment_ids))
     if wanted:
         raw(session).execute(
-            "SELECT pg_advisory_xact_lock(7203, mod(id, 2147483647)::int) FROM unnest(%s::bigint[]) WITH ORDINALITY"
+            "SELECT pg_advisory_xact_lock(%s, mod(id, 2147483647)::int) FROM unnest(%s::bigint[]) WITH ORDINALITY"
             " AS w (id, n) ORDER BY n",
-            (wanted,),
+            (Lock.PAYMENT, wanted),
         )
 
 

@@ -14,14 +14,16 @@ from __future__ import annotations
 import enum
 import hashlib
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 from typing import BinaryIO, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from revenue_engine.errors import Rejected
 from revenue_engine.money import wire
 from revenue_engine.ports.callbacks import Kind, Party
 
+AHEAD = timedelta(days=7)
+"""How far ahead of today a bank may book: what it takes on before holidays bears the day after them."""
 SNIFFED = 65_536
 """How much of a file a reader may look at to know it, in bytes."""
 
@@ -88,14 +90,18 @@ class StatementOpened:
 
 @dataclass(frozen=True, slots=True)
 class StatementDetail:
-    """One payment inside a batched line."""
+    """One payment inside a booked line, or a charge that the bank kept of it."""
 
     amount_minor: int
-    """Signed as its line is."""
+    """Signed as a line is. The details of a line come to its amount."""
     reference: str = ""
+    """The bank's own, upper case; empty where it gives none."""
     account_reference: str = ""
     text: str = ""
     party: Party = field(default_factory=Party)
+    references: tuple[tuple[str, str], ...] = ()
+    kind: Kind | None = None
+    """CHARGE for a charge; None for a payment, which is what its line is."""
 
 
 class StatementLine(NamedTuple):
@@ -240,18 +246,22 @@ def pick(readers: Mapping[str, StatementReader], stream: BinaryIO, filename: str
     raise StatementRefused(StatementFault.NOT_A_STATEMENT, f"no reader knows the file; looked for: {'; '.join(looked)}")
 
 
-def proved(events: Iterable[StatementEvent]) -> Iterator[StatementEvent]:
+def proved(events: Iterable[StatementEvent], *, today: date = date.max) -> Iterator[StatementEvent]:
     """The same events, refused where they prove wrong: whoever keeps a statement reads it through this.
 
     Raises StatementRefused when a statement does not add up, when one account's next statement in the file does not
-    open with the balance the one before closed with, or when a statement stands in the file twice.
+    open with the balance the one before closed with, when a statement stands in the file twice, or when a line that
+    counts is booked more than `AHEAD` after ``today``.
     """
+    latest = date.max if today > date.max - AHEAD else today + AHEAD
     closings: dict[tuple[str, str], int] = {}
     names: set[Hashable] = set()
     count = 0
     opened: StatementOpened | None = None
     for event in events:
         if isinstance(event, StatementLine):  # almost every event is one
+            if event.booked_on > latest and event.counts:
+                raise _not_yet(event, today)
             yield event
             continue
         if isinstance(event, StatementOpened):
@@ -273,6 +283,72 @@ def proved(events: Iterable[StatementEvent]) -> Iterator[StatementEvent]:
         raise StatementRefused(StatementFault.MISSING_FIELD, "the file ends inside a statement")
     if not count:
         raise StatementRefused(StatementFault.EMPTY, "there is no statement in the file")
+
+
+_APART = 32
+"""Bits: the n-th payment inside a line has the line's number, and n above these bits."""
+
+
+def one_by_one(events: Iterable[StatementEvent]) -> Iterator[StatementEvent]:
+    """The same events, each payment and charge inside a booked line as a line of its own, and the foot counting them.
+
+    A payment without a reference of the bank's has that of its line and its place in it. Each has a number of its own.
+    """
+    seen: dict[int, int] = {}
+    more = both_ways = 0
+    for event in events:
+        if isinstance(event, StatementLine):
+            lines = _apart(event) if event.details else (event,)
+            if event.counts and event.details:
+                more += len(lines) - 1
+                both_ways += sum(max(one.amount_minor, 0) for one in lines) - max(event.amount_minor, 0)
+            for line in lines:
+                key = hash((line.reference, line.kind, line.amount_minor, line.booked_on, line.text, line.counts))
+                occurrence = seen[key] = max(seen.get(key, 0) + 1, line.occurrence)
+                yield line if occurrence == line.occurrence else line._replace(occurrence=occurrence)
+            continue
+        if isinstance(event, StatementOpened):
+            seen, more, both_ways = {}, 0, 0
+            yield event
+        else:
+            yield replace(
+                event,
+                lines=event.lines + more,
+                credits_minor=event.credits_minor + both_ways,
+                debits_minor=event.debits_minor + both_ways,
+            )
+
+
+def _apart(line: StatementLine) -> tuple[StatementLine, ...]:
+    found = []
+    for place, part in enumerate(line.details):
+        numbered = line.reference and place and part.kind is not Kind.CHARGE
+        own = part.reference or (f"{line.reference}/{place + 1}" if numbered else line.reference)
+        found.append(
+            line._replace(
+                number=line.number + (place << _APART),
+                amount_minor=part.amount_minor,
+                reference=own,
+                occurrence=1,
+                kind=part.kind or (line.kind if (part.amount_minor < 0) is (line.amount_minor < 0) else None),
+                text=part.text or line.text,
+                account_reference=part.account_reference,
+                balance_after_minor=None,
+                party=part.party,
+                references=part.references or line.references,
+                details=(),
+            )
+        )
+    return tuple(found)
+
+
+def _not_yet(line: StatementLine, today: date) -> StatementRefused:
+    return StatementRefused(
+        StatementFault.BAD_DATE,
+        f"the line is booked on {line.booked_on}, and today is {today}: no bank books so far ahead. Days and months"
+        " were exchanged, or the clock of this machine is wrong; ask for the file anew",
+        line=line.number,
+    )
 
 
 def _follows(opened: StatementOpened, closings: dict[tuple[str, str], int]) -> None:

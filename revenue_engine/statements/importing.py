@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 
+import structlog
 from sqlalchemy.orm import Session
 
-from reconciliation import breaks
+from reconciliation import break_keys, breaks
 from reconciliation.breaks import BreakReason, NewBreak
 from revenue_engine import payments, periods
 from revenue_engine.access import audit
@@ -23,25 +24,36 @@ from revenue_engine.channels.accounts import Channel
 from revenue_engine.channels.deliveries import Arrived
 from revenue_engine.collection import interpretation, pipeline, same_payment, settlements
 from revenue_engine.collection.batch import Batch
+from revenue_engine.collection.tools import Tools
 from revenue_engine.errors import NotFound
+from revenue_engine.money import wire
 from revenue_engine.payments import Identity
 from revenue_engine.ports.callbacks import CallbackAdapter, Interpretation, Kind, Paid, Purpose, Reversed, Unknown
 from revenue_engine.ports.statements import (
     StatementClosed,
+    StatementEvent,
     StatementFault,
     StatementLine,
     StatementOpened,
     StatementReader,
     StatementRefused,
+    one_by_one,
     pick,
     proved,
 )
 from revenue_engine.statements import line_identity, store
 from revenue_engine.statements.store import Kept
 from revenue_engine.work import jobs
+from revenue_engine.work.kinds import Kind as JobKind
+from revenue_engine.work.kinds import Work
+
+log = structlog.get_logger("worker")
 
 AT_ONCE = 2_000
 """Lines that are weighed together."""
+LEASE_SECONDS = 900
+"""A file is one transaction however long the file is, and its lease is extended while lines are booked. This is how
+long the file of a killed worker waits."""
 LOOK_AGAIN_SECONDS = 3
 """When what a statement could not decide is looked at again."""
 
@@ -60,6 +72,8 @@ class Imported:
     """Payments in the books, of the time it covers, that no statement shows."""
     refused: str = ""
     """Why nothing of the file was kept; empty when it was."""
+    others: list[str] = field(default_factory=list)
+    """Statements of other accounts in the file, as words: each is to be brought for its own account."""
 
 
 @dataclass(slots=True)
@@ -149,7 +163,7 @@ def import_statement(
         run.batch.ended.append((arrived.id, "ignored", known))
     outcome = pipeline.close(session, run.batch)
     if arrived.id in outcome.look_again:  # a payment it takes back may be committing in another worker right now
-        jobs.add_absent(session, kind="interpret", refs=[arrived.id], after_seconds=LOOK_AGAIN_SECONDS)
+        jobs.add_absent(session, kind=JobKind.INTERPRET, refs=[arrived.id], after_seconds=LOOK_AGAIN_SECONDS)
     return run.done
 
 
@@ -160,10 +174,11 @@ def _read(run: _Run) -> None:
     opened: StatementOpened | None = None
     statement_id, fresh = 0, 0
     waiting: list[StatementLine] = []
-    for event in proved(reader.read(stream, filename=name)):
+    told = one_by_one(proved(reader.read(stream, filename=name), today=periods.today()))
+    for event in _of_this_account(run, told):
         if isinstance(event, StatementOpened):
             opened = event
-            _is_of(run.channel, opened)
+            _in_shillings(opened)
             statement_id, fresh = store.new_id(run.session), 0
             run.first_at = run.last_at = None
             run.fresh_days, run.recognised = {}, set()
@@ -194,6 +209,7 @@ def _read(run: _Run) -> None:
             "lines": run.done.lines,
             "new_lines": run.done.new_lines,
             "gap_accepted": run.gap_accepted,
+            "others": run.done.others,
         },
     )
 
@@ -213,14 +229,35 @@ def _note_balance(run: _Run, line: StatementLine) -> None:
     run.balance_minor += line.amount_minor
 
 
-def _is_of(channel: Channel, opened: StatementOpened) -> None:
-    told = "".join(character for character in opened.account if character.isalnum()).upper()
-    ours = "".join(character for character in channel.identifier if character.isalnum()).upper()
-    if told and told.lstrip("0") != ours.lstrip("0"):
+def _of_this_account(run: _Run, events: Iterable[StatementEvent]) -> Iterator[StatementEvent]:
+    """The statements of a file that are of the account it was brought for; of the others the run notes which they are.
+
+    A statement that names no account is of the one it was brought for. Raises StatementRefused where all are of others.
+    """
+    other: StatementOpened | None = None
+    ours = 0
+    for event in events:
+        if isinstance(event, StatementOpened):
+            other = None if accounts.is_called(run.channel.identifier, event.account) else event
+            ours += other is None
+        if other is None:
+            yield event
+        elif isinstance(event, StatementClosed):
+            balances = ""
+            if other.opening_minor is not None and event.closing_minor is not None:
+                balances = f", {wire(other.opening_minor)} to {wire(event.closing_minor)}"
+            run.done.others.append(
+                f"account {other.account}: {event.lines} {'line' if event.lines == 1 else 'lines'}{balances}"
+            )
+    if not ours and run.done.others:
         raise StatementRefused(
             StatementFault.BAD_VALUE,
-            f"the file is of account {opened.account}, and it was brought for {channel.identifier}",
+            f"the file is of {'; '.join(run.done.others)}, and it was brought for {run.channel.identifier}: bring it"
+            " for the account it is of",
         )
+
+
+def _in_shillings(opened: StatementOpened) -> None:
     if opened.currency != "KES":
         raise StatementRefused(StatementFault.BAD_CURRENCY, f"the primary book takes KES, not {opened.currency}")
 
@@ -265,7 +302,7 @@ def _weigh(
     before = _standing(run)
     pipeline.book(run.session, run.batch, run.channels, run.adapters, run.readers, limit=run.limit)
     _name_found(run, before)
-    run.batch.closed += [key for fact in run.batch.facts if (key := _missing_key(fact.identity)) in run.missed]
+    run.batch.closed += [key for fact in run.batch.facts if (key := break_keys.missing(*fact.identity)) in run.missed]
     return sum(line.counts for line, _ in new)
 
 
@@ -282,7 +319,7 @@ def _gather(run: _Run, opened: StatementOpened, new: list[tuple[StatementLine, s
         meanings += _settled_payments(run, opened, [(line, name) for line, name in new if line.number in settled])
         for line, name in new:  # a report told of it by the bank's own name, and waits for nothing any more
             if line.kind is None and name != (told := interpretation.line_reference(line)):
-                run.batch.closed.append(f"unconfirmed:{run.channel.id}:{told}")
+                run.batch.closed.append(break_keys.unconfirmed(run.channel.id, told))
     for line, meaning in meanings:
         if isinstance(meaning, Paid | Reversed):
             item = line.number if isinstance(meaning, Paid) else _taking_back(line)
@@ -323,7 +360,7 @@ def _note_days(run: _Run, lines: list[StatementLine], names: Mapping[int, line_i
 def _repeated(run: _Run, line: StatementLine, name: str) -> NewBreak:
     """A provider that promises unique references gave one to two movements: each is booked, and somebody asks why."""
     return NewBreak(
-        f"repeated:{run.channel.id}:{store.kind_of(line)}:{name}",
+        break_keys.repeated(run.channel.id, store.kind_of(line), name),
         BreakReason.DUPLICATE_CODE,
         f"two lines bear {line.reference}, and the statement adds up with both: this one is booked as {name}",
         interpretation.instant_of(line),
@@ -353,7 +390,7 @@ def _name_found(run: _Run, before: set[Identity]) -> None:
         run.done.found_minor += amount
         run.batch.opened.append(
             NewBreak(
-                f"found:{fact.identity.channel_account_id}:{fact.identity.reference}",
+                break_keys.found(fact.identity.channel_account_id, fact.identity.reference),
                 BreakReason.IN_STATEMENT_NOT_RECEIVED,
                 f"no message told of {fact.identity.reference}; it was posted from the statement",
                 fact.occurred_at,
@@ -362,11 +399,7 @@ def _name_found(run: _Run, before: set[Identity]) -> None:
                 channel_account_id=fact.identity.channel_account_id,
             )
         )
-        run.batch.closed.append(f"found:{fact.identity.channel_account_id}:{fact.identity.reference}")
-
-
-def _missing_key(identity: Identity) -> str:
-    return f"missing:{identity.channel_account_id}:{identity.kind}:{identity.reference}"
+        run.batch.closed.append(break_keys.found(fact.identity.channel_account_id, fact.identity.reference))
 
 
 def _end(run: _Run, statement_id: int, opened: StatementOpened, closed: StatementClosed, fresh: int) -> None:
@@ -416,7 +449,7 @@ def _name_missing(run: _Run, opened: StatementOpened, closed: StatementClosed) -
         identity = Identity(run.channel.id, kind, reference)
         run.batch.opened.append(
             NewBreak(
-                _missing_key(identity),
+                break_keys.missing(*identity),
                 BreakReason.RECEIVED_NOT_IN_STATEMENT,
                 f"{reference} was told by a message, and the statement of its day does not show it",
                 at,
@@ -426,3 +459,15 @@ def _name_missing(run: _Run, opened: StatementOpened, closed: StatementClosed) -
                 channel_account_id=run.channel.id,
             )
         )
+
+
+def _import(session: Session, delivery_id: int, tools: Tools) -> None:
+    done = import_statement(
+        session, delivery_id, adapters=tools.adapters, readers=tools.readers, still_at_it=tools.still_at_it
+    )
+    tools.found(done.found)
+    log.info("statement", delivery=delivery_id, lines=done.lines, new=done.new_lines, found=done.found)
+
+
+IMPORT = Work[Tools](JobKind.STATEMENT, _import, at_once=1, lease_seconds=LEASE_SECONDS)
+JOBS = (IMPORT,)

@@ -32,6 +32,7 @@ from revenue_engine.ports.statements import (
     StatementOpened,
     StatementRefused,
 )
+from revenue_engine.work.locks import Lock
 
 
 class Statement(Base):
@@ -197,7 +198,7 @@ def alone(session: Session) -> None:
 
     Raises Retryable while another transaction reads one.
     """
-    row = raw(session).execute("SELECT pg_try_advisory_xact_lock(7204, 0)").fetchone()
+    row = raw(session).execute("SELECT pg_try_advisory_xact_lock(%s, 0)", (Lock.STATEMENTS,)).fetchone()
     if not row or not row[0]:
         raise Retryable("another statement is being read: this one waits for it")
 

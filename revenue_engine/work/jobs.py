@@ -11,9 +11,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine.db import Base, raw
 from revenue_engine.errors import NotFound, Retryable
-
-REPEATING = ("pull", "query", "status")
-"""Kinds of work that are put off and not done: questions to providers."""
+from revenue_engine.work.kinds import Kind
 
 
 class Job(Base):
@@ -47,7 +45,7 @@ class Claim:
     attempts: int
 
 
-def claim(session: Session, *, kind: str, worker: str, limit: int, lease_seconds: int) -> list[Claim]:
+def claim(session: Session, *, kind: Kind, worker: str, limit: int, lease_seconds: int) -> list[Claim]:
     """Lease up to ``limit`` due jobs of a kind. The attempt counts from here, so a killed worker's tries are counted.
 
     An expired lease makes a job due again; rows locked by another claimer are skipped, never waited for. A job whose
@@ -113,8 +111,8 @@ def finish(session: Session, *, worker: str, claims: list[Claim]) -> None:
 def extend(session: Session, *, worker: str, claimed: Claim, lease_seconds: float) -> None:
     """Hold a job longer, from a transaction apart from the one that does its work: whoever goes on keeps its lease.
 
-    ``lease_seconds`` from now. Fenced as ``finish`` is: Retryable where the lease is lost, so that work which may not
-    be finished stops here. To be seen by ``others_at_it``, it must be shorter than a fresh lease by what that waits.
+    ``lease_seconds`` counts from now. Raises Retryable where the lease is lost, so that work which may not be finished
+    stops here. Keep the lease shorter than a fresh one by the retry delay: else ``others_at_it`` takes it for new work.
     """
     held = (
         raw(session)
@@ -190,7 +188,7 @@ def look_again(session: Session, *, worker: str, claims: list[Claim], seconds: f
         raise Retryable(f"the lease on {len(claims) - moved} of {len(claims)} jobs was lost before the work was done")
 
 
-def others_at_it(session: Session, *, kind: str, worker: str, lease_seconds: int, since_seconds: float) -> bool:
+def others_at_it(session: Session, *, kind: Kind, worker: str, lease_seconds: int, since_seconds: float) -> bool:
     """Whether another worker has held work of this kind for longer than ``since_seconds`` and may still commit it."""
     row = (
         raw(session)
@@ -214,7 +212,7 @@ def release(session: Session, *, worker: str) -> int:
     )
 
 
-def add(session: Session, *, kind: str, refs: list[int]) -> None:
+def add(session: Session, *, kind: Kind, refs: list[int]) -> None:
     """Write work rows. One that waits already stays as it is; a dead one is revived; and one that is being worked on
     loses its lease, because its worker may have looked at the facts before these came: it rolls back and does it again.
     """
@@ -231,7 +229,7 @@ def add(session: Session, *, kind: str, refs: list[int]) -> None:
         )
 
 
-def add_absent(session: Session, *, kind: str, refs: list[int], after_seconds: float = 0) -> None:
+def add_absent(session: Session, *, kind: Kind, refs: list[int], after_seconds: float = 0) -> None:
     """Write work rows where there are none, and leave those that are as they are: for work that repeats by itself, or
     is due some seconds from now."""
     if refs:
@@ -242,7 +240,7 @@ def add_absent(session: Session, *, kind: str, refs: list[int], after_seconds: f
         )
 
 
-def replay(session: Session, *, kind: str, ref_id: int) -> None:
+def replay(session: Session, *, kind: Kind, ref_id: int) -> None:
     """Make work due again from the start: a dead job is revived, a finished one is written anew."""
     raw(session).execute(
         """
@@ -264,7 +262,7 @@ class Backlog:
     oldest_seconds: float
 
 
-def backlog(session: Session, *, kind: str | None = None) -> Backlog:
+def backlog(session: Session, *, kind: Kind | None = None) -> Backlog:
     """What waits and what died, for health checks and the demo's end; questions to providers only when named."""
     row = (
         raw(session)
@@ -274,7 +272,7 @@ def backlog(session: Session, *, kind: str | None = None) -> Backlog:
                    greatest(0, EXTRACT(EPOCH FROM clock_timestamp() - min(run_after) FILTER (WHERE state = 'ready')))
               FROM job WHERE CASE WHEN %(kind)s::text IS NULL THEN kind <> ALL(%(asking)s) ELSE kind = %(kind)s END
             """,
-            {"kind": kind, "asking": list(REPEATING)},
+            {"kind": kind, "asking": [kind.value for kind in Kind if kind.repeats]},
         )
         .fetchone()
     )

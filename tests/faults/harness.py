@@ -34,8 +34,8 @@ import migrations
 from revenue_engine import embedded
 from revenue_engine.config import PREFIX, Settings
 from revenue_engine.embedded import processes
-from tests.books import SHORTCODE, Books
 from tests.faults.plan import Message, Plan
+from tests.support.books import SHORTCODE, Books
 
 ROOT = Path(__file__).resolve().parents[2]
 DRAIN_SECONDS = 120.0

@@ -17,7 +17,7 @@ from revenue_engine import db
 from revenue_engine.billing import invoices
 from revenue_engine.billing.tariffs import AssessedLine
 from revenue_engine.payments import request_push
-from tests.books import DAY, NOON, SHORTCODE, Books
+from tests.support.books import DAY, NOON, SHORTCODE, Books
 
 HOT_BILLS = 3
 HOT_MINOR = 900_000_000

@@ -9,7 +9,7 @@ import pytest
 
 from revenue_engine.collection import pipeline
 from revenue_engine.errors import Retryable
-from tests.books import Books, confirmation
+from tests.support.books import Books, confirmation
 
 HEALTHY = 12
 

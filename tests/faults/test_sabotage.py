@@ -20,9 +20,10 @@ from sqlalchemy.orm import Session
 from revenue_engine import db, ledger
 from revenue_engine.ledger import balances
 from revenue_engine.ledger.journal import Journal, Posting
-from tests.books import DAY, NOON, Books
+from revenue_engine.work.locks import Lock
 from tests.faults import checks, plan
 from tests.faults.harness import Provider, World, world
+from tests.support.books import DAY, NOON, Books
 
 SEED = 11
 WRITERS = 6
@@ -97,7 +98,7 @@ class _ById:
 
     def __call__(self, session: Session, *, every: int = 1) -> int:
         connection = db.raw(session)
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (balances.SNAPSHOT_LOCK,))
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (Lock.SNAPSHOT,))
         rows = connection.execute("SELECT max(id), pg_current_xact_id()::text FROM journal").fetchone()
         newest, horizon = rows or (None, "")
         if newest is None or newest <= self.last:

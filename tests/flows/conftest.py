@@ -13,8 +13,8 @@ import pytest
 from revenue_engine import embedded
 from revenue_engine.db import transaction
 from revenue_engine.verification.verify import verify
-from tests.books import Books
 from tests.conftest import TEMPLATE, Database, in_database
+from tests.support.books import Books
 
 
 @pytest.fixture

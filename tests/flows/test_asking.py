@@ -21,7 +21,7 @@ from revenue_engine.collection.polling import Asker
 from revenue_engine.db import transaction
 from revenue_engine.ports.callbacks import Purpose
 from revenue_engine.ports.outbound import OutboundClient
-from tests.books import NOON, SHORTCODE, Books, confirmation, push_result
+from tests.support.books import NOON, SHORTCODE, Books, confirmation, push_result
 
 
 @dataclass

@@ -17,7 +17,7 @@ from revenue_engine.county import loading
 from revenue_engine.ports.callbacks import Rehearsal
 from revenue_engine.work import jobs
 from revenue_engine.worker import Worker
-from tests.books import Books
+from tests.support.books import Books
 
 ACCOUNT = "1100100"
 FIXTURES = Path(__file__).parents[1] / "adapters"

@@ -13,10 +13,11 @@ from revenue_engine.db import transaction
 from revenue_engine.ports.callbacks import Purpose
 from revenue_engine.ports.statements import StatementEvent
 from revenue_engine.statements import importing
+from revenue_engine.statements.importing import LEASE_SECONDS as STATEMENT_LEASE_SECONDS
 from revenue_engine.work import jobs
-from revenue_engine.worker import STATEMENT_LEASE_SECONDS, Worker
-from tests.books import Books
+from revenue_engine.worker import Worker
 from tests.flows.test_statements import Plain, statement
+from tests.support.books import Books
 
 LINES = 5
 
@@ -91,11 +92,11 @@ def test_an_import_longer_than_its_lease_is_started_once(books: Books, slow: Slo
     def meanwhile(number: int) -> None:
         if number > 1:
             pass_time(books, STATEMENT_LEASE_SECONDS * 2 // 3)
-            looked.append(other.statements())
+            looked.append(other.do(importing.IMPORT))
 
     slow.meanwhile = meanwhile
     # When it is imported
-    assert worker(books, "anna").statements() == 1
+    assert worker(books, "anna").do(importing.IMPORT) == 1
     # Then nobody else ever began it, and it is kept
     assert looked == [0] * LINES
     assert kept(books) == (1, LINES, LINES, 0)
@@ -111,13 +112,13 @@ def test_the_file_of_a_killed_worker_is_taken_over_when_its_lease_ends(books: Bo
 
     slow.meanwhile = die
     with pytest.raises(Killed):
-        worker(books, "anna").statements()
+        worker(books, "anna").do(importing.IMPORT)
     assert kept(books) == (0, 0, 0, 1)
     # What it had extended holds, and no longer than a lease
     slow.meanwhile = lambda _: None
-    assert other.statements() == 0
+    assert other.do(importing.IMPORT) == 0
     pass_time(books, STATEMENT_LEASE_SECONDS)
-    assert other.statements() == 1
+    assert other.do(importing.IMPORT) == 1
     assert kept(books) == (1, LINES, LINES, 0)
 
 
@@ -136,20 +137,20 @@ def test_a_worker_that_lost_its_lease_stops_and_keeps_nothing(
         if number == at:
             slow.meanwhile = rows.append
             pass_time(books, STATEMENT_LEASE_SECONDS)
-            assert not taken_over or other.statements() == 1
+            assert not taken_over or other.do(importing.IMPORT) == 1
 
     slow.meanwhile = stall
     stalled = worker(books, "anna")
-    assert stalled.statements() == 1
+    assert stalled.do(importing.IMPORT) == 1
     # Then it books no further, and what it did is not kept
     assert rows[-1] <= at + 1
     assert kept(books) == (0, 0, 0, 1)
     # And the file is kept once, by whoever comes next
     due_again(books)
     pass_time(books, STATEMENT_LEASE_SECONDS)
-    assert other.statements() == 1
+    assert other.do(importing.IMPORT) == 1
     assert kept(books) == (1, LINES, LINES, 0)
-    assert stalled.statements() == other.statements() == 0
+    assert stalled.do(importing.IMPORT) == other.do(importing.IMPORT) == 0
 
 
 def test_an_import_that_goes_on_is_never_taken_for_one_that_just_began(books: Books, slow: Slow) -> None:
@@ -171,6 +172,6 @@ def test_an_import_that_goes_on_is_never_taken_for_one_that_just_began(books: Bo
                 )
 
     slow.meanwhile = look
-    worker(books, "anna").statements()
+    worker(books, "anna").do(importing.IMPORT)
     # Then a message that came before it ends is looked at again, for neither saw the other
     assert seen == [True] * (LINES - 1)

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 
 from revenue_engine import db
 from revenue_engine.payments import request_push
-from tests.books import Books, confirmation, push_result, reversal
+from tests.support.books import Books, confirmation, push_result, reversal
 
 Make = Callable[[], AbstractContextManager[Books]]
 

@@ -16,9 +16,9 @@ from revenue_engine.channels import deliveries
 from revenue_engine.ports.callbacks import Purpose
 from revenue_engine.statements import importing
 from revenue_engine.worker import Worker
-from tests.books import Books
 from tests.flows.test_banks import ACCOUNT, add
 from tests.flows.test_statement_doubles import Move, Rows, of
+from tests.support.books import Books
 
 TILL_TIME = "%a %b %d %H:%M:%S EAT %Y"
 

@@ -11,8 +11,8 @@ import pytest
 
 from revenue_engine import db, payments
 from revenue_engine.payments import Identity, NewPayment
-from tests.books import NOON, Books, code
 from tests.conftest import Database
+from tests.support.books import NOON, Books, code
 
 
 @pytest.mark.parametrize(

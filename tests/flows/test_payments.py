@@ -11,7 +11,7 @@ from revenue_engine import db, ledger, periods
 from revenue_engine.payments import request_push
 from revenue_engine.periods import NAIROBI
 from revenue_engine.work import jobs
-from tests.books import DAY, NOON, Books, code, confirmation, push_result, reversal
+from tests.support.books import DAY, NOON, Books, code, confirmation, push_result, reversal
 
 
 def push(books: Books, invoice_id: int, shillings: int, request: str) -> None:

@@ -10,7 +10,7 @@ import psycopg
 
 from revenue_engine import db, periods
 from revenue_engine.payments import request_push
-from tests.books import DAY, Books, code, confirmation, push_result, reversal
+from tests.support.books import DAY, Books, code, confirmation, push_result, reversal
 
 
 def _wait_for_waiters(connection: psycopg.Connection[tuple[int]], wanted: int) -> None:

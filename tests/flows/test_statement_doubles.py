@@ -20,8 +20,8 @@ from revenue_engine.ports.callbacks import Kind, Purpose
 from revenue_engine.ports.statements import StatementEvent, StatementLine, StatementOpened
 from revenue_engine.statements import importing
 from revenue_engine.work import jobs
-from tests.books import NOON, SHORTCODE, Books, confirmation, reversal
 from tests.flows.test_statements import BANK, bring
+from tests.support.books import NOON, SHORTCODE, Books, confirmation, reversal
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import pytest
 
 from revenue_engine import db
 from revenue_engine.work import jobs
-from tests.books import SHORTCODE, Books, reversal
 from tests.flows.test_other_names import Bank
 from tests.flows.test_statement_doubles import Move, of, refusal
 from tests.flows.test_statements import bring
+from tests.support.books import SHORTCODE, Books, reversal
 
 Steps = dict[str, Callable[[], object]]
 World = Callable[[Bank], tuple[Steps, Callable[[], bool]]]

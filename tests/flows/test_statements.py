@@ -23,7 +23,7 @@ from revenue_engine.ports.statements import (
     StatementRefused,
 )
 from revenue_engine.statements import importing
-from tests.books import DAY, NOON, SHORTCODE, Books, confirmation, reversal
+from tests.support.books import DAY, NOON, SHORTCODE, Books, confirmation, reversal
 
 
 class Plain:

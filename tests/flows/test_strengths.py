@@ -7,7 +7,7 @@ import pytest
 from revenue_engine.collection import recording
 from revenue_engine.payments import Identity, Push, Stored, typed_digest
 from revenue_engine.ports.callbacks import Strength
-from tests.books import NOON
+from tests.support.books import NOON
 
 LIMIT = 250_000_00
 

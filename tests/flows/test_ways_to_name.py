@@ -10,7 +10,7 @@ from datetime import timedelta
 from revenue_engine import db
 from revenue_engine.billing import invoices, payers
 from revenue_engine.billing.tariffs import AssessedLine
-from tests.books import DAY, NOON, Books, confirmation, reversal
+from tests.support.books import DAY, NOON, Books, confirmation, reversal
 
 
 def truck(books: Books) -> None:

@@ -12,7 +12,7 @@ from revenue_engine.collection import pipeline
 from revenue_engine.errors import Retryable
 from revenue_engine.work import jobs
 from revenue_engine.worker import Worker
-from tests.books import Books, confirmation, push_result
+from tests.support.books import Books, confirmation, push_result
 
 
 def test_a_lock_or_a_lost_lease_never_makes_work_dead(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:

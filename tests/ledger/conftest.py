@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.books import Books
 from tests.conftest import Database
+from tests.support.books import Books
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from revenue_engine import ledger
 from revenue_engine.db import make_engine, transaction
 from revenue_engine.errors import NotFound
 from revenue_engine.ledger.journal import Journal, Posting
-from tests.books import Books
-from tests.ledger.accountant import ACCOUNTS, DAY, days, journal, noon, post, sums, trial
 from tests.ledger.test_feed import newest, settle
+from tests.support.accountant import ACCOUNTS, DAY, days, journal, noon, post, sums, trial
+from tests.support.books import Books
 
 DAYS = days(5)
 

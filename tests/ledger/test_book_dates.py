@@ -15,8 +15,8 @@ import pytest
 from revenue_engine import ledger, periods
 from revenue_engine.db import make_engine, transaction
 from revenue_engine.errors import Conflict
-from tests.books import Books
-from tests.ledger.accountant import DAY, days, journal, noon, post, stored, trial, undo
+from tests.support.accountant import DAY, days, journal, noon, post, stored, trial, undo
+from tests.support.books import Books
 
 NEXT = DAY + timedelta(days=1)
 LINE = "DR 1200.1 CR 2200 1.00"

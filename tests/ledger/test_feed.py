@@ -12,8 +12,8 @@ import psycopg
 
 from revenue_engine import ledger
 from revenue_engine.db import transaction
-from tests.books import Books
-from tests.ledger.accountant import journal, lines, post
+from tests.support.accountant import journal, lines, post
+from tests.support.books import Books
 
 WRITERS, EACH = 20, 12
 

@@ -14,7 +14,7 @@ from revenue_engine.errors import InvalidValue
 from revenue_engine.ledger import postings as facts
 from revenue_engine.ledger.journal import Journal, Posting
 from revenue_engine.ledger.postings import Bill, Placed
-from tests.ledger.accountant import ACCOUNTS, NOON, lines, postings_of
+from tests.support.accountant import ACCOUNTS, NOON, lines, postings_of
 
 PERMIT = Bill(invoice_id=71, stream_code="SBP", station_code=None, payer_id=5)
 OTHER_PERMIT = Bill(invoice_id=72, stream_code="SBP", payer_id=6)

@@ -21,8 +21,7 @@ from revenue_engine import ledger
 from revenue_engine.db import transaction
 from revenue_engine.errors import Conflict, InvalidValue, NotFound, Retryable
 from revenue_engine.ledger.journal import Journal, Posting
-from tests.books import Books
-from tests.ledger.accountant import (
+from tests.support.accountant import (
     ACCOUNTS,
     NOON,
     journal,
@@ -34,6 +33,7 @@ from tests.ledger.accountant import (
     trial,
     undo,
 )
+from tests.support.books import Books
 
 SALE = ("DR 1300.SBP CR 4000.SBP.principal 3000.00", "DR 1300.SBP CR 4000.SBP.arrears 500.00")
 

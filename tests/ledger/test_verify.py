@@ -14,7 +14,7 @@ from revenue_engine.db import make_engine, raw, transaction
 from revenue_engine.errors import InvalidValue
 from revenue_engine.ledger import journal as journals
 from revenue_engine.verification.verify import CHECKS, Finding, Verification, controls, verify
-from tests import worked_day
+from tests.support import worked_day
 
 
 @pytest.fixture

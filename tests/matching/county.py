@@ -16,6 +16,7 @@ from pathlib import Path
 from stdnum import damm
 
 from reconciliation.engine.files import INVOICE_COLUMNS, PAYMENT_COLUMNS
+from revenue_engine.identifiers import begins_like_a_phone
 from revenue_engine.money import wire
 
 NAMES = (
@@ -77,7 +78,7 @@ class County:
         while True:
             body = str(self.random.randrange(10_000_000, 100_000_000))
             number = body + damm.calc_check_digit(body)
-            if number not in self.by_number:
+            if number not in self.by_number and not begins_like_a_phone(number):
                 return number
 
     def person(self) -> Person:

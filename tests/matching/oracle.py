@@ -12,7 +12,7 @@ from datetime import datetime
 from rapidfuzz.distance import OSA
 
 from reconciliation.engine.senders import Sender, compare, name_words, phone_pattern
-from revenue_engine.identifiers import is_pay_account_number
+from revenue_engine.identifiers import begins_like_a_phone, is_pay_account_number
 from revenue_engine.money import parse_wire
 
 FOLD = str.maketrans("OILSBZG", "0115826")
@@ -51,6 +51,8 @@ def match(bills: list[Row], payments: list[Row]) -> set[tuple[str, str, int, str
                 continue
             tokens, digits = re.findall("[A-Z0-9]+", typed.upper()), re.sub("[^0-9]", "", typed)
             named = [number for number in began if began[number] and (number in tokens or number == digits)]
+            if len(named) == 1 and begins_like_a_phone(named[0]):  # amount and payer may not both be another's
+                named = [n for n in named if cents == began[n] or not proof(payment, n).doubtful]
             exact = [number for number in named if typed.strip() == number]
             if (rung == "exact" and exact) or (rung == "normalised" and len(named) == 1):
                 take(payment, named[0], min(cents, opened[named[0]]), rung)
@@ -67,7 +69,7 @@ def match(bills: list[Row], payments: list[Row]) -> set[tuple[str, str, int, str
                     continue
                 fits = [n for n in objects if opened[n] == cents and proof(payment, n).agrees]
                 if len(objects) == 1 and opened[objects[0]]:
-                    sure = proof(payment, objects[0]).agrees
+                    sure = proof(payment, objects[0]).undisputed
                     if sure or (opened[objects[0]] == cents and not others(payment, cents, objects)):
                         take(payment, objects[0], min(cents, opened[objects[0]]), rung)
                 elif len(objects) > 1 and len(fits) == 1:

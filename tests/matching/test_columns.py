@@ -83,8 +83,7 @@ PHONES = st.builds(
     st.one_of(DIGITS, PHONES, st.sampled_from((A, B, A[:8], "0"))), st.sampled_from(((), ("BSA", "NO"), ("07", "X")))
 )
 def test_digits_in_one_piece_are_heard_as_any_text(typed: str, prefixes: tuple[str, ...]) -> None:
-    tokens = ladder.tokens_of(typed)
-    plain = ladder.numbers_in(tokens), typed not in ladder.NOTHING, ladder.clues(tokens, prefixes=prefixes)
+    plain = ladder.read(typed).numbers, typed not in ladder.NOTHING, ladder.clues(typed, prefixes=prefixes)
     assert ladder.hear_all([(typed, "")], prefixes) == [plain]
 
 

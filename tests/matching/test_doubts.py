@@ -7,9 +7,10 @@ import random
 import pytest
 from rapidfuzz.distance import OSA
 
-from reconciliation import ladder
+from reconciliation import ladder, spelling
 from reconciliation.engine import near_objects
 from reconciliation.engine.indexes import Bills
+from revenue_engine.identifiers import plain
 from tests.matching.worlds import A, B, C, D, bill, left, matched, paid, run, tables
 
 STRANGER = {"payer_name": "JOHN", "msisdn": "2547*****999"}
@@ -31,7 +32,7 @@ def test_digits_of_any_script_and_characters_without_width(typed: str) -> None:
 
 
 def test_small_raised_digits_are_no_digits_of_a_number() -> None:
-    assert ladder.plain("m² ½ № ③ Ｋ é") == "m        K e"
+    assert plain("m² ½ № ③ Ｋ é") == "m        K e"
     assert ladder.read("508060611²").numbers == (A,)
 
 
@@ -157,7 +158,7 @@ def test_neighbours_are_those_that_one_slip_makes() -> None:
     things = [*dict.fromkeys([*shapes, *(f"ST-{number}" for number in range(60))])]
     rows = [bill(f"9{at:08d}", object_ref=thing) for at, thing in enumerate(things)]
     bills = Bills(tables([*rows, bill(A, "70.00", object_ref=things[0]), bill(B, object_ref="")], [])[0])
-    keys = [ladder.folded(thing.replace("-", "")) for thing in things]
+    keys = [spelling.folded(thing.replace("-", "")) for thing in things]
     found = near_objects.rows(bills, [(key, 10_000) for key in [*keys, "X" * 50, ""]])
     for key, listed in zip([*keys, "X" * 50, ""], found, strict=True):
         assert sorted(listed) == [at for at, other in enumerate(keys) if OSA.distance(key, other) == 1]

@@ -8,9 +8,9 @@ import pytest
 
 from reconciliation.runs import payer_links
 from revenue_engine.db import transaction
-from tests.books import Books
 from tests.conftest import Database
 from tests.matching.test_runs import by_hand, payer, proves, run, take_back
+from tests.support.books import Books
 
 SAID = "Ziwa Traders shop rent"
 

@@ -10,10 +10,10 @@ from reconciliation.engine.policy import Policy
 from reconciliation.runs import policies
 from revenue_engine.db import transaction
 from revenue_engine.errors import Conflict, InvalidValue, NotAllowed, NotFound
-from tests.books import Books
 from tests.conftest import Database
 from tests.matching.test_runs import by_hand, payer, proves, run, slip, take_back
 from tests.support import people
+from tests.support.books import Books
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from reconciliation.engine.policy import Policy
 from revenue_engine import bootstrap
 from revenue_engine.cli import signing
 from revenue_engine.cli.app import app
-from tests.books import Books
 from tests.conftest import Database
 from tests.matching.test_runs import payer, slip
+from tests.support.books import Books
 from tests.support.people import Someone
 
 

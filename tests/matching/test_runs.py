@@ -18,9 +18,9 @@ from revenue_engine.db import raw, transaction
 from revenue_engine.errors import Conflict, InvalidValue, NotAllowed
 from revenue_engine.verification import verify
 from revenue_engine.worker import Worker
-from tests.books import Books, confirmation
 from tests.conftest import Database
 from tests.support import people
+from tests.support.books import Books, confirmation
 
 RUNNER = "timer"
 
@@ -302,7 +302,7 @@ def test_bait_and_switch_finds_no_bill(books: Books) -> None:
 
 
 def test_what_a_provider_takes_back_is_no_match_to_reverse(books: Books) -> None:
-    from tests.books import reversal
+    from tests.support.books import reversal
 
     bill = books.bill(1_000, payer=payer(books))
     paid = books.pay(1_000, slip(bill))

@@ -13,8 +13,8 @@ from python_calamine import CalamineWorkbook
 from revenue_engine import db
 from revenue_engine.reports import daily, render
 from revenue_engine.reports.model import Report
-from tests.books import DAY, Books, reversal
 from tests.conftest import Database
+from tests.support.books import DAY, Books, reversal
 
 
 @pytest.fixture

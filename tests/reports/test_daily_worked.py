@@ -14,9 +14,9 @@ from python_calamine import CalamineWorkbook
 from revenue_engine.db import make_engine, transaction
 from revenue_engine.reports import daily, render
 from revenue_engine.reports.model import Column, Kind, Section
-from tests import worked_day
 from tests.conftest import Database
-from tests.worked_day import FRIDAY, THURSDAY
+from tests.support import worked_day
+from tests.support.worked_day import FRIDAY, THURSDAY
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import BinaryIO
 
+from adapters.statements.day_proofs import DayOrder, OneShape, hold_against_receipts
 from adapters.statements.rows import Cells, Moment, Rows, find_in_head, find_rows
 from adapters.statements.running import Chain
 from adapters.statements.tables.cells import Days, Figures
@@ -180,6 +182,7 @@ class _Statement:
         self._at = _places(table, rows)
         self._figures = Figures(table.amounts)
         self._days = Days(table.dates)
+        self._shape, self._value_shape, self._order = OneShape(), OneShape(), DayOrder()
         self._narrations = tuple(re.compile(pattern) for pattern in table.narrations)
         marks = table.marks
         self._marks = {
@@ -361,11 +364,14 @@ class _Statement:
         at, names = self._at, self._names
         effect = self._effect(number, cells)
         booked, instant = self._days.read(cells[at.booked], number, names[at.booked])
+        self._shape.met(cells[at.booked], number, names[at.booked])
+        self._order.met(booked, number)
         text = " ".join((cells[at.text[0]] if len(at.text) == 1 else " ".join(cells[p] for p in at.text)).split())
         reference = "" if at.reference < 0 else self._reference(number, cells)
         if at.account >= 0 or at.currency >= 0:
             self._same(number, cells, found)
         account, party, references = self._cut(text)
+        hold_against_receipts(booked, f"{reference} {text}".upper(), number, names[at.booked], cells[at.booked])
         return StatementLine(
             number=number,
             amount_minor=effect,
@@ -418,6 +424,7 @@ class _Statement:
         return None if place < 0 else self._figures.read(cells[place], "balance", number, self._names[place])
 
     def _day(self, number: int, cells: Cells, place: int) -> date:
+        self._value_shape.met(cells[place], number, self._names[place])
         return self._days.read(cells[place], number, self._names[place])[0]
 
     def _reference(self, number: int, cells: Cells) -> str:
@@ -477,7 +484,7 @@ class _Statement:
         }
         for line, cells in self._rows.preamble:
             filled = [cell for cell in cells if cell.strip()]
-            for cell, beside in zip(filled, [*filled[1:], ""], strict=True):
+            for cell, beside in itertools.zip_longest(filled, filled[1:], fillvalue=""):
                 label, _, behind = cell.partition(":")
                 field, value = wanted.get(plain(label)), behind.strip() or beside
                 if field is not None and value:
@@ -503,6 +510,10 @@ class _Statement:
             why = f"the head closes with {wire(said)} and the rows with {wire(chain.closing or 0)}. Rows are missing"
         if why:
             return replace(closed, adds_up=False, unproved=why, unproved_line=line, unproved_column=column)
+        if found.balances > 1:
+            self._order.refuse(self._names[self._at.booked], newest_first=found.newest_first)
+        if self._order.note:
+            closed = replace(closed, notes=(*closed.notes, self._order.note))
         if closed.adds_up and opening is None and found.balances < 2:
             return replace(closed, adds_up=None)  # the only balance was used to find the opening one
         return closed

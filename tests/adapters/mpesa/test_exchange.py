@@ -15,7 +15,7 @@ from adapters.mpesa import MpesaSettings, adapter, requests
 from adapters.mpesa.balances import balances
 from adapters.mpesa.exchange import Exchange, Proof, judge
 from adapters.mpesa.outbound import MpesaOutbound, client
-from adapters.mpesa.pulls import receipt_day
+from adapters.receipts import receipt_day
 from adapters.sandbox.mpesa_keys import Keys
 from adapters.sandbox.mpesa_provider import Provider
 from revenue_engine import bootstrap

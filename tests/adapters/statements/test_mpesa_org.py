@@ -17,8 +17,8 @@ import xlsxwriter
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from adapters.statements.mpesa_layout import instant_of
 from adapters.statements.mpesa_org import reader
+from adapters.statements.mpesa_times import Times
 from adapters.statements.mpesa_words import kind_of, party_of, sentence
 from revenue_engine.money import wire
 from revenue_engine.periods import NAIROBI
@@ -414,7 +414,7 @@ def workbook(content: bytes, *, typed: bool, sheets: int = 1) -> bytes:
                 if typed and plain.replace(".", "", 1).lstrip("-").isdigit() and cell.strip():
                     sheet.write_number(at, column, float(plain))
                 elif typed and len(cell) == 19 and cell[2] == "-":
-                    sheet.write_datetime(at, column, instant_of(cell, 0, "").replace(tzinfo=None), moment)
+                    sheet.write_datetime(at, column, Times().instant(cell, 0, "").replace(tzinfo=None), moment)
                 elif cell:
                     sheet.write_string(at, column, cell)
     book.close()

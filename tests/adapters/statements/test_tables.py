@@ -367,7 +367,7 @@ def test_equal_movements_both_ways_are_read_by_their_days() -> None:
 
 
 def workbook(content: bytes, delimiter: str) -> bytes:
-    """The cells of a text as a spreadsheet keeps them: figures as numbers, days with slashes as dates."""
+    """The cells of a text as a spreadsheet keeps them: figures as numbers, days as dates."""
     out = io.BytesIO()
     book = xlsxwriter.Workbook(out, {"in_memory": True})
     sheet = book.add_worksheet()
@@ -380,6 +380,8 @@ def workbook(content: bytes, delimiter: str) -> bytes:
             elif len(cell) == 10 and cell.count("/") == 2:
                 day, month, year = map(int, cell.split("/"))
                 sheet.write_datetime(at, column, datetime(year, month, day), dated)  # noqa: DTZ001 - a sheet has no zone
+            elif len(cell) == 10 and cell[4:5] == cell[7:8] == "-":
+                sheet.write_datetime(at, column, datetime.fromisoformat(cell), dated)
             elif cell:
                 sheet.write_string(at, column, cell)
     book.close()

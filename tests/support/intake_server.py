@@ -24,10 +24,10 @@ from pydantic import BaseModel
 from adapters.mpesa import adapter as mpesa
 from revenue_engine.intake import server
 from revenue_engine.ports.callbacks import AckOutcome, CallbackAdapter, Interpretation, Purpose, Unknown, Verdict
-from tests.books import Books
 from tests.conftest import Database
+from tests.support.books import Books
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 HOME = "127.0.0.1"
 PROVIDER = "196.201.214.200"
 KEPT, REFUSED = mpesa.ack(AckOutcome.KEPT), mpesa.ack(AckOutcome.REFUSED)

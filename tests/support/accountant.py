@@ -12,7 +12,7 @@ from revenue_engine import ledger, money
 from revenue_engine.db import transaction
 from revenue_engine.ledger.journal import Journal, Posting
 from revenue_engine.periods import NAIROBI
-from tests.books import Books
+from tests.support.books import Books
 
 DAY = date(2026, 9, 15)
 NOON = datetime(2026, 9, 15, 12, 0, tzinfo=NAIROBI)

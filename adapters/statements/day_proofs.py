@@ -1,0 +1,141 @@
+"""What a file itself says about its days: one column is written in one way, and rows stand in an order.
+
+A spreadsheet of another country exchanges days and months where both readings are days, and no sum changes. Nothing
+here corrects a day: what speaks against a file's days refuses it.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+from typing import Final
+
+from adapters.receipts import receipt_day
+from adapters.statements.rows import Moment, Number
+from revenue_engine.ports.statements import StatementFault, StatementRefused
+
+_RECEIPT: Final = re.compile(r"(?<![A-Z0-9])[A-Z][A-L][1-9A-V][A-Z0-9]{7}(?![A-Z0-9])")
+_SERIAL: Final = re.compile(r"\d{5}(?:\.\d+)?", re.ASCII)
+_MOST_MONTHS_APART: Final = 3
+_MEND: Final = "Download the file anew and import it unopened"
+
+
+class OneShape:
+    """Refuses a column of dates in which a spreadsheet understood some and left others as text.
+
+    What it understood may have day and month exchanged; what it did not is as the bank wrote it.
+    """
+
+    def __init__(self) -> None:
+        self._cells: bool | None = None
+        self._line = 0
+
+    def met(self, text: str, line: int, column: str) -> None:
+        """A date of the column. Raises StatementRefused."""
+        cell = type(text) is not str and isinstance(text, Moment | Number)
+        if not cell and text[:5].isdigit():
+            cell = _SERIAL.fullmatch(text.strip()) is not None
+        if self._cells is None:
+            self._cells, self._line = cell, line
+        elif cell is not self._cells:
+            before, here = ("date cells", "text") if self._cells else ("text", "a date cell")
+            raise StatementRefused(
+                StatementFault.BAD_DATE,
+                f"the column holds {before} from line {self._line} on and {here} here: a spreadsheet understood some of"
+                f" the dates, perhaps with day and month exchanged, and left the others. {_MEND}",
+                line=line,
+                column=column,
+            )
+
+
+def exchanged(day: date) -> date | None:
+    """The day with its day and month exchanged; None where there is no such day or it is the same."""
+    if day.day > 12 or day.day == day.month:
+        return None
+    return day.replace(month=day.day, day=day.month)
+
+
+class DayOrder:
+    """Follows the days of rows as they are read and as they would be with days and months exchanged."""
+
+    def __init__(self) -> None:
+        self._last: date | None = None
+        self._last_other: date | None = None
+        self._turns: set[bool] = set()
+        self._turns_other: set[bool] = set()
+        self._first_line = 0
+        self._days = [date.max, date.min]
+        self._others = [date.max, date.min]
+        self._months: set[tuple[int, int]] = set()
+        self._of_month: set[int] = set()
+
+    def met(self, day: date, line: int) -> None:
+        """The day of the next row."""
+        if day == self._last:
+            return
+        other = exchanged(day)
+        if other is not None and not self._first_line:
+            self._first_line = line
+        other = other or day
+        if self._last is not None and self._last_other is not None:
+            self._turns.add(day < self._last)
+            if other != self._last_other:
+                self._turns_other.add(other < self._last_other)
+        self._last, self._last_other = day, other
+        self._days = [min(self._days[0], day), max(self._days[1], day)]
+        self._others = [min(self._others[0], other), max(self._others[1], other)]
+        if len(self._months) <= _MOST_MONTHS_APART:
+            self._months.add((day.year, day.month))
+        self._of_month.add(day.day)
+
+    def refuse(self, column: str, *, newest_first: bool) -> None:
+        """Refuse days that go against the balances' order, when they would stand in it with days and months exchanged.
+
+        Raises StatementRefused.
+        """
+        apart, other = self._days[1] - self._days[0], self._others[1] - self._others[0]
+        if self._first_line and self._turns - {newest_first} and self._turns_other <= {newest_first} and other < apart:
+            raise StatementRefused(
+                StatementFault.BAD_DATE,
+                f"the days of the rows jump between {self._days[0]} and {self._days[1]} against the order of the"
+                f" balances, and stand in order from {self._others[0]} to {self._others[1]} with day and month"
+                f" exchanged: a spreadsheet of another country saved the file. {_MEND}",
+                line=self._first_line,
+                column=column,
+            )
+
+    @property
+    def note(self) -> str:
+        """What a person should look at: every row on one day of the month, in many months."""
+        if len(self._of_month) == 1 and len(self._months) > _MOST_MONTHS_APART - 1 and self._first_line:
+            return (
+                f"every line is of day {next(iter(self._of_month))} of a month: make sure that no spreadsheet exchanged"
+                " days and months"
+            )
+        return ""
+
+
+def hold_against_receipts(day: date, words: str, line: int, column: str, written: str) -> None:
+    """Refuse a bank's day that an M-PESA receipt in its words contradicts, and agrees with when day and month change
+    places. A receipt may be older than the day on which a bank books it or speaks of it. Raises StatementRefused.
+    """
+    other = exchanged(day)
+    if other is None:
+        return
+    for receipt in _RECEIPT.findall(words):
+        given = receipt_day(receipt)
+        if given is None or -_NEAR <= day - given <= _LATE:
+            continue
+        if -_NEAR <= other - given <= _SOON:
+            raise StatementRefused(
+                StatementFault.BAD_DATE,
+                f"{written!r} is read as {day:%d %b %Y}, and the receipt {receipt} beside it was given on"
+                f" {given:%d %b %Y}: day and month were exchanged. {_MEND}",
+                line=line,
+                column=column,
+            )
+
+
+_NEAR: Final = timedelta(days=1)
+_SOON: Final = timedelta(days=4)
+_LATE: Final = timedelta(days=14)

@@ -1,0 +1,118 @@
+"""The key of every break: what makes two breaks the same one, so that a fact opens its break once and closes it.
+
+A key is a family and what the break is about: ids, and references that a provider gave. Nothing personal stands in one.
+Whoever opens a break and whoever closes it may stand in different rooms; both take the key from here.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+_REQUEST = "request:"
+SUSPENSE_PREFIX = "suspense:"
+UNCONFIRMED_PREFIX = "unconfirmed:"
+"""For queries that build the key of a row they join; what follows is as in the functions below."""
+
+
+def of_delivery(delivery_id: int, item: int = 0) -> str:
+    """A delivery, or one movement of a delivery that tells of several, that could not be read or kept."""
+    return _of("delivery", delivery_id, item)
+
+
+def clock(delivery_id: int, item: int = 0) -> str:
+    """A movement whose provider's time is later than ours."""
+    return _of("clock", delivery_id, item)
+
+
+def conflict(delivery_id: int, item: int = 0) -> str:
+    """A message that disagrees with what was posted."""
+    return _of("conflict", delivery_id, item)
+
+
+def doubt(channel_account_id: int, reference: str) -> str:
+    """Certain money with a doubt: of its time, or one that the adapter tells."""
+    return f"doubt:{channel_account_id}:{reference}"
+
+
+def unconfirmed(channel_account_id: int, reference: str) -> str:
+    """A movement that a message told, and no message that is proof."""
+    return f"{UNCONFIRMED_PREFIX}{channel_account_id}:{reference}"
+
+
+def request(request_id: str) -> str:
+    """A push request of ours that got no clear answer."""
+    return f"{_REQUEST}{request_id}"
+
+
+def request_of(key: str) -> str:
+    """The request id that a key of :func:`request` is about; empty for a key of another family."""
+    return key.removeprefix(_REQUEST) if key.startswith(_REQUEST) else ""
+
+
+def not_asked(channel_account_id: int, since: datetime) -> str:
+    """Time of a channel account that its provider can no longer be asked about."""
+    return f"not-asked:{channel_account_id}:{since:%Y%m%dT%H%M%S}"
+
+
+def reversal(channel_account_id: int, reference: str) -> str:
+    """A reversal that takes nothing back yet."""
+    return f"reversal:{channel_account_id}:{reference}"
+
+
+def reversal_twice(channel_account_id: int, reference: str) -> str:
+    """A reversal of a payment that another reversal took back."""
+    return f"{reversal(channel_account_id, reference)}:twice"
+
+
+def reversal_amount(channel_account_id: int, reference: str) -> str:
+    """A reversal of another amount than was paid."""
+    return f"{reversal(channel_account_id, reference)}:amount"
+
+
+def settlement(channel_account_id: int, reference: str) -> str:
+    """A payout to our bank that no bank's statement shows yet."""
+    return f"settlement:{channel_account_id}:{reference}"
+
+
+def settlement_told(delivery_id: int) -> str:
+    """A settlement that a message told as somebody's payment of a bill."""
+    return f"settlement-told:{delivery_id}"
+
+
+def banked(bank_id: int, reference: str) -> str:
+    """A bank's credit from a channel of ours whose payout nobody told yet."""
+    return f"banked:{bank_id}:{reference}"
+
+
+def found(channel_account_id: int, reference: str) -> str:
+    """A payment that no message told and a statement shows."""
+    return f"found:{channel_account_id}:{reference}"
+
+
+def missing(channel_account_id: int, kind: str, reference: str) -> str:
+    """A movement in the books that the statement of its day does not show."""
+    return f"missing:{channel_account_id}:{kind}:{reference}"
+
+
+def repeated(channel_account_id: int, kind: str, reference: str) -> str:
+    """A movement whose reference another movement bears."""
+    return f"repeated:{channel_account_id}:{kind}:{reference}"
+
+
+def suspense(payment_id: int) -> str:
+    """A payment's money in suspense."""
+    return f"{SUSPENSE_PREFIX}{payment_id}"
+
+
+def credit(payment_id: int) -> str:
+    """Money of a payment that its payer did not mean as credit: the bill was paid before, or cancelled."""
+    return f"credit:{payment_id}"
+
+
+def held(payment_id: int) -> list[str]:
+    """All breaks about money of a payment that is held, in suspense or as credit."""
+    return [suspense(payment_id), credit(payment_id)]
+
+
+def _of(family: str, delivery_id: int, item: int) -> str:
+    return f"{family}:{delivery_id}:{item}" if item else f"{family}:{delivery_id}"

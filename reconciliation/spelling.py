@@ -1,0 +1,306 @@
+"""How payers and banks write numbers, phones and names of objects. Pure; nothing is looked up here.
+
+What separates two groups of digits means something: ``11/5`` is another parcel than ``1/15``, a stroke in a permit
+stands between its year and its serial, and stars stand for digits that a provider hides. Phones, hidden phones and
+dates are no numbers of bills; what a cheque, a slip or a permit puts together is one only by chance, so it is weak.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from revenue_engine.identifiers import plain
+
+LOOKALIKE_PAIRS = tuple(zip("OILSBZG", "0115826", strict=True))
+LOOKALIKES = str.maketrans(dict(LOOKALIKE_PAIRS))
+"""Letters that payers write for digits: O for 0, I and L for 1, S for 5, B for 8, Z for 2, G for 6."""
+
+WALL = "\x1f"
+"""Stands for what was cut out of a text: groups of digits on both sides of it are not one number."""
+
+_TOKEN = re.compile(f"[A-Z0-9]+|{WALL}")
+_WORD = re.compile(r"[A-Z0-9]+")
+
+_LIKE = "[0-9OILSBZG]"
+_NINE = rf"[17IL](?:[\s\-./()]{{0,2}}{_LIKE}){{8}}(?![0-9])"
+_PHONE = re.compile(
+    r"(?:"
+    r"(?:(?<![0-9])\(?\+|(?<![0-9A-Z])\(?(?:00)?)\s?254[\s\-./()]*(?:\(?0\)?[\s\-./]*)?"  # +254, (254), 00254, 254 (0)
+    r"|(?<![0-9A-Z])\(?[0O]\)?[\s\-./()]*"  # 0, (0), O
+    r"|(?<![A-Z])(?:TEL|TELEPHONE|PHONE|SIMU|CELL|MOBILE|MOB)(?:[\s.:#\-]*(?:NO|NUMBER))?[\s.:#\-]*"
+    rf")({_NINE})"
+)
+_LEAST_PHONE_DIGITS = 7
+_HIDDEN = re.compile(r"\+?[0-9]{1,9}[ \-]?(?:[*X]{2,}[ \-]?)+[0-9]{2,}|(?<![0-9A-Z*])(?:\*{2,}|X{3,})[ \-]?[0-9]{2,}")
+_STARS = str.maketrans(dict.fromkeys("•●∗＊", "*"))
+_DATE = re.compile(
+    r"(?<![0-9])(?:(?:0?[1-9]|[12][0-9]|3[01])([./\-])(?:0?[1-9]|1[0-2])\1(?:20)?[0-9]{2}"
+    r"|20[0-9]{2}([./\-])(?:0?[1-9]|1[0-2])\2(?:0?[1-9]|[12][0-9]|3[01]))(?![0-9])"
+)
+_TIME = re.compile(r"(?<![0-9])(?:[01]?[0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9])?(?![0-9])")
+
+_CHEQUE = re.compile(
+    r"(?<![A-Z])(?:CHQS?|CHEQUES?|CHEQ|CHECK|CQ|SLIP|DRAFT)(?:[\s.:#\-]*(?:NO|NOS|NUM|NUMBER))?[\s.:#\-]*"
+    r"[0-9](?:[\s./\-]*[0-9])*"
+)
+_YEAR_AND_SERIAL = re.compile(r"(?<![0-9])(?:19|20)[0-9]{2}[\s./\-]+[0-9]{5}(?![0-9])")
+_PERMIT = re.compile(r"([A-Z]{2,})[\s./\-]*20[0-4][0-9]{6}(?![0-9])")
+_BEFORE_NUMBERS = frozenset(
+    word
+    for words in (
+        "ACC ACCOUNT ACCT AC BILL BIL INV INVOICE NO NUMBER NAMBA",
+        "REF REFERENCE PAY PAID PAYMENT MALIPO YA",
+    )
+    for word in words.split()
+)
+"""Words that stand before a bill's number; other letters before a year and a serial make a permit of them."""
+_STROKE = re.compile(r"(?<=[0-9])\s*[/\\:*_=|~]+\s*(?=[0-9])")
+_MAY_MISLEAD = re.compile(
+    r"[/\\:*_=|~+(]|254|(?<![0-9A-Z])[0O][\s\-./]*[17IL]|CHQ|CHEQ|CHECK|CQ|SLIP|DRAFT|TEL|PHONE|SIMU|CELL|MOB|XX"
+    r"|20[0-9]{2}"
+)
+MISLEADING = "(?i)CHQ|CHEQ|CHECK|CQ|SLIP|DRAFT|TEL|PHONE|SIMU|CELL|MOB|[a-z][^0-9a-z]*20[0-4][0-9]{6}"
+"""For columns: texts with one number among words, which may be a cheque's, a phone or a permit."""
+
+
+def folded(key: str) -> str:
+    """A key with every look-alike written as its digit, so that O and 0 are the same on both sides."""
+    return key.translate(LOOKALIKES)
+
+
+def tokens_of(typed: str) -> list[str]:
+    """The words, numbers and codes of a text, upper case, without what separates them."""
+    return _WORD.findall(plain(typed).upper())
+
+
+class Said(NamedTuple):
+    """A text as words, without what is no bill's number."""
+
+    sure: list[str]
+    """Its words with walls for all that puts groups together by chance: what is read here was typed as one number."""
+    loose: list[str]
+    """With walls for phones, hidden phones, dates and times only."""
+    phones: tuple[str, ...]
+    """Nine digits each, of phones that are written as phones."""
+
+
+def said(text: str) -> Said:
+    """Cut out of a text what is no number of a bill, and keep the phones."""
+    upper = plain(text if text.isascii() else text.translate(_STARS)).upper()
+    if not _MAY_MISLEAD.search(upper):
+        words = _TOKEN.findall(upper)
+        return Said(words, words, ())
+    phones: list[str] = []
+    upper = _HIDDEN.sub(WALL, upper)
+    upper = _PHONE.sub(lambda found: _phone(found, phones), upper)
+    upper = _TIME.sub(WALL, _DATE.sub(WALL, upper))
+    loose = _TOKEN.findall(upper)
+    upper = _CHEQUE.sub(WALL, _YEAR_AND_SERIAL.sub(WALL, upper))
+    upper = _STROKE.sub(WALL, _PERMIT.sub(_permit, upper))
+    return Said(_TOKEN.findall(upper), loose, tuple(dict.fromkeys(phones)))
+
+
+def _phone(found: re.Match[str], phones: list[str]) -> str:
+    digits = "".join(_WORD.findall(found[1]))
+    if sum(map(str.isdigit, digits)) < _LEAST_PHONE_DIGITS:
+        return found[0]
+    phones.append(folded(digits))
+    return f" {WALL} "
+
+
+def _permit(found: re.Match[str]) -> str:
+    return found[0] if found[1] in _BEFORE_NUMBERS else WALL
+
+
+_PRINTED = re.compile(r"(?<![0-9])([0-9]{3})[ \-\u00a0]([0-9]{3})[ \-\u00a0]([0-9]{3})(?![0-9])")
+
+
+def in_one_piece(number: str, text: str) -> bool:
+    """Whether a number stands in a text by itself, within one word or in the groups in which bills print it.
+
+    Else it is put together out of groups among words.
+    """
+    tokens = [folded(token) for token in tokens_of(text)]
+    if "".join(tokens) == number or any(number in token for token in tokens):
+        return True
+    return any("".join(found.groups()) == number for found in _PRINTED.finditer(plain(text)))
+
+
+# --- names of objects ------------------------------------------------------------------------------------------------
+
+
+class Fit(enum.IntEnum):
+    """How a text names an object. Below nothing it names another one that is written with the same characters."""
+
+    MOVED = -2
+    """The separators stand elsewhere: ``11/5`` for ``1/15``."""
+    LONGER = -1
+    """The name goes on: ``45 A`` for ``45``, ``1500/2`` for ``1500``."""
+    NONE = 0
+    WEAK = 1
+    """A short number stands beside it or blanks stand within its number: another object may be meant."""
+    SQUEEZED = 2
+    """Without the separators that the reference has."""
+    VERBATIM = 3
+
+
+class Named(NamedTuple):
+    """How well, and which words of the text."""
+
+    fit: Fit
+    start: int = 0
+    end: int = 0
+
+
+class Written(NamedTuple):
+    """A text as words and what stands before each."""
+
+    words: tuple[str, ...]
+    gaps: tuple[str, ...]
+
+
+def written(text: str) -> Written:
+    """The words of a text with the separators before each of them."""
+    upper = plain(text).upper()
+    words, gaps, at = [], [], 0
+    for found in _WORD.finditer(upper):
+        words.append(found[0])
+        gaps.append(upper[at : found.start()])
+        at = found.end()
+    return Written(tuple(words), tuple(gaps))
+
+
+_PLATE = re.compile(r"[A-Z]{1,3}[0-9]{3}[A-Z]{1,3}")
+_SHORT, _LONGEST_NAME = 4, 9
+
+
+def fit(text: Written, reference: Written, prefixes: Collection[str] = (), *, typed: bool = True) -> Named:
+    """How a text names an object: the best of the places in which its characters stand.
+
+    ``typed`` says that a payer wrote it; what a bank prints before a name belongs to the bank.
+    """
+    own = "".join(reference.words)
+    wanted, groups = folded(own), _boundaries(reference.words, own)
+    best = Named(Fit.NONE)
+    for start in range(len(text.words)):
+        joined = ""
+        for end in range(start + 1, min(start + _LONGEST_NAME, len(text.words)) + 1):
+            joined += text.words[end - 1]
+            if len(joined) < len(own):
+                continue
+            extra = len(joined) - len(own)
+            if folded(joined[extra:]) == wanted and (not extra or _may_stand_before(joined[:extra], own, prefixes)):
+                spelt = _spelt(text, start, end, extra, own, groups)
+                found = Named(_whole(text, start, end, own, spelt, typed=typed), start, end)
+                if found.fit > best.fit or best.fit is Fit.NONE:
+                    best = found
+            if extra > _LONGEST_NAME:
+                break
+    return best
+
+
+def _may_stand_before(glued: str, own: str, prefixes: Collection[str]) -> bool:
+    return glued in prefixes or (glued.isalpha() and len(glued) > 1 and _PLATE.fullmatch(own) is not None)
+
+
+def _boundaries(words: Sequence[str], own: str) -> frozenset[int]:
+    """Where a separator stands between two digits, as places in the joined words."""
+    found, at = set(), 0
+    for word in words[:-1]:
+        at += len(word)
+        if 0 < at < len(own) and own[at - 1].isdigit() and own[at].isdigit():
+            found.add(at)
+    return frozenset(found)
+
+
+def _spelt(text: Written, start: int, end: int, extra: int, own: str, groups: frozenset[int]) -> Fit:
+    if end - start == 1 and not groups:
+        return Fit.VERBATIM
+    typed, strokes, at = set(), False, -extra
+    for place in range(start, end - 1):
+        at += len(text.words[place])
+        if 0 < at < len(own) and own[at - 1].isdigit() and own[at].isdigit():
+            typed.add(at)
+            strokes |= at not in groups and not text.gaps[place + 1].isspace()
+    if typed == groups:
+        return Fit.VERBATIM
+    if typed < groups:
+        return Fit.SQUEEZED
+    if typed > groups and not strokes:
+        return Fit.SQUEEZED if _PLATE.fullmatch(own) else Fit.WEAK
+    return Fit.MOVED
+
+
+def _whole(text: Written, start: int, end: int, own: str, spelt: Fit, *, typed: bool) -> Fit:
+    """Whether the name ends where the words end; a plate ends by itself."""
+    if spelt is Fit.MOVED or _PLATE.fullmatch(own):
+        return spelt
+    weak = False
+    if end < len(text.words):
+        after, gap = text.words[end], text.gaps[end]
+        if _goes_on(after, gap, own):
+            return Fit.LONGER
+        weak = after.isdigit() and len(after) < _SHORT - 1 and not _is_stroke(gap)
+    if start:
+        before, gap = text.words[start - 1], text.gaps[start]
+        if _is_stroke(gap) and before.isdigit() and len(before) <= _SHORT:
+            return Fit.LONGER
+        weak |= typed and "/" in gap and before.isalpha() and len(before) > 1
+    return Fit.WEAK if weak else spelt
+
+
+def _goes_on(after: str, gap: str, own: str) -> bool:
+    if len(after) == 1 and after.isalpha():
+        return own[-1].isdigit()
+    if not _is_stroke(gap):
+        return False
+    return (after.isdigit() and len(after) <= _SHORT) or (len(after) < _SHORT and not after.isalpha())
+
+
+def _is_stroke(gap: str) -> bool:
+    """Whether a separator joins what stands on both sides of it: a stroke, or a dash or dot without blanks."""
+    return "/" in gap or "\\" in gap or gap in ("-", ".", "_", "–")
+
+
+def same_name(one: str, other: str) -> bool:
+    """Whether two references are the same name: the same characters, in the same groups of digits."""
+    left, right = written(one), written(other)
+    own = "".join(left.words)
+    return own == "".join(right.words) and _boundaries(left.words, own) == _boundaries(right.words, own)
+
+
+def groups_of(text: Written) -> list[tuple[str, ...]]:
+    """The numbers of a text, those together that strokes join; without the ones that a letter behind goes on."""
+    found: list[tuple[str, ...]] = []
+    joined = False
+    for place, word in enumerate(text.words):
+        joins = joined and _is_stroke(text.gaps[place])
+        joined = word.isdigit() and len(word) <= _LONGEST_NAME
+        if joined and joins:
+            found[-1] = (*found[-1], word)
+        elif joined:
+            found.append((word,))
+        elif found and place and text.words[place - 1].isdigit() and _goes_on(word, text.gaps[place], "0"):
+            found.pop()
+    return found
+
+
+def fits_loosely(text: Written, reference: Written) -> bool:
+    """Whether numbers of a text are the last numbers of a reference, or its plate stands in the text."""
+    own = [int(word) for word in reference.words if word.isdigit()]
+    groups = ([int(word) for word in group] for group in groups_of(text))
+    return any(group == own[-len(group) :] for group in groups) or bool(
+        set(plates_of(text)).intersection(plates_of(reference))
+    )
+
+
+def plates_of(text: Written) -> list[str]:
+    """Plates in a text, glued to a town or not."""
+    found = [_AT_END.search("".join(text.words[at : at + size])) for size in (1, 2, 3) for at in range(len(text.words))]
+    return list(dict.fromkeys(one[0] for one in found if one))
+
+
+_AT_END = re.compile(r"(?:K[A-Z]{2}|U[A-Z]{2}|T|K[A-Z]{3})[0-9]{3}[A-Z]{1,3}$")
