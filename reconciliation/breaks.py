@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine.db import Base, raw
-from revenue_engine.errors import NotFound
+from revenue_engine.errors import InvalidValue, NotFound
 from revenue_engine.identifiers import public_id
 
 
@@ -183,27 +185,119 @@ def open_of(session: Session, reason: BreakReason) -> list[tuple[str, int, int]]
 
 
 @dataclass(frozen=True, slots=True)
-class OpenBreak:
-    """An open break as a list shows it; ``age_days`` counts from when the thing occurred."""
+class Listed:
+    """A break as a list shows it: ``number`` is short enough to be said aloud; ``amount_minor`` is in cents."""
 
+    number: int
     public_id: str
+    key: str
     reason: BreakReason
     detail: str
     amount_minor: int
     owner: str
-    age_days: int
+    payment_id: int | None
+    invoice_id: int | None
+    delivery_id: int | None
+    channel_account_id: int | None
+    stream_code: str | None
+    station_code: str | None
+    occurred_at: datetime
     opened_at: datetime
+    closed_at: datetime | None
+    resolution: str | None
 
 
-def listed(session: Session, *, owner: str | None = None, limit: int = 200) -> list[OpenBreak]:
-    """Open breaks, oldest first."""
+_LISTED = (
+    "SELECT id, public_id, key, reason, detail, amount_minor, owner, payment_id, invoice_id, delivery_id,"
+    " channel_account_id, stream_code, station_code, occurred_at, opened_at, closed_at, resolution FROM break_case"
+)
+
+
+def listed(
+    session: Session,
+    *,
+    reasons: Sequence[BreakReason] = (),
+    owner: str | None = None,
+    occurred_from: datetime | None = None,
+    occurred_until: datetime | None = None,
+    open_at: datetime | None = None,
+    limit: int = 200,
+) -> list[Listed]:
+    """Breaks that are open now, or were open at an instant, the oldest first.
+
+    ``occurred_from`` is included and ``occurred_until`` is not. What a break says of its owner and amount is today's.
+    """
     rows = raw(session).execute(
-        "SELECT public_id, reason, detail, amount_minor, owner, EXTRACT(DAY FROM now() - occurred_at)::int, opened_at"
-        "  FROM break_case WHERE closed_at IS NULL AND (%(owner)s::text IS NULL OR owner = %(owner)s)"
+        _LISTED + " WHERE CASE WHEN %(at)s::timestamptz IS NULL THEN closed_at IS NULL"
+        "       ELSE occurred_at < %(at)s AND (closed_at IS NULL OR closed_at >= %(at)s) END"
+        "   AND (%(reasons)s::text[] IS NULL OR reason = ANY(%(reasons)s))"
+        "   AND (%(owner)s::text IS NULL OR owner = %(owner)s)"
+        "   AND (%(from)s::timestamptz IS NULL OR occurred_at >= %(from)s)"
+        "   AND (%(until)s::timestamptz IS NULL OR occurred_at < %(until)s)"
         " ORDER BY occurred_at, id LIMIT %(limit)s",
-        {"owner": owner, "limit": limit},
+        {
+            "reasons": [reason.value for reason in reasons] or None,
+            "owner": owner,
+            "from": occurred_from,
+            "until": occurred_until,
+            "at": open_at,
+            "limit": limit,
+        },
     )
-    return [OpenBreak(row[0], BreakReason(row[1]), *row[2:]) for row in rows]
+    return [_listed(row) for row in rows]
+
+
+def _listed(row: Sequence[Any]) -> Listed:
+    number, public, key, reason, *rest = row
+    return Listed(number, public, key, BreakReason(reason), *rest)
+
+
+def of_payments(session: Session, payment_ids: Sequence[int]) -> list[Listed]:
+    """Every break about some payments, open or closed, in the order they were opened."""
+    rows = raw(session).execute(_LISTED + " WHERE payment_id = ANY(%s) ORDER BY id", (list(payment_ids),))
+    return [_listed(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Breaks of one reason: how many, their money in cents, and how many of them are open."""
+
+    reason: str
+    count: int
+    amount_minor: int
+    open: int
+
+
+def counted_of_delivery(session: Session, delivery_id: int) -> list[Counted]:
+    """The breaks that one delivery opened, by reason."""
+    rows = raw(session).execute(
+        "SELECT reason, count(*), sum(amount_minor)::bigint, count(*) FILTER (WHERE closed_at IS NULL) FROM break_case"
+        " WHERE delivery_id = %s GROUP BY reason ORDER BY reason",
+        (delivery_id,),
+    )
+    return [Counted(*row) for row in rows]
+
+
+def named(session: Session, name: str) -> Listed:
+    """The break of a number (``277`` or ``#277``) or a public id, open or closed. Raises NotFound."""
+    text = name.strip().removeprefix("#")
+    by_number = text.isascii() and text.isdigit() and len(text) <= 18
+    column, value = ("id", int(text)) if by_number else ("public_id", text)
+    row = raw(session).execute(_LISTED + f" WHERE {column} = %s", (value,)).fetchone()
+    if row is None:
+        raise NotFound(f"no break is called {name!r}: see 'revenue-engine break list'", break_name=name)
+    return _listed(row)
+
+
+def reason_named(text: str) -> BreakReason:
+    """The reason a person typed, with spaces or dashes for underscores. Raises InvalidValue with the list."""
+    try:
+        return BreakReason(text.strip().lower().replace(" ", "_").replace("-", "_"))
+    except ValueError:
+        near = difflib.get_close_matches(text.lower(), list(BreakReason), n=1)
+        hint = f"; did you mean {near[0]}" if near else ""
+        known = ", ".join(sorted(BreakReason))
+        raise InvalidValue(f"{text!r} is no reason of a break{hint}. The reasons: {known}", field="reason") from None
 
 
 def assign(session: Session, public: str, *, owner: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from importlib.metadata import entry_points
@@ -46,10 +47,29 @@ def settings() -> Settings:
     return load_settings()
 
 
+_other_books: str | None = None
+"""The database of the same servers that this process uses in place of the county's own."""
+
+
+def use_books(database: str) -> None:
+    """Let this process use another database of its servers, such as the demo's. Called before anything connects."""
+    global _other_books
+    _other_books = database
+
+
+def other_books() -> str | None:
+    """The database that ``use_books`` chose."""
+    return _other_books
+
+
 @lru_cache(maxsize=1)
 def servers() -> Servers:
     """The servers of this process, started or re-attached to."""
-    return embedded.ensure(settings())
+    found = embedded.ensure(settings())
+    if _other_books is None:
+        return found
+    urls = {role: embedded.in_database(url, _other_books) for role, url in found.role_urls.items()}
+    return replace(found, database_url=embedded.in_database(found.database_url, _other_books), role_urls=urls)
 
 
 @lru_cache(maxsize=8)

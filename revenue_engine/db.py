@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import date, datetime
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import psycopg
+from psycopg.rows import class_row
 from sqlalchemy import BigInteger, Connection, Date, Engine, LargeBinary, MetaData, Text, create_engine, event
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.dialects.postgresql.base import ischema_names
@@ -20,6 +21,7 @@ from sqlalchemy.types import UserDefinedType
 
 from revenue_engine.errors import (
     Conflict,
+    IntegrityFault,
     InvalidValue,
     NotAllowed,
     NotFound,
@@ -166,6 +168,36 @@ def refusal(error: Exception) -> RevenueError | None:
     words = origin.diag.message_primary or str(origin)
     hint = origin.diag.message_hint
     return kind(f"{words}. {hint}" if hint else words)
+
+
+Row = TypeVar("Row")
+
+
+def rows(session: Session, shape: type[Row], statement: str, given: Any = None) -> list[Row]:
+    """All rows of a query as values of ``shape``, a NamedTuple or a dataclass whose fields are named as the columns."""
+    with raw(session).cursor(row_factory=class_row(shape)) as cursor:
+        return cursor.execute(cast("Any", statement), given).fetchall()
+
+
+def one(session: Session, shape: type[Row], statement: str, given: Any = None) -> Row | None:
+    """The one row of a query as a value of ``shape``, or None. Raises IntegrityFault for two rows."""
+    found = rows(session, shape, statement, given)
+    if len(found) > 1:
+        raise IntegrityFault(f"a query for one row found {len(found)}")
+    return found[0] if found else None
+
+
+def scalar(session: Session, statement: str, given: Any = None) -> Any:
+    """The first column of the one row that a statement must return. Raises IntegrityFault when it returns none."""
+    row = raw(session).execute(cast("Any", statement), given).fetchone()
+    if row is None:
+        raise IntegrityFault("a statement that must return a row returned none")
+    return row[0]
+
+
+def exists(session: Session, statement: str, given: Any = None) -> bool:
+    """Whether a query finds a row."""
+    return raw(session).execute(cast("Any", statement), given).fetchone() is not None
 
 
 def raw(session: Session) -> psycopg.Connection[Any]:

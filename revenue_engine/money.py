@@ -115,3 +115,9 @@ def wire(minor: int) -> str:
     """Cents as a decimal string in major units with two decimals: ``125000`` is ``"1250.00"``."""
     sign, size = ("-", -minor) if minor < 0 else ("", minor)
     return f"{sign}{size // 100}.{size % 100:02d}"
+
+
+def grouped(minor: int) -> str:
+    """Cents as people read them, with thousands separators: ``125000`` is ``"1,250.00"``. Never read back."""
+    sign, size = ("-", -minor) if minor < 0 else ("", minor)
+    return f"{sign}{size // 100:,}.{size % 100:02d}"

@@ -107,6 +107,19 @@ def test_the_house_table_is_the_house() -> None:
     assert drawn == [floor for floor in linted if floor], "the table and the import contract draw two houses"
 
 
+def test_every_file_that_the_pages_name_is_there() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    named = {
+        (page.name, name)
+        for page in pages
+        for name in re.findall(
+            r"`((?:revenue_engine|reconciliation|adapters|migrations|tests|benchmarks)/[\w/.-]+)`", page.read_text()
+        )
+    }
+    missing = sorted(f"{page}: {name}" for page, name in named if "NAME" not in name and not (ROOT / name).exists())
+    assert not missing, f"the pages name files that are not there: {missing}"
+
+
 def test_the_lists_of_this_page_name_what_exists() -> None:
     missing = [name for name in (*PURE_ROOMS, *PURE_FILES) if not (ROOT / name).exists()]
     missing += [f"revenue_engine/{name}" for name in NOT_MONEY if not (ROOT / "revenue_engine" / name).is_dir()]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, ForeignKey
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from revenue_engine import payments
+from revenue_engine.billing import payers
 from revenue_engine.db import Base, raw
+from revenue_engine.money import wire
 from revenue_engine.work.locks import Lock
 
 
@@ -86,3 +89,32 @@ _PHONE = re.compile(r"(?<!\d)(?:\+?254|0)?[17]\d{8}(?!\d)")
 def without_phones(words: str, numbers: Collection[str]) -> str:
     """A why as it may be kept: a run of digits that may be somebody's phone, and is no bill's number, is covered."""
     return _PHONE.sub(lambda found: found[0] if found[0] in numbers else f"(number ending {found[0][-3:]})", words)
+
+
+def listed(session: Session) -> list[dict[str, Any]]:
+    """What the last run left and why, each with the bills to choose from, the best first; money as decimal strings."""
+    left = (
+        raw(session)
+        .execute(
+            "SELECT l.payment_id, l.amount_minor, l.reason, l.why, coalesce(json_agg(json_build_array("
+            "s.invoice_id, s.amount_minor, s.why) ORDER BY s.rank) FILTER (WHERE s.rank IS NOT NULL), '[]')"
+            " FROM match_left l LEFT JOIN match_suggestion s ON s.payment_id = l.payment_id GROUP BY l.payment_id"
+        )
+        .fetchall()
+    )
+    told = payments.by_ids(session, [row[0] for row in left])
+    bills = payers.pay_account_numbers(session, [invoice for row in left for invoice, _, _ in row[4]])
+    return [
+        {
+            "payment": told[payment_id].identity.reference,
+            "amount": wire(minor),
+            "reason": reason,
+            "why": why,
+            "suggestions": [
+                {"bill": bills[invoice], "amount": wire(part), "why": words} for invoice, part, words in suggested
+            ],
+        }
+        for payment_id, minor, reason, why, suggested in sorted(
+            left, key=lambda row: (told[row[0]].occurred_at, row[0])
+        )
+    ]

@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import BigInteger, ForeignKey, Identity, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, raw
+from revenue_engine.db import Base, raw, scalar
 from revenue_engine.identifiers import public_id
 
 
@@ -52,16 +52,13 @@ def begin(
 ) -> tuple[int, str]:
     """Write the first half of a manifest; answers the run's id and its public id."""
     public = public_id("run")
-    row = (
-        raw(session)
-        .execute(
-            "INSERT INTO matching_run (public_id, policy_digest, policy, rules_version, input_digest, bills, payments,"
-            " started_by) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
-            (public, policy_digest, Jsonb(policy), rules_version, input_digest, bills, payments, by),
-        )
-        .fetchone()
+    run_id: int = scalar(
+        session,
+        "INSERT INTO matching_run (public_id, policy_digest, policy, rules_version, input_digest, bills, payments,"
+        " started_by) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
+        (public, policy_digest, Jsonb(policy), rules_version, input_digest, bills, payments, by),
     )
-    return (row[0] if row else 0), public
+    return run_id, public
 
 
 def end(session: Session, run_id: int, *, output_digest: str, figures: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from reconciliation.runs import snapshot as books
 from reconciliation.runs.snapshot import BillRow, PaymentRow
 from revenue_engine.access import approvals
 from revenue_engine.access.approvals import Agreed
-from revenue_engine.db import Base, raw
+from revenue_engine.db import Base, raw, scalar
 from revenue_engine.errors import Conflict, InvalidValue, NotFound
 
 
@@ -261,16 +261,13 @@ def backtest(session: Session, named: str, *, by: str) -> dict[str, Any]:
         snapshot = books.Snapshot(arm.bills, [case.payment for case in arm.cases], [], {})
         seen.update(bytes.fromhex(snapshot.digest()))
     figures = try_out(arms, policy, beside)
-    row = (
-        raw(session)
-        .execute(
-            "INSERT INTO policy_trial (policy_digest, beside_digest, history_digest, figures, tried_by)"
-            " VALUES (%s, %s, %s, %s, %s) RETURNING id",
-            (digest, beside.digest(), seen.hexdigest(), Jsonb(figures), by),
-        )
-        .fetchone()
+    trial: int = scalar(
+        session,
+        "INSERT INTO policy_trial (policy_digest, beside_digest, history_digest, figures, tried_by)"
+        " VALUES (%s, %s, %s, %s, %s) RETURNING id",
+        (digest, beside.digest(), seen.hexdigest(), Jsonb(figures), by),
     )
-    return {"policy": digest, "trial": row[0] if row else 0, "history": seen.hexdigest(), **figures}
+    return {"policy": digest, "trial": trial, "history": seen.hexdigest(), **figures}
 
 
 def ask_activation(session: Session, named: str, *, reason: str) -> str:

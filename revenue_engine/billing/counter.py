@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from revenue_engine import periods
+from revenue_engine import identifiers, periods
 from revenue_engine.billing import invoices, payers, tariffs
 from revenue_engine.billing.payers import Invoice, InvoiceLine, OpenBill, Payer
 from revenue_engine.billing.tariffs import Charge
@@ -109,7 +110,6 @@ def describe(session: Session, number: str) -> dict[str, Any]:
             }
             for line in lines
         ],
-        "payments": _payments(session, invoice.id),
     }
 
 
@@ -128,18 +128,83 @@ def _payer_public_id(session: Session, payer_id: int | None) -> str | None:
     return None if payer_id is None else session.scalar(select(Payer.public_id).where(Payer.id == payer_id))
 
 
-def _payments(session: Session, invoice_id: int) -> list[dict[str, Any]]:
+STATES = ("unpaid", "part-paid", "overdue", "paid", "cancelled")
+"""How a bill may stand."""
+
+
+def state_named(text: str | None) -> str | None:
+    """The state a person typed. Raises InvalidValue with the list."""
+    if text is None:
+        return None
+    found = text.strip().lower().replace("_", "-").replace(" ", "-")
+    if found not in STATES:
+        raise InvalidValue(f"{text!r} is no state of a bill. The states: {', '.join(STATES)}", field="state")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class BillRow:
+    """A bill as a list shows it, without personal data; amounts in cents."""
+
+    number: str
+    pay_account_number: str
+    state: str
+    stream: str
+    station: str
+    thing: str
+    """The plate, stall or plot that the bill is for, where it is for one."""
+    total_minor: int
+    outstanding_minor: int
+    issued_at: datetime
+    due_on: date
+
+
+_LISTED = """
+SELECT number, pay_account_number, state, stream_code, station_code, thing, total_minor, outstanding_minor, issued_at,
+       due_on FROM (
+    SELECT i.id, i.number, i.pay_account_number, i.stream_code, coalesce(i.station_code, '') AS station_code,
+           coalesce(o.reference, '') AS thing, i.total_minor, b.outstanding_minor, i.issued_at, i.due_on,
+           CASE WHEN b.cancelled THEN 'cancelled' WHEN b.outstanding_minor = 0 THEN 'paid'
+                WHEN b.outstanding_minor < i.total_minor THEN 'part-paid'
+                WHEN i.due_on < %(today)s THEN 'overdue' ELSE 'unpaid' END AS state
+      FROM invoice i JOIN open_bill b ON b.invoice_id = i.id LEFT JOIN billed_object o ON o.id = i.object_id
+     WHERE (%(ids)s::bigint[] IS NULL OR i.id = ANY(%(ids)s))
+       AND (%(stream)s::text IS NULL OR i.stream_code = %(stream)s)
+       AND (%(station)s::text IS NULL OR i.station_code = %(station)s)) bill
+ WHERE %(state)s::text IS NULL OR state = %(state)s
+ ORDER BY id DESC LIMIT %(limit)s
+"""
+
+
+def listed(
+    session: Session,
+    *,
+    words: str | None = None,
+    state: str | None = None,
+    stream: str | None = None,
+    station: str | None = None,
+    limit: int = 100,
+) -> list[BillRow]:
+    """The newest bills: of a state, a stream, a station; or those that a number, a plate or a phone names.
+
+    Raises InvalidValue for another state than those of ``STATES``.
+    """
+    ids = None
+    if words is not None:
+        try:
+            phone = payers.normalise_phone(words)
+        except InvalidValue:
+            phone = ""
+        ids = payers.bills_named(session, words=identifiers.key(words), phone=phone)
     rows = raw(session).execute(
-        "SELECT p.reference, p.occurred_at, sum(a.amount_minor)::bigint, min(a.rung) FROM application a"
-        " JOIN payment p ON p.id = a.payment_id WHERE a.invoice_id = %s GROUP BY p.id ORDER BY p.occurred_at, p.id",
-        (invoice_id,),
-    )
-    return [
+        _LISTED,
         {
-            "reference": reference,
-            "occurred_at": at.astimezone(periods.NAIROBI).isoformat(),
-            "applied": wire(amount),
-            "found_by": rung,
-        }
-        for reference, at, amount, rung in rows
-    ]
+            "ids": ids,
+            "state": state_named(state),
+            "stream": stream and stream.upper(),
+            "station": station and station.upper(),
+            "today": periods.today(),
+            "limit": limit,
+        },
+    )
+    return [BillRow(*row) for row in rows]

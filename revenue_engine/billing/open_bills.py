@@ -167,3 +167,11 @@ def lock_payers(session: Session, payer_ids: Iterable[int]) -> None:
             " AS w (id, n) ORDER BY n",
             (Lock.PAYER, wanted),
         )
+
+
+def left_of(session: Session, invoice_ids: Iterable[int]) -> dict[int, int]:
+    """What is left to pay of each of some bills, in cents, without locking them."""
+    rows = raw(session).execute(
+        "SELECT invoice_id, outstanding_minor FROM open_bill WHERE invoice_id = ANY(%s)", (sorted(set(invoice_ids)),)
+    )
+    return {row[0]: row[1] for row in rows}

@@ -377,3 +377,45 @@ def find_invoice(session: Session, *, number: str | None = None, pay_account_num
     if found is None:
         raise NotFound(f"no invoice {number or pay_account_number!r}", number=number or pay_account_number)
     return found
+
+
+def pay_account_numbers(session: Session, invoice_ids: Iterable[int]) -> dict[int, str]:
+    """The pay account number of each of some bills, by the bill's id."""
+    rows = raw(session).execute(
+        "SELECT id, pay_account_number FROM invoice WHERE id = ANY(%s)", (sorted(set(invoice_ids)),)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def bills_named(session: Session, *, words: str = "", phone: str = "", limit: int = 200) -> list[int]:
+    """The newest bills that a number, a plate or another name of an object names, or of the payers of a phone.
+
+    ``words`` are letters and digits (``identifiers.key``), ``phone`` is in E.164.
+    """
+    rows = raw(session).execute(
+        "SELECT id FROM invoice WHERE number = %(number)s OR pay_account_number = %(words)s"
+        "    OR payer_id = ANY(ARRAY(SELECT id FROM payer WHERE phone = %(phone)s AND %(phone)s <> ''))"
+        "    OR object_id = ANY(ARRAY(SELECT object_id FROM alias WHERE normal = %(words)s"
+        "       UNION SELECT object_id FROM pay_account WHERE number = %(words)s AND object_id IS NOT NULL))"
+        " ORDER BY id DESC LIMIT %(limit)s",
+        {"words": words, "number": re.sub(r"^INV(\d{4})(\d+)$", r"INV-\1-\2", words), "phone": phone, "limit": limit},
+    )
+    return [row[0] for row in rows]
+
+
+def is_known(session: Session, words: str) -> bool:
+    """Whether letters and digits are a pay account number or another name of a billed object."""
+    row = raw(session).execute(
+        "SELECT EXISTS (SELECT FROM pay_account WHERE number = %(words)s)"
+        " OR EXISTS (SELECT FROM alias WHERE normal = %(words)s)",
+        {"words": words},
+    )
+    return bool((row.fetchone() or (False,))[0])
+
+
+def invoice_id(session: Session, public: str) -> int:
+    """The key of the bill of a public id. Raises NotFound."""
+    found = session.scalar(select(Invoice.id).where(Invoice.public_id == public))
+    if found is None:
+        raise NotFound(f"no invoice {public!r}", public_id=public)
+    return found

@@ -248,6 +248,14 @@ def spot_lines(session: Session, *, on: date, stream_code: str | None = None) ->
     return [line for line in in_force(session, on=on, stream_code=stream_code) if line.spot]
 
 
+def stations(session: Session, *, stream_code: str | None = None) -> list[Station]:
+    """The stations, of one stream when named, by sub-county, ward and code."""
+    statement = select(Station).order_by(Station.sub_county, Station.ward, Station.code)
+    if stream_code is not None:
+        statement = statement.where(Station.stream_code == stream_code)
+    return list(session.scalars(statement))
+
+
 UNITS = frozenset(
     {"application", "bag", "bundle", "crate", "day", "document", "entry", "head", "month", "night", "service", "tonne"}
     | {"trip", "year"}

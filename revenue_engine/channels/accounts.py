@@ -299,3 +299,66 @@ def open_endpoints(session: Session, channel_account_id: int) -> list[tuple[int,
             (channel_account_id,),
         )
     ]
+
+
+def labels(session: Session) -> dict[int, str]:
+    """What people call each channel account, by its id: its provider and its number, and TEST where money is not real.
+
+    A county that is not live has only test accounts, and none is marked.
+    """
+    rows = raw(session).execute(
+        "SELECT id, adapter || ' ' || identifier || CASE WHEN mode = 'test'"
+        " AND EXISTS (SELECT FROM channel_account WHERE mode = 'live') THEN ' (TEST)' ELSE '' END FROM channel_account"
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def identifiers_of_all(session: Session) -> dict[int, str]:
+    """The shortcode, till or account number of each channel account, by its id."""
+    rows = raw(session).execute("SELECT id, identifier FROM channel_account")
+    return {row[0]: row[1] for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """A channel account as a list shows it; ``open`` names its callback addresses that listen: number and purpose."""
+
+    adapter: str
+    identifier: str
+    mode: str
+    status: str
+    name: str
+    open: str
+
+
+def listed(session: Session) -> list[AccountRow]:
+    """Every channel account, in the order of registration."""
+    rows = raw(session).execute(
+        "SELECT a.adapter, a.identifier, a.mode, a.status, a.name,"
+        " coalesce(string_agg(e.id || ' ' || e.purpose, ', ' ORDER BY e.id)"
+        " FILTER (WHERE e.revoked_at IS NULL OR e.revoked_at > now()), '')"
+        " FROM channel_account a LEFT JOIN channel_endpoint e ON e.channel_account_id = a.id"
+        " GROUP BY a.id ORDER BY a.id"
+    )
+    return [AccountRow(*row) for row in rows]
+
+
+def named(session: Session, identifier: str, *, adapter: str | None = None, mode: str | None = None) -> ChannelAccount:
+    """The one channel account that is called so. Raises NotFound, which says how to name it more plainly."""
+    wanted = select(ChannelAccount).where(ChannelAccount.identifier == identifier)
+    if adapter is not None:
+        wanted = wanted.where(ChannelAccount.adapter == adapter)
+    if mode is not None:
+        wanted = wanted.where(ChannelAccount.mode == mode)
+    found = list(session.scalars(wanted))
+    kind = " ".join(filter(None, (mode, adapter, "channel account")))
+    if not found:
+        raise NotFound(f"no {kind} is called {identifier!r}: see 'revenue-engine channel list'", identifier=identifier)
+    if len(found) > 1:
+        them = "; ".join(f"{one.adapter} {one.mode}" for one in found)
+        raise NotFound(
+            f"{len(found)} channel accounts are called {identifier!r} ({them}): say --adapter, --mode test or --mode"
+            " live",
+            identifier=identifier,
+        )
+    return found[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -19,6 +20,7 @@ from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine.db import Base, copy_rows, raw
+from revenue_engine.errors import InvalidValue, NotFound
 from revenue_engine.ports.callbacks import Purpose
 
 
@@ -153,16 +155,42 @@ class Standing:
     verdict: str
     state: str
     reason: str
+    payment_id: int | None
+    """The payment that it told of, or the first of several."""
 
 
-def standing(session: Session, *, state: str | None = None, limit: int = 50) -> list[Standing]:
-    """The newest deliveries, of one state when named: posted, evidence, ignored, waiting, dead or pending."""
+STATES = ("posted", "evidence", "ignored", "waiting", "dead", "pending")
+"""How a delivery may stand."""
+OF_MANY = frozenset({"statement", "pull"})
+"""Purposes of deliveries that tell of many movements at once."""
+
+
+def state_named(text: str | None) -> str | None:
+    """The state a person typed. Raises InvalidValue with the list."""
+    if text is None:
+        return None
+    found = text.strip().lower()
+    if found not in STATES:
+        near = difflib.get_close_matches(found, STATES, n=1)
+        hint = f"; did you mean {near[0]}" if near else ""
+        raise InvalidValue(f"{text!r} is no state of a delivery{hint}. The states: {', '.join(STATES)}", field="state")
+    return found
+
+
+def standing(
+    session: Session, *, state: str | None = None, after: int | None = None, limit: int = 50
+) -> list[Standing]:
+    """The newest deliveries, of one of ``STATES`` when named, and only those after a delivery's number when given.
+
+    Raises InvalidValue for another state.
+    """
     rows = raw(session).execute(
-        "SELECT d.id, d.received_at, a.adapter || ' ' || a.identifier, d.purpose, d.verdict, s.state, s.reason"
+        "SELECT d.id, d.received_at, a.adapter || ' ' || a.identifier, d.purpose, d.verdict, s.state, s.reason,"
+        "       s.payment_id"
         "  FROM delivery d JOIN delivery_state s ON s.delivery_id = d.id JOIN channel_account a"
-        "    ON a.id = d.channel_account_id WHERE %(state)s::text IS NULL OR s.state = %(state)s"
-        " ORDER BY d.id DESC LIMIT %(limit)s",
-        {"state": state, "limit": limit},
+        "    ON a.id = d.channel_account_id WHERE (%(state)s::text IS NULL OR s.state = %(state)s)"
+        "   AND (%(after)s::bigint IS NULL OR d.id > %(after)s) ORDER BY d.id DESC LIMIT %(limit)s",
+        {"state": state_named(state), "after": after, "limit": limit},
     )
     return [Standing(*row) for row in rows]
 
@@ -176,3 +204,31 @@ def write_outcomes(session: Session, outcomes: Sequence[tuple[int, str, str]]) -
         ("int8", "text", "text"),
         [(delivery_id, outcome, reason[:500]) for delivery_id, outcome, reason in outcomes],
     )
+
+
+def last_number(session: Session) -> int:
+    """The number of the newest delivery; 0 when there is none."""
+    row = raw(session).execute("SELECT coalesce(max(id), 0) FROM delivery").fetchone()
+    return int(row[0]) if row else 0
+
+
+def last_heard(session: Session) -> dict[int, datetime]:
+    """When a provider last called each channel account and its proof held, by the account's id."""
+    rows = raw(session).execute(
+        "SELECT a.id, d.received_at FROM channel_account a CROSS JOIN LATERAL ("
+        "    SELECT received_at FROM delivery WHERE channel_account_id = a.id AND endpoint_id IS NOT NULL"
+        "       AND verdict = 'accepted' ORDER BY id DESC LIMIT 1) d"
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def outcome(session: Session, delivery_id: int) -> tuple[str, str]:
+    """How one delivery stands, and why. Raises NotFound."""
+    row = (
+        raw(session)
+        .execute("SELECT state, reason FROM delivery_state WHERE delivery_id = %s", (delivery_id,))
+        .fetchone()
+    )
+    if row is None:
+        raise NotFound(f"no delivery {delivery_id}", delivery=delivery_id)
+    return str(row[0]), str(row[1])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Annotated
+
 import typer
 
 from revenue_engine import __version__
@@ -9,18 +12,23 @@ from revenue_engine.cli import (
     adapters,
     approvals,
     bench,
+    breaks,
     callbacks,
     channels,
     invoices,
     ledgers,
     matching,
+    payments,
     persons,
     reconciling,
     reports,
     running,
+    setup,
     statement_import,
     statements,
 )
+from revenue_engine.cli.output import refuse
+from revenue_engine.errors import InvalidValue
 
 app = typer.Typer(
     name="revenue-engine",
@@ -33,6 +41,10 @@ running.register(app)
 matching.register(app)
 persons.register(app)
 app.add_typer(invoices.app, name="invoice")
+app.add_typer(payments.app, name="payment")
+app.add_typer(breaks.app, name="break")
+app.add_typer(setup.tariff_app, name="tariff")
+app.add_typer(setup.station_app, name="station")
 app.add_typer(adapters.app, name="adapter")
 app.add_typer(approvals.app, name="approval")
 app.add_typer(callbacks.app, name="callback")
@@ -45,6 +57,33 @@ app.add_typer(reports.app, name="report")
 app.add_typer(bench.app, name="bench")
 
 
+OWN_BOOKS_ONLY = ("init", "demo", "serve", "intake", "doctor", "stop", "bench")
+"""Commands that make or run the county's own books, and have nothing to do in the demo's."""
+
+
+@app.callback()
+def books(
+    context: typer.Context,
+    demo: Annotated[bool, typer.Option("--demo", help="Use the books that 'demo' made, in place of your own.")] = False,
+) -> None:
+    """Cashless revenue collection and reconciliation for a county government."""
+    if not demo:
+        return
+    from revenue_engine import bootstrap
+    from revenue_engine.demo import database
+
+    if context.invoked_subcommand in OWN_BOOKS_ONLY:
+        refuse(
+            InvalidValue(
+                f"'{context.invoked_subcommand}' does not work on the demo's books: 'revenue-engine demo' makes and"
+                " serves them, and --demo lets other commands look into them",
+                field="demo",
+            ),
+            as_json=False,
+        )
+    bootstrap.use_books(database.NAME)
+
+
 @app.command()
 def version() -> None:
     """Print the version."""
@@ -52,5 +91,9 @@ def version() -> None:
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line. ``--demo`` may stand anywhere before ``--``, for it is true of the whole command."""
+    words = sys.argv[1:]
+    own = words[: words.index("--")] if "--" in words else words
+    if "--demo" in own:
+        words = ["--demo", *(word for word in own if word != "--demo"), *words[len(own) :]]
+    app(words)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from revenue_engine.cli.output import ATTENTION, FAILED, answering, err, out, print_json
 from revenue_engine.cli.purposes import PurposeName
 from revenue_engine.errors import NotFound
+
+if TYPE_CHECKING:
+    from revenue_engine.reports.homes import Followed
 
 app = typer.Typer(help="Deliveries from providers.", no_args_is_help=True)
 
@@ -52,26 +55,41 @@ def listing(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most this many, newest first.")] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:
-    """List deliveries and how each stands, with the reason."""
-    from dataclasses import asdict
-
-    from rich.table import Table
-
-    from revenue_engine import bootstrap, periods
+    """List deliveries, how each stands, and where its money went."""
+    from revenue_engine import bootstrap
     from revenue_engine.channels import deliveries
     from revenue_engine.db import transaction
+    from revenue_engine.reports import homes
 
     with answering(as_json=as_json):
+        wanted = deliveries.state_named(state)
         with transaction(bootstrap.engine("api")) as session:
-            found = deliveries.standing(session, state=state, limit=limit)
+            found = homes.followed(session, deliveries.standing(session, state=wanted, limit=limit))
         if as_json:
-            print_json([asdict(one) for one in found])
+            print_json([_as_dict(one) for one in found])
             return
-        table = Table("delivery", "received", "account", "purpose", "proof", "state", "reason", box=None)
         for one in found:
-            at = one.received_at.astimezone(periods.NAIROBI).strftime("%d %b %H:%M:%S")
-            table.add_row(str(one.id), at, one.account, one.purpose, one.verdict, one.state, one.reason)
-        out.print(table)
+            out.print(_line(one, "%d %b %H:%M:%S"), highlight=False, markup=False, soft_wrap=True)
+        if not found:
+            out.print("no delivery" + (f" is {wanted}" if wanted else " yet"), highlight=False)
+
+
+def _as_dict(one: Followed) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from revenue_engine.money import wire
+
+    return {**asdict(one.delivery), "amount": None if one.minor is None else wire(one.minor), "home": one.home}
+
+
+def _line(one: Followed, clock: str) -> str:
+    from revenue_engine import periods
+
+    told = one.delivery
+    at = told.received_at.astimezone(periods.NAIROBI).strftime(clock)
+    words = " ".join(filter(None, (told.reason, one.home)))
+    proof = "" if told.verdict == "accepted" else f" {told.verdict}"
+    return f"{told.id:>7} {at} {told.account} {told.purpose}{proof} {told.state} {words}".rstrip()
 
 
 @app.command("replay")
@@ -147,38 +165,38 @@ def tail(
     since_start: Annotated[bool, typer.Option("--all", help="Begin with the newest fifty.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """Follow deliveries as they come: the verdict of each proof, then how it ended. Ctrl-C ends it."""
+    """Follow deliveries as they come: how each ended, and on which bill or in what suspense its money is."""
     import json
     import time
-    from dataclasses import asdict
 
-    from revenue_engine import bootstrap, periods
+    from revenue_engine import bootstrap
     from revenue_engine.channels import deliveries
     from revenue_engine.db import transaction
+    from revenue_engine.reports import homes
 
     shown: dict[int, str] = {}
-    first, printed, started = True, 0, time.monotonic()
+    printed, started = 0, time.monotonic()
     with answering(as_json=as_json):
+        with transaction(bootstrap.engine("api")) as session:
+            begin = deliveries.last_number(session)
+        err.print(f"following after delivery {begin}; Ctrl-C ends", style="dim", highlight=False)
+        after = max(0, begin - 50) if since_start else begin
         while True:
             with transaction(bootstrap.engine("api")) as session:
-                newest = deliveries.standing(session, limit=50)
-            for one in reversed(newest):
-                changed = shown.get(one.id) != one.state
-                shown[one.id] = one.state
-                if not changed or (first and not since_start):
-                    continue
+                newest = deliveries.standing(session, after=after, limit=50)
+                changed = [one for one in reversed(newest) if shown.get(one.id) != one.state]
+                told = homes.followed(session, changed)
+            for one in told:
+                shown[one.delivery.id] = one.delivery.state
                 printed += 1
                 if as_json:
-                    typer.echo(json.dumps(asdict(one), default=str))
+                    typer.echo(json.dumps(_as_dict(one), default=str))
                 else:
-                    at = one.received_at.astimezone(periods.NAIROBI).strftime("%H:%M:%S")
-                    words = f"{one.id:>7} {at} {one.account} {one.purpose} {one.verdict} {one.state} {one.reason}"
-                    out.print(words, highlight=False, markup=False, soft_wrap=True)
+                    out.print(_line(one, "%H:%M:%S"), highlight=False, markup=False, soft_wrap=True)
                 if count is not None and printed >= count:
                     return
-            first = False
             if seconds is not None and time.monotonic() - started >= seconds:
                 if not as_json:
-                    err.print(f"{printed} lines")
+                    err.print(f"{printed} lines", highlight=False)
                 return
             time.sleep(0.5)

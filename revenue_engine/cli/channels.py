@@ -14,8 +14,6 @@ from revenue_engine.cli.output import JsonFlag, answering, out, print_json
 from revenue_engine.cli.purposes import PurposeName
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
     from revenue_engine.channels.accounts import ChannelAccount
 
 app = typer.Typer(help="Ways to pay.", no_args_is_help=True)
@@ -29,49 +27,22 @@ def _nouns() -> None:
 @app.command("list")
 def listing(as_json: JsonFlag = False) -> None:
     """List channel accounts and the callback addresses that are open, by number and purpose."""
+    from dataclasses import asdict
+
     from revenue_engine import bootstrap
-    from revenue_engine.db import raw, transaction
+    from revenue_engine.channels import accounts
+    from revenue_engine.db import transaction
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("api")) as session:
-            rows = (
-                raw(session)
-                .execute(
-                    "SELECT a.adapter, a.identifier, a.mode, a.status, a.name,"
-                    " coalesce(string_agg(e.id || ' ' || e.purpose, ', ' ORDER BY e.id)"
-                    " FILTER (WHERE e.revoked_at IS NULL OR e.revoked_at > now()), '')"
-                    " FROM channel_account a LEFT JOIN channel_endpoint e ON e.channel_account_id = a.id"
-                    " GROUP BY a.id ORDER BY a.id"
-                )
-                .fetchall()
-            )
-        names = ("adapter", "identifier", "mode", "status", "name", "open")
+            rows = [asdict(one) for one in accounts.listed(session)]
         if as_json:
-            print_json([dict(zip(names, row, strict=True)) for row in rows])
+            print_json(rows)
             return
-        table = Table(*names, box=None)
+        table = Table(*(rows[0] if rows else ("no channel account",)), box=None)
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*row.values())
         out.print(table)
-
-
-def _account(session: Session, identifier: str, *, adapter: str | None, mode: str | None) -> ChannelAccount:
-    """The one account called so. Raises NotFound, which says what to add, when there is none or more than one."""
-    from sqlalchemy import select
-
-    from revenue_engine.channels.accounts import ChannelAccount
-    from revenue_engine.errors import NotFound
-
-    wanted = select(ChannelAccount).where(ChannelAccount.identifier == identifier)
-    if adapter is not None:
-        wanted = wanted.where(ChannelAccount.adapter == adapter)
-    if mode is not None:
-        wanted = wanted.where(ChannelAccount.mode == mode)
-    found = list(session.scalars(wanted))
-    if len(found) != 1:
-        how = "say --adapter, --mode test or --mode live" if found else "see 'revenue-engine channel list'"
-        raise NotFound(f"{len(found)} {adapter or 'channel'} accounts are called {identifier!r}: {how}")
-    return found[0]
 
 
 _Identifier = Annotated[str, typer.Argument(help="The shortcode, till or account.")]
@@ -175,7 +146,7 @@ def show(identifier: _Identifier, adapter: _Adapter = None, mode: _Mode = None, 
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("api")) as session:
-            account = _account(session, identifier, adapter=adapter, mode=mode)
+            account = accounts.named(session, identifier, adapter=adapter, mode=mode)
             facts, given = _facts(account), dict(account.settings)
             open_now = accounts.open_endpoints(session, account.id)
         chosen = bootstrap.adapters().get(facts["adapter"])
@@ -210,7 +181,7 @@ def rotate(
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("api")) as session:
-            account = _account(session, identifier, adapter=adapter, mode=mode)
+            account = accounts.named(session, identifier, adapter=adapter, mode=mode)
             token = accounts.rotate_endpoints(
                 session,
                 channel_account_id=account.id,
@@ -238,7 +209,7 @@ def disable(
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("api")) as session:
-            account = _account(session, identifier, adapter=adapter, mode=mode)
+            account = accounts.named(session, identifier, adapter=adapter, mode=mode)
             accounts.disable_channel_account(
                 session, channel_account_id=account.id, close=close, by=f"cli:{getpass.getuser()}"
             )
@@ -262,7 +233,7 @@ def open_address(
     with answering(as_json=as_json):
         settings = bootstrap.settings()
         with transaction(bootstrap.engine("api")) as session:
-            account = _account(session, identifier, adapter=adapter, mode=mode)
+            account = accounts.named(session, identifier, adapter=adapter, mode=mode)
             by = f"cli:{getpass.getuser()}"
             token = accounts.add_endpoint(session, channel_account_id=account.id, purpose=purpose.value, by=by)
         path = f"/cb/v1/{token}"
@@ -303,13 +274,13 @@ def ask(
 ) -> None:
     """Ask the provider now for every payment it has of the last hours, and for pushes without an end."""
     from revenue_engine import bootstrap
-    from revenue_engine.cli.statement_import import named
+    from revenue_engine.channels import accounts
     from revenue_engine.collection import polling
     from revenue_engine.db import transaction
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("api")) as session:
-            account = named(session, identifier, adapter=adapter, mode=mode)
+            account = accounts.named(session, identifier, adapter=adapter, mode=mode)
             channel_id = account.id
             polling.ask_now(session, channel_id)
         done = polling.Asker(bootstrap.engine("worker"), bootstrap.outbound_clients()).once()

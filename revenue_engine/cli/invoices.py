@@ -1,4 +1,4 @@
-"""``invoice create|cancel|show``: bills from the counter's point of view."""
+"""``invoice create|cancel|show|list``: bills from the counter's point of view."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from revenue_engine.cli.output import JsonFlag, answering, out, print_json
+from revenue_engine.cli.output import FormatOption, JsonFlag, OutFile, answering, chosen, give, out, print_json
 
 app = typer.Typer(help="Bills.", no_args_is_help=True)
 
@@ -32,6 +32,7 @@ def create(
     from revenue_engine import bootstrap
     from revenue_engine.billing import counter
     from revenue_engine.db import transaction
+    from revenue_engine.reports import bills
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("api")) as session:
@@ -45,6 +46,7 @@ def create(
                 due_on=due.date() if due else None,
                 by=f"cli:{getpass.getuser()}",
             )
+            bill = bills.describe(session, bill["number"])  # credit of its payer may have paid it at once
         _show(bill, as_json=as_json)
 
 
@@ -52,15 +54,38 @@ def create(
 def show(
     number: Annotated[str, typer.Argument(help="Invoice or pay account number.")], as_json: JsonFlag = False
 ) -> None:
-    """Show a bill and what is left of it."""
+    """Show a bill, what was paid on it and taken off again, and what is left of it."""
     from revenue_engine import bootstrap
-    from revenue_engine.billing import counter
     from revenue_engine.db import transaction
+    from revenue_engine.reports import bills
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("api")) as session:
-            bill = counter.describe(session, number)
+            bill = bills.describe(session, number)
         _show(bill, as_json=as_json)
+
+
+@app.command("list")
+def listing(
+    words: Annotated[str | None, typer.Argument(help="Only what a number, a plate or a phone names.")] = None,
+    state: Annotated[str | None, typer.Option(help="unpaid, part-paid, overdue, paid or cancelled")] = None,
+    stream: Annotated[str | None, typer.Option(help="Only this stream, such as SBP.")] = None,
+    station: Annotated[str | None, typer.Option(help="Only this station.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=20_000, help="At most this many, the newest first.")] = 50,
+    form: FormatOption = None,
+    out_file: OutFile = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """List bills, the newest first, with what is left of each."""
+    from revenue_engine import bootstrap
+    from revenue_engine.db import transaction
+    from revenue_engine.reports import bills
+
+    with answering(as_json=as_json):
+        written_as = chosen(form, out_file, as_json=as_json)
+        with transaction(bootstrap.engine("api")) as session:
+            found = bills.section(session, limit=limit, words=words, state=state, stream=stream, station=station)
+        give(found, written_as, out_file)
 
 
 @app.command("cancel")
@@ -71,13 +96,14 @@ def cancel(
 ) -> None:
     """Cancel an unpaid bill of this financial year."""
     from revenue_engine import bootstrap
-    from revenue_engine.billing import counter, invoices
+    from revenue_engine.billing import invoices
     from revenue_engine.db import transaction
+    from revenue_engine.reports import bills
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("api")) as session:
             invoices.cancel_invoice(session, number=number, reason=reason, by=f"cli:{getpass.getuser()}")
-            bill = counter.describe(session, number)
+            bill = bills.describe(session, number)
         _show(bill, as_json=as_json)
 
 
@@ -90,3 +116,10 @@ def _show(bill: dict[str, Any], *, as_json: bool) -> None:
     for line in bill["lines"]:
         out.print(f"  {line['description']} x {line['quantity']}: KES {line['amount']}", highlight=False)
     out.print(f"  total KES {bill['total']}, left KES {bill['outstanding']}, due {bill['due_on']}", highlight=False)
+    for paid in bill.get("payments", ()):
+        words = f"  {paid['occurred_at'][:16].replace('T', ' ')}  {paid['reference']}  KES {paid['applied']}"
+        if paid["reversed_by"]:
+            words += f"  ({paid['taken_off']} taken back by the provider: {paid['reversed_by']})"
+        elif paid["taken_off"] != "0.00":
+            words += f"  ({paid['taken_off']} taken off again)"
+        out.print(f"{words}  {', '.join(paid['receipts'])}", highlight=False, markup=False, soft_wrap=True)

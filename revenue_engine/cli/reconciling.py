@@ -67,35 +67,13 @@ def _wire(minor: int) -> str:
 @app.command("left")
 def left(as_json: JsonFlag = False) -> None:
     """What the last run left and why, with the bills to choose from."""
+    from reconciliation.runs import leftovers
     from revenue_engine import bootstrap
-    from revenue_engine.db import raw, transaction
+    from revenue_engine.db import transaction
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("api")) as session:
-            rows = (
-                raw(session)
-                .execute(
-                    "SELECT p.reference, l.amount_minor, l.reason, l.why, coalesce(json_agg(json_build_object("
-                    "'bill', i.pay_account_number, 'amount_minor', s.amount_minor, 'why', s.why) ORDER BY s.rank)"
-                    " FILTER (WHERE s.rank IS NOT NULL), '[]') FROM match_left l"
-                    " JOIN payment p ON p.id = l.payment_id LEFT JOIN match_suggestion s ON s.payment_id = l.payment_id"
-                    " LEFT JOIN invoice i ON i.id = s.invoice_id"
-                    " GROUP BY p.id, l.payment_id ORDER BY p.occurred_at, p.id"
-                )
-                .fetchall()
-            )
-        listed = [
-            {
-                "payment": row[0],
-                "amount": _wire(row[1]),
-                "reason": row[2],
-                "why": row[3],
-                "suggestions": [
-                    {"bill": one["bill"], "amount": _wire(one["amount_minor"]), "why": one["why"]} for one in row[4]
-                ],
-            }
-            for row in rows
-        ]
+            listed = leftovers.listed(session)
         if as_json:
             print_json(listed)
             return

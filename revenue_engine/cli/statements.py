@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 import typer
 
 from revenue_engine.cli.output import FAILED, JsonFlag, answering, err, out, print_json
+from revenue_engine.money import grouped
 
 if TYPE_CHECKING:
     from revenue_engine.ports.statements import StatementClosed, StatementLine, StatementOpened, StatementRefused
@@ -189,7 +190,7 @@ def _show(preview: Preview) -> None:
             cells = (
                 str(line.number),
                 f"{line.booked_on:%d %b %Y}",
-                _grouped(line.amount_minor),
+                grouped(line.amount_minor),
                 (line.kind.value if line.kind else "") + ("" if line.counts else " (shown only)"),
                 _plain(line.reference),
                 _plain(line.account_reference[:TYPED]),
@@ -203,25 +204,18 @@ def _show(preview: Preview) -> None:
 
 
 def _control_total(one: StatementPreview) -> str:
-    total = f"{one.lines:,} line{'' if one.lines == 1 else 's'}, {one.opened.currency} {_grouped(one.credits)}"
+    total = f"{one.lines:,} line{'' if one.lines == 1 else 's'}, {one.opened.currency} {grouped(one.credits)}"
     closing = one.closed.closing_minor if one.closed else None
     if one.closed is None:
         return f"{total}, not read to its end"
     if one.opened.opening_minor is None or closing is None:
         return f"{total}, with no balances to prove it by"
-    sums = f"{_grouped(one.opened.opening_minor)} + {_grouped(one.credits)} - {_grouped(one.debits)}"
+    sums = f"{grouped(one.opened.opening_minor)} + {grouped(one.credits)} - {grouped(one.debits)}"
     if one.adds_up is False:
-        return f"{total}, opening + credits - debits is not closing: {sums} and {_grouped(closing)}"
+        return f"{total}, opening + credits - debits is not closing: {sums} and {grouped(closing)}"
     if one.adds_up is None:
         return f"{total}, not proved: the opening balance was worked out from the only balance there is"
-    return f"{total}, opening + credits - debits = closing: {sums} = {_grouped(closing)}"
-
-
-def _grouped(minor: int) -> str:
-    from revenue_engine.money import wire
-
-    whole, cents = wire(abs(minor)).split(".")
-    return f"{'-' if minor < 0 else ''}{int(whole):,}.{cents}"
+    return f"{total}, opening + credits - debits = closing: {sums} = {grouped(closing)}"
 
 
 def _plain(text: str) -> str:

@@ -46,11 +46,12 @@ def identify_many(session: Session, moves: Sequence[Move]) -> list[ledger.Posted
     """Move money of several payments out of suspense to their bills; answers each one's journal, None where no bill
     took any and no payer is known. What is above its last bill is its payer's credit, or stays in suspense."""
     recorded = payments.by_ids(session, (move.held.payment_id for move in moves))
+    since = payments.last_application(session, recorded)
     journals, rests = {}, {}
     for place, move in enumerate(moves):
         homes, rest = _homes(session, move, recorded[move.held.payment_id])
         if homes:
-            journals[place] = _journal(move, homes)
+            journals[place] = _journal(move, homes, after=since.get(move.held.payment_id, 0))
             rests[place] = rest
     posted = dict(zip(journals, ledger.post_many(session, list(journals.values())), strict=True))
     payments.apply(
@@ -90,7 +91,8 @@ def _homes(session: Session, move: Move, payment: payments.Recorded) -> tuple[li
     return homes, 0
 
 
-def _journal(move: Move, homes: Sequence[Placed]) -> tuple[str, ledger.Journal]:
+def _journal(move: Move, homes: Sequence[Placed], *, after: int) -> tuple[str, ledger.Journal]:
+    """The journal and its key: which payment, the first bill it pays, and what had been done with it before."""
     one = move.held
     journal = postings.suspense_identified(
         homes,
@@ -100,7 +102,7 @@ def _journal(move: Move, homes: Sequence[Placed]) -> tuple[str, ledger.Journal]:
         at=periods.now(),
     )
     named = move.taken[0][0].bill.invoice_id
-    return f"payment:{one.payment_id}:identified:{named}:{periods.unix_milliseconds()}", journal
+    return f"payment:{one.payment_id}:identified:{named}:{after}", journal
 
 
 def _replace_papers(session: Session, identified: Sequence[payments.Recorded], posted: Sequence[ledger.Posted]) -> None:
@@ -188,10 +190,11 @@ def _held(session: Session, bill: open_bills.Open, *, only_named: bool) -> list[
 
 def _spend_credit(session: Session, one: payments.Held, bill: open_bills.Open, *, named: bool) -> None:
     taken = bill.pay(one.amount_minor)
+    after = payments.last_application(session, [one.payment_id]).get(one.payment_id, 0)
     journal = ledger.post(
         session,
         postings.credit_applied(bill.bill, sum(part for _, part in taken), payment_id=one.payment_id, at=periods.now()),
-        key=f"payment:{one.payment_id}:credit:{bill.bill.invoice_id}:{periods.unix_milliseconds()}",
+        key=f"payment:{one.payment_id}:credit:{bill.bill.invoice_id}:{after}",
     )
     payments.apply(
         session,

@@ -7,18 +7,12 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from revenue_engine.embedded import Servers
+from revenue_engine.embedded import Servers, in_database
 from revenue_engine.errors import ConfigurationError, Conflict
 
+__all__ = ["NAME", "in_database", "make"]
+
 NAME = "revenue_demo"
-
-
-def in_database(url: str, name: str) -> str:
-    """The URL of another database of the same server."""
-    scheme, _, rest = url.partition("://")
-    place, _, path = rest.partition("/")
-    _, mark, query = path.partition("?")
-    return f"{scheme}://{place}/{name}{mark}{query}"
 
 
 def make(servers: Servers, name: str, *, reset: bool) -> str:

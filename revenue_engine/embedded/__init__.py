@@ -82,6 +82,14 @@ def ensure(settings: Settings) -> Servers:
     return Servers(database_url, redis_url, MappingProxyType(role_urls), ours)
 
 
+def in_database(url: str, name: str) -> str:
+    """The URL of another database of the same server."""
+    scheme, _, rest = url.partition("://")
+    place, _, path = rest.partition("/")
+    _, mark, query = path.partition("?")
+    return f"{scheme}://{place}/{name}{mark}{query}"
+
+
 def create_logins(servers: Servers) -> Servers:
     """Give each capability role a login, ``revenue_<role>_login``, with a password of its own in the state directory.
 

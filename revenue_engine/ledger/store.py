@@ -12,7 +12,7 @@ import psycopg
 from sqlalchemy.orm import Session
 
 from revenue_engine import periods
-from revenue_engine.db import copy_rows, next_ids, raw
+from revenue_engine.db import copy_rows, next_ids, raw, scalar
 from revenue_engine.errors import Conflict, IntegrityFault, InvalidValue, NotFound, Retryable
 from revenue_engine.ledger.journal import Journal, Posting, digest
 from revenue_engine.ledger.locks import book_dates
@@ -225,8 +225,8 @@ class Feed:
 
 def horizon(session: Session) -> int:
     """The transaction id below which nothing is still in flight: everything under it is final and complete."""
-    row = raw(session).execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint").fetchone()
-    return int(row[0]) if row else 0
+    found: int = scalar(session, "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+    return found
 
 
 def feed(session: Session, *, after: int = 0, upto: int | None = None) -> tuple[Feed, Iterator[StoredJournal]]:

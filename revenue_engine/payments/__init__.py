@@ -1,6 +1,15 @@
 """Evidence of money that moved, the payments it proves, and what each payment was set against."""
 
-from revenue_engine.payments.applications import Application, NewApplication, applied, apply
+from revenue_engine.payments.applications import (
+    Application,
+    NewApplication,
+    applied,
+    apply,
+    history,
+    last_application,
+    on_bills,
+    paying,
+)
 from revenue_engine.payments.evidence import (
     Evidence,
     Fact,
@@ -20,10 +29,14 @@ from revenue_engine.payments.payments import (
     Recorded,
     by_id,
     by_ids,
+    called,
     find,
+    from_phones,
     lock,
     record,
+    reversals_of,
     reversed_already,
+    typed_words,
 )
 from revenue_engine.payments.pushes import (
     Push,
@@ -54,19 +67,27 @@ __all__ = [
     "apply",
     "by_id",
     "by_ids",
+    "called",
     "evidence_of",
     "find",
+    "from_phones",
     "held",
     "held_for",
+    "history",
+    "last_application",
     "lock",
+    "on_bills",
+    "paying",
     "pushes",
     "record",
     "request_push",
+    "reversals_of",
     "reversals_undecided",
     "reversals_waiting_for",
     "reversed_already",
     "settled_requests",
     "typed_digest",
+    "typed_words",
     "write_evidence",
     "write_push_ends",
 ]

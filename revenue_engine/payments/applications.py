@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -56,6 +56,18 @@ def apply(session: Session, applications: Sequence[NewApplication]) -> None:
     )
 
 
+def last_application(session: Session, payment_ids: Iterable[int]) -> dict[int, int]:
+    """The id of each payment's newest application: what had been done with the payment before a new judgement of it.
+
+    A journal's key holds the id, so that one judgement is posted once, and the same one again after an undoing is new.
+    """
+    rows = raw(session).execute(
+        "SELECT payment_id, max(id) FROM application WHERE payment_id = ANY(%s) GROUP BY payment_id",
+        (sorted(set(payment_ids)),),
+    )
+    return dict(rows.fetchall())
+
+
 def applied(session: Session, payment_ids: Sequence[int]) -> dict[int, list[tuple[int, str, int]]]:
     """What stands applied of each payment: (invoice id, component, cents), components that came to nothing left out."""
     if not payment_ids:
@@ -70,3 +82,43 @@ def applied(session: Session, payment_ids: Sequence[int]) -> dict[int, list[tupl
     for payment_id, invoice_id, component, amount in rows:
         standing.setdefault(payment_id, []).append((invoice_id, component, amount))
     return standing
+
+
+def on_bills(session: Session, payment_ids: Sequence[int]) -> dict[int, list[tuple[int, int]]]:
+    """What stands applied of each payment, bill by bill: (invoice id, cents)."""
+    found: dict[int, dict[int, int]] = {}
+    for payment_id, parts in applied(session, payment_ids).items():
+        for invoice_id, _, minor in parts:
+            bills = found.setdefault(payment_id, {})
+            bills[invoice_id] = bills.get(invoice_id, 0) + minor
+    return {payment_id: list(bills.items()) for payment_id, bills in found.items()}
+
+
+def paying(session: Session, invoice_ids: Sequence[int]) -> list[int]:
+    """The payments that were ever set against some bills, whatever became of that; the first first."""
+    rows = raw(session).execute(
+        "SELECT payment_id FROM application WHERE invoice_id = ANY(%s) GROUP BY payment_id ORDER BY min(id)",
+        (list(invoice_ids),),
+    )
+    return [row[0] for row in rows]
+
+
+class OnBill(NamedTuple):
+    """What one payment did to one bill, in cents: put on it, and taken off again."""
+
+    payment_id: int
+    put_minor: int
+    taken_minor: int
+    rung: str
+    """What set it there first."""
+
+
+def history(session: Session, invoice_id: int) -> list[OnBill]:
+    """Every payment that was ever set against a bill, the first first, whatever became of it."""
+    rows = raw(session).execute(
+        "SELECT payment_id, coalesce(sum(amount_minor) FILTER (WHERE amount_minor > 0), 0)::bigint,"
+        " coalesce(-sum(amount_minor) FILTER (WHERE amount_minor < 0), 0)::bigint, (array_agg(rung ORDER BY id))[1]"
+        "  FROM application WHERE invoice_id = %s GROUP BY payment_id ORDER BY min(id)",
+        (invoice_id,),
+    )
+    return [OnBill(*row) for row in rows]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from psycopg.rows import kwargs_row
 from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, text
 from sqlalchemy import Identity as Serial
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -131,18 +132,18 @@ def write_evidence(session: Session, facts: Sequence[Fact]) -> list[Stored]:
     fresh = [fact for fact in facts if (fact.delivery_id, fact.item) not in kept]
     written = [
         Stored(
-            evidence_id,
-            fact.delivery_id,
-            fact.identity,
-            fact.message,
-            fact.amount_minor,
-            fact.currency,
-            fact.occurred_at,
-            fact.request_id,
-            fact.reverses,
-            fact.strength,
-            typed_digest(fact.typed),
-            fact.item,
+            id=evidence_id,
+            delivery_id=fact.delivery_id,
+            identity=fact.identity,
+            message=fact.message,
+            amount_minor=fact.amount_minor,
+            currency=fact.currency,
+            occurred_at=fact.occurred_at,
+            request_id=fact.request_id,
+            reverses=fact.reverses,
+            strength=fact.strength,
+            typed_digest=typed_digest(fact.typed),
+            item=fact.item,
         )
         for evidence_id, fact in zip(next_ids(connection, {"evidence": len(fresh)})["evidence"], fresh, strict=True)
     ]
@@ -169,13 +170,19 @@ def write_evidence(session: Session, facts: Sequence[Fact]) -> list[Stored]:
 
 _STORED = (
     "SELECT e.id, e.delivery_id, e.channel_account_id, e.kind, e.reference, e.message, e.amount_minor, e.currency,"
-    " e.occurred_at, coalesce(e.request_id, ''), coalesce(e.reverses, ''), e.strength, e.typed_digest, e.item"
-    " FROM evidence e"
+    " e.occurred_at, coalesce(e.request_id, '') AS request_id, coalesce(e.reverses, '') AS reverses, e.strength,"
+    " e.typed_digest, e.item FROM evidence e"
 )
 
 
-def _stored(row: Sequence[Any]) -> Stored:
-    return Stored(*(row[0], row[1], Identity(*row[2:5]), *row[5:11], Strength(row[11]), row[12], row[13]))
+def _stored(*, channel_account_id: int, kind: str, reference: str, strength: str, **others: Any) -> Stored:
+    """A row of ``_STORED``, whose other columns are named as the fields of :class:`Stored`."""
+    return Stored(identity=Identity(channel_account_id, kind, reference), strength=Strength(strength), **others)
+
+
+def _read(session: Session, where: str, given: tuple[Any, ...]) -> list[Stored]:
+    with raw(session).cursor(row_factory=kwargs_row(_stored)) as cursor:
+        return cursor.execute(_STORED + where, given, binary=True).fetchall()
 
 
 def evidence_of(session: Session, identities: Iterable[Identity], *, written: Sequence[Stored]) -> list[Stored]:
@@ -187,12 +194,12 @@ def evidence_of(session: Session, identities: Iterable[Identity], *, written: Se
     if not wanted:
         return []
     fresh = [one for one in written if one.identity in wanted]
-    rows = raw(session).execute(
-        _STORED + " WHERE e.reference = ANY(%s) AND e.id <> ALL(%s)",
+    known = _read(
+        session,
+        " WHERE e.reference = ANY(%s) AND e.id <> ALL(%s)",
         (sorted({identity.reference for identity in wanted}), [one.id for one in fresh]),
-        binary=True,
     )
-    earlier = [one for one in map(_stored, rows.fetchall()) if one.identity in wanted]
+    earlier = [one for one in known if one.identity in wanted]
     return sorted(fresh + earlier, key=lambda one: one.id) if earlier else fresh
 
 
@@ -200,23 +207,48 @@ def reversals_waiting_for(session: Session, references: Sequence[str]) -> list[S
     """Evidence of reversals that came before the payments they take back, and has not been acted on."""
     if not references:
         return []
-    rows = raw(session).execute(
-        _STORED + " WHERE e.reverses = ANY(%s) AND e.kind = 'reversal' AND NOT EXISTS (SELECT FROM payment p"
+    return _read(
+        session,
+        " WHERE e.reverses = ANY(%s) AND e.kind = 'reversal' AND NOT EXISTS (SELECT FROM payment p"
         " WHERE p.channel_account_id = e.channel_account_id AND p.kind = 'reversal' AND p.reference = e.reference)"
         " ORDER BY e.id",
         (list(references),),
-        binary=True,
     )
-    return [_stored(row) for row in rows]
 
 
 def reversals_undecided(session: Session, delivery_id: int) -> list[Stored]:
     """The reversals that a delivery told of and that took nothing back yet."""
-    rows = raw(session).execute(
-        _STORED + " WHERE e.delivery_id = %s AND e.kind = 'reversal' AND NOT EXISTS (SELECT FROM payment p"
+    return _read(
+        session,
+        " WHERE e.delivery_id = %s AND e.kind = 'reversal' AND NOT EXISTS (SELECT FROM payment p"
         " WHERE p.channel_account_id = e.channel_account_id AND p.kind = 'reversal' AND p.reference = e.reference)"
         " ORDER BY e.id",
         (delivery_id,),
-        binary=True,
     )
-    return [_stored(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One message about money, as a list shows it; ``amount_minor`` in cents, None where the message says none."""
+
+    channel_account_id: int
+    kind: str
+    reference: str
+    message: str
+    amount_minor: int | None
+    occurred_at: datetime
+    recorded_at: datetime
+    posted: bool
+    """Whether a payment stands for what was told."""
+
+
+def told_of(session: Session, references: Sequence[str]) -> list[Told]:
+    """Every message that told of these references, posted or not, in the order it came."""
+    rows = raw(session).execute(
+        "SELECT e.channel_account_id, e.kind, e.reference, e.message, e.amount_minor, e.occurred_at, e.recorded_at,"
+        " EXISTS (SELECT FROM payment p WHERE p.channel_account_id = e.channel_account_id AND p.kind = e.kind"
+        "            AND p.reference = e.reference)"
+        "  FROM evidence e WHERE e.reference = ANY(%s) ORDER BY e.id",
+        (list(references),),
+    )
+    return [Told(*row) for row in rows]

@@ -194,3 +194,43 @@ def _write_payments(connection: psycopg.Connection[Any], ids: Sequence[int], ord
         for payment_id, payment in zip(ids, ordered, strict=True)
     ]
     copy_rows(connection, "payment", _PAYMENT, _PAYMENT_TYPES, rows)
+
+
+def reversals_of(session: Session, payment_ids: Sequence[int]) -> dict[int, str]:
+    """The provider's reference of the reversal of each of these payments that was taken back, by payment id."""
+    rows = raw(session).execute(
+        "SELECT reverses_id, reference FROM payment WHERE reverses_id = ANY(%s)", (list(payment_ids),)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def called(session: Session, references: Sequence[str]) -> list[int]:
+    """The payments, reversals, charges and payouts that a provider calls so; else those with a day added to the name.
+
+    A provider that repeats a reference has the value date added by its adapter (``REF/20261124``).
+    """
+    exact = "SELECT id FROM payment WHERE reference = ANY(%s) ORDER BY id"
+    found = raw(session).execute(exact, (list(references),)).fetchall()
+    if not found:
+        dated = "SELECT id FROM payment WHERE split_part(reference, '/', 1) = ANY(%s) ORDER BY id"
+        found = raw(session).execute(dated, (list(references),)).fetchall()
+    return [row[0] for row in found]
+
+
+def from_phones(session: Session, spellings: Sequence[str], *, limit: int) -> list[int]:
+    """The newest payments whose sender's phone is spelled in one of these ways, as the provider spelled it."""
+    rows = raw(session).execute(
+        "SELECT payment_id FROM payment_party WHERE msisdn = ANY(%s) ORDER BY payment_id DESC LIMIT %s",
+        (list(spellings), limit),
+    )
+    return [row[0] for row in rows]
+
+
+def typed_words(session: Session, payment_ids: Sequence[int], words: str) -> list[int]:
+    """Which of some payments were sent with these letters and digits in the account that the payer typed."""
+    rows = raw(session).execute(
+        "SELECT payment_id FROM payment_party WHERE payment_id = ANY(%s)"
+        " AND position(%s IN upper(regexp_replace(account_reference, '[^A-Za-z0-9]', '', 'g'))) > 0 ORDER BY 1",
+        (list(payment_ids), words),
+    )
+    return [row[0] for row in rows]

@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index,
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine import periods
-from revenue_engine.db import Base, copy_rows, next_ids, raw
+from revenue_engine.db import Base, copy_rows, next_ids, raw, scalar
 from revenue_engine.identifiers import public_id
 
 
@@ -103,13 +103,13 @@ def issue(session: Session, wanted: Sequence[ToIssue]) -> list[Issued]:
     public_ids = [public_id("rct") for _ in wanted]
     numbers: dict[tuple[str, str], Iterator[int]] = {}
     for kind, year in sorted(counts):
-        row = connection.execute(
+        last: int = scalar(
+            session,
             "INSERT INTO receipt_series (kind, financial_year, last_number) VALUES (%s, %s, %s)"
             " ON CONFLICT (kind, financial_year)"
             " DO UPDATE SET last_number = receipt_series.last_number + excluded.last_number RETURNING last_number",
             (kind, year, counts[kind, year]),
-        ).fetchone()
-        last = int(row[0]) if row else 0
+        )
         numbers[kind, year] = iter(range(last - counts[kind, year] + 1, last + 1))
     rows, issued = [], []
     for receipt_id, public, item in zip(ids, public_ids, wanted, strict=True):
@@ -184,3 +184,16 @@ def cancel(session: Session, payment_ids: Sequence[int], *, reason: str, kinds: 
         )
         .rowcount
     )
+
+
+def standing_numbers(session: Session, payment_ids: Sequence[int]) -> dict[int, list[str]]:
+    """The printed numbers of the papers of payments that are not cancelled, in the order of issue."""
+    rows = raw(session).execute(
+        "SELECT r.payment_id, r.kind, r.financial_year, r.number FROM receipt r WHERE r.payment_id = ANY(%s)"
+        " AND NOT EXISTS (SELECT FROM receipt_cancellation c WHERE c.receipt_id = r.id) ORDER BY r.id",
+        (list(payment_ids),),
+    )
+    found: dict[int, list[str]] = {}
+    for payment_id, kind, year, number in rows:
+        found.setdefault(payment_id, []).append(printed_number(kind, year, number))
+    return found

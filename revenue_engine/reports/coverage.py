@@ -56,4 +56,4 @@ def coverage(session: Session, dates: dict[str, Any]) -> Section:
         Column("found", "Amount found", Kind.MONEY),
         Column("missing", "Not in statement", Kind.COUNT),
     )
-    return Section("coverage", "Statements, and what no message told", columns, rows)
+    return Section("coverage", "Statements, and what no message told", columns, rows, sheet="Statements")

@@ -15,6 +15,7 @@ from revenue_engine import ledger, periods
 from revenue_engine.billing.tariffs import county
 from revenue_engine.db import raw
 from revenue_engine.payments import receipts
+from revenue_engine.reports import breaks
 from revenue_engine.reports.coverage import coverage
 from revenue_engine.reports.model import Column, Control, Kind, Report, Section
 from revenue_engine.verification import verify
@@ -82,6 +83,7 @@ def daily(session: Session, on: date) -> Report:
             _suspense(session, dates),
             _ageing(session, dates),
             _breaks(session, dates),
+            breaks.of_day(session, datetime.combine(on + timedelta(days=1), time(), periods.NAIROBI)),
             _unconfirmed(session, dates),
             _reversals(session, dates),
             _papers(session, dates),
@@ -111,7 +113,14 @@ def _by_stream(session: Session, dates: dict[str, Any]) -> tuple[Section, Sectio
     others = tuple((row[1], row[2], *row[4:]) for row in rows if row[0] != "county")
     return (
         Section("streams", "Ordinary revenue by stream", columns, own),
-        Section("retained", "Retained by law (facilities, concessions)", columns, others, "not for the CRF"),
+        Section(
+            "retained",
+            "Retained by law (facilities, concessions)",
+            columns,
+            others,
+            "not for the CRF",
+            "Retained by law",
+        ),
     )
 
 
@@ -265,7 +274,7 @@ def _unconfirmed(session: Session, dates: dict[str, Any]) -> Section:
         Column("amount", "Amount told", Kind.MONEY),
         Column("oldest_days", "Oldest, days", Kind.COUNT, totalled=False),
     )
-    return Section("unconfirmed", "Notices that nothing confirms yet", columns, rows)
+    return Section("unconfirmed", "Notices that nothing confirms yet", columns, rows, sheet="Unconfirmed notices")
 
 
 def _reversals(session: Session, dates: dict[str, Any]) -> Section:
@@ -283,7 +292,7 @@ def _reversals(session: Session, dates: dict[str, Any]) -> Section:
         Column("at", "At", Kind.INSTANT),
         Column("amount", "Amount", Kind.MONEY),
     )
-    return Section("reversals", "Payments taken back by the provider", columns, rows)
+    return Section("reversals", "Payments taken back by the provider", columns, rows, sheet="Payments taken back")
 
 
 def _papers(session: Session, dates: dict[str, Any]) -> Section:
@@ -300,6 +309,7 @@ def _papers(session: Session, dates: dict[str, Any]) -> Section:
             receipts.printed_number(kind, year, first),
             receipts.printed_number(kind, year, last),
             count,
+            last - first + 1 - count,
             amount,
             cancelled,
         )
@@ -310,10 +320,11 @@ def _papers(session: Session, dates: dict[str, Any]) -> Section:
         Column("first", "First"),
         Column("last", "Last"),
         Column("issued", "Issued", Kind.COUNT),
+        Column("other_days", "Between, of other days", Kind.COUNT),
         Column("amount", "Amount", Kind.MONEY),
         Column("cancelled", "Cancelled", Kind.COUNT),
     )
-    return Section("papers", "Receipts and acknowledgements", columns, shaped)
+    return Section("papers", "Receipts and acknowledgements", columns, shaped, sheet="Papers")
 
 
 def _controls(session: Session, dates: dict[str, Any]) -> tuple[Control, ...]:

@@ -38,6 +38,8 @@ class Section:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
+    sheet: str = ""
+    """What its sheet of a workbook is called, where the title is too long for one (31 letters)."""
 
     def totals(self) -> list[int | None]:
         """The sum of each totalled column of money or counts; None for the others."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, Literal
 
 from revenue_engine import periods
 from revenue_engine.errors import InvalidValue
-from revenue_engine.money import wire
+from revenue_engine.money import grouped, wire
 from revenue_engine.reports.model import Cell, Column, Control, Kind, Report, Section
 
 Format = Literal["table", "csv", "json", "xlsx"]
@@ -33,13 +34,14 @@ def _header(report: Report) -> list[tuple[str, str]]:
         ("books", "TEST BOOKS, not for real" if report.mode == "test" else report.mode),
         ("book date", report.on.isoformat()),
         ("generated", report.generated_at.astimezone(periods.NAIROBI).isoformat(timespec="seconds")),
-        ("known at", f"transaction horizon {report.known_at}"),
+        ("known at", f"all that was recorded up to then (transaction {report.known_at})"),
         ("state", state),
     ]
     return rows + [("note", note) for note in report.notes]
 
 
-def _said(cell: Cell, kind: Kind) -> str:
+def said(cell: Cell, kind: Kind) -> str:
+    """A cell as programs read it: money as a decimal string, an instant with its zone."""
     if cell is None:
         return ""
     if kind is Kind.MONEY and isinstance(cell, int):
@@ -72,10 +74,10 @@ def as_table(report: Report) -> bytes:
             _mark(control),
             control.name,
             control.left,
-            _grouped(control.left_minor),
+            grouped(control.left_minor),
             control.right,
-            _grouped(control.right_minor),
-            _grouped(control.difference_minor),
+            grouped(control.right_minor),
+            grouped(control.difference_minor),
         )
     console.print(proof)
     for section in report.sections:
@@ -87,12 +89,12 @@ def as_table(report: Report) -> bytes:
         for column in section.columns:
             table.add_column(column.heading, justify="left" if column.kind is Kind.TEXT else "right", no_wrap=True)
         for row in section.rows:
-            table.add_row(*(_shown(cell, column) for cell, column in zip(row, section.columns, strict=True)))
+            table.add_row(*(shown(cell, column) for cell, column in zip(row, section.columns, strict=True)))
         totals = section.totals()
         if len(section.rows) > 1 and any(total is not None for total in totals):
             table.add_row(
                 *(
-                    ("total" if index == 0 else "") if total is None else _shown(total, column)
+                    ("total" if index == 0 else "") if total is None else shown(total, column)
                     for index, (total, column) in enumerate(zip(totals, section.columns, strict=True))
                 ),
                 style="bold",
@@ -101,14 +103,10 @@ def as_table(report: Report) -> bytes:
     return text.getvalue().encode()
 
 
-def _grouped(minor: int) -> str:
-    sign, size = ("-", -minor) if minor < 0 else ("", minor)
-    return f"{sign}{size // 100:,}.{size % 100:02d}"
-
-
-def _shown(cell: Cell, column: Column) -> str:
+def shown(cell: Cell, column: Column) -> str:
+    """A cell as people read it: money with thousands separators, an instant of Nairobi."""
     if isinstance(cell, int) and column.kind is Kind.MONEY:
-        return _grouped(cell)
+        return grouped(cell)
     if isinstance(cell, int):
         return f"{cell:,}"
     if isinstance(cell, datetime):
@@ -116,7 +114,7 @@ def _shown(cell: Cell, column: Column) -> str:
     return "" if cell is None else str(cell)
 
 
-def _inert(text: str) -> str:
+def inert(text: str) -> str:
     """Text that a spreadsheet will not run: a leading formula sign is quoted away."""
     return "'" + text if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
 
@@ -126,7 +124,7 @@ def as_csv(report: Report) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n", quoting=csv.QUOTE_ALL)
     for name, value in _header(report):
-        writer.writerow(["header", name, _inert(value)])
+        writer.writerow(["header", name, inert(value)])
     writer.writerow(["controls", "control", "left", "left_amount", "right", "right_amount", "difference", "ties"])
     for control in report.controls:
         writer.writerow(
@@ -146,8 +144,8 @@ def as_csv(report: Report) -> bytes:
         for row in section.rows:
             cells = []
             for cell, column in zip(row, section.columns, strict=True):
-                said = _said(cell, column.kind)
-                cells.append(_inert(said) if column.kind is Kind.TEXT else said)
+                words = said(cell, column.kind)
+                cells.append(inert(words) if column.kind is Kind.TEXT else words)
             writer.writerow([section.key, *cells])
     return ("\ufeff" + text.getvalue()).encode()
 
@@ -157,7 +155,7 @@ def as_json(report: Report) -> bytes:
 
     def row(section: Section, cells: tuple[Cell, ...]) -> dict[str, Any]:
         return {
-            column.key: cell if column.kind is Kind.COUNT else _said(cell, column.kind)
+            column.key: cell if column.kind is Kind.COUNT else said(cell, column.kind)
             for cell, column in zip(cells, section.columns, strict=True)
         }
 
@@ -185,7 +183,13 @@ def as_json(report: Report) -> bytes:
 
 
 def as_workbook(report: Report) -> bytes:
-    """A workbook whose first sheet, Control, proves the rest: real numbers and dates, codes as text, totals on top.
+    """A workbook whose first sheet, Control, proves the rest: real numbers and dates, codes as text, totals on top."""
+    footing = f"{report.county}, {report.on:%d %b %Y}" + (" - TEST BOOKS" if report.mode == "test" else "")
+    return workbook(report.sections, footing=footing, control=report)
+
+
+def workbook(sections: Sequence[Section], *, footing: str = "", control: Report | None = None) -> bytes:
+    """One sheet a section, after the control sheet of a report. Printed on A4 across, one page wide, headings repeated.
 
     Excel keeps numbers as binary doubles; cents below ninety trillion shillings survive that exactly once rounded.
     """
@@ -202,20 +206,34 @@ def as_workbook(report: Report) -> bytes:
         Kind.INSTANT: book.add_format({"num_format": "dd mmm yyyy hh:mm"}),
         Kind.TEXT: book.add_format({"num_format": "@"}),
         "top": book.add_format({"bold": True, "bottom": 1}),
+        "top right": book.add_format({"bold": True, "bottom": 1, "align": "right"}),
         "total": book.add_format({"bold": True, "num_format": "#,##0.00;[Red]-#,##0.00"}),
-        "count": book.add_format({"bold": True, "num_format": "#,##0"}),
+        "total count": book.add_format({"bold": True, "num_format": "#,##0"}),
+        "date": book.add_format({"num_format": "dd mmm yyyy", "align": "left"}),
     }
-    _control_sheet(book, report, styles)
-    for section in report.sections:
-        _section_sheet(book, section, styles)
+    if control is not None:
+        _paper(_control_sheet(book, control, styles), footing)
+    for section in sections:
+        _paper(_section_sheet(book, section, styles), footing)
     book.close()
     return file.getvalue()
 
 
-def _control_sheet(book: Any, report: Report, styles: dict[Any, Any]) -> None:
+def _paper(sheet: Any, footing: str) -> None:
+    """Set a sheet up for paper: A4 across, one page wide, and which page of how many."""
+    sheet.set_paper(9)
+    sheet.set_landscape()
+    sheet.fit_to_pages(1, 0)
+    sheet.set_footer(f"&L{footing.replace('&', '&&')}&C&A&Rpage &P of &N")
+
+
+def _control_sheet(book: Any, report: Report, styles: dict[Any, Any]) -> Any:
     sheet = book.add_worksheet("Control")
     sheet.set_column(0, 0, 14)
-    sheet.set_column(1, 4, 30)
+    sheet.set_column(1, 1, 46)
+    sheet.set_column(2, 2, 18)
+    sheet.set_column(3, 3, 30)
+    sheet.set_column(4, 5, 18)
     sheet.write_string(0, 0, report.title, styles["bold"])
     line = 1
     for name, value in _header(report):
@@ -235,6 +253,7 @@ def _control_sheet(book: Any, report: Report, styles: dict[Any, Any]) -> None:
         formula = f"=C{line + 1}-E{line + 1}"
         sheet.write_formula(line, 5, formula, styles[Kind.MONEY], _shillings(control.difference_minor))
         sheet.write_string(line, 6, _mark(control))
+    return sheet
 
 
 def _shillings(minor: int) -> Decimal:
@@ -242,19 +261,21 @@ def _shillings(minor: int) -> Decimal:
     return Decimal(minor).scaleb(-2)
 
 
-def _section_sheet(book: Any, section: Section, styles: dict[Any, Any]) -> None:
-    sheet = book.add_worksheet(section.title[:31].replace("/", " "))
+def _section_sheet(book: Any, section: Section, styles: dict[Any, Any]) -> Any:
+    sheet = book.add_worksheet(section.sheet or section.title[:31].replace("/", " "))
     sheet.freeze_panes(2, 1)
+    sheet.repeat_rows(1)
     last = max(2, len(section.rows) + 1)
     for index, (column, total) in enumerate(zip(section.columns, section.totals(), strict=True)):
-        sheet.set_column(index, index, 26 if column.kind is Kind.TEXT else 16)
-        sheet.write_string(1, index, column.heading, styles["top"])
+        sheet.set_column(index, index, _width(section, index))
+        sheet.write_string(1, index, column.heading, styles["top" if column.kind is Kind.TEXT else "top right"])
         if total is None:
-            sheet.write_string(0, index, "Total" if index == 0 else "", styles["bold"])
+            words = ("Total" + (f" ({section.note})" if section.note else "")) if index == 0 else ""
+            sheet.write_string(0, index, words, styles["bold"])
             continue
         letter = chr(ord("A") + index)
         value = _shillings(total) if column.kind is Kind.MONEY else total
-        style = styles["total" if column.kind is Kind.MONEY else "count"]
+        style = styles["total" if column.kind is Kind.MONEY else "total count"]
         sheet.write_formula(0, index, f"=SUBTOTAL(109,{letter}3:{letter}{last + 1})", style, value)
     for line, row in enumerate(section.rows, start=2):
         for index, (cell, column) in enumerate(zip(row, section.columns, strict=True)):
@@ -267,7 +288,17 @@ def _section_sheet(book: Any, section: Section, styles: dict[Any, Any]) -> None:
                 sheet.write_number(line, index, cell, style)
             elif isinstance(cell, datetime):
                 sheet.write_datetime(line, index, cell.astimezone(periods.NAIROBI).replace(tzinfo=None), style)
+            elif isinstance(cell, date):
+                sheet.write_datetime(line, index, datetime.combine(cell, time()), styles["date"])
             else:
                 sheet.write_string(line, index, str(cell), style)
     if section.rows:
         sheet.autofilter(1, 0, len(section.rows) + 1, len(section.columns) - 1)
+    return sheet
+
+
+def _width(section: Section, index: int) -> int:
+    """As wide as what stands in a column, within what an eye can follow."""
+    column = section.columns[index]
+    longest = max((len(shown(row[index], column)) for row in section.rows), default=0)
+    return min(max(longest, len(column.heading) + 3, 12) + 2, 60)

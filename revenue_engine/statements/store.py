@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, copy_rows, raw
+from revenue_engine.db import Base, copy_rows, raw, scalar
 from revenue_engine.errors import Retryable
 from revenue_engine.identifiers import public_id
 from revenue_engine.money import wire
@@ -123,8 +123,8 @@ def kind_of(line: StatementLine) -> Kind:
 
 def new_id(session: Session) -> int:
     """The id of a statement about to be kept: its lines are written before its foot is known."""
-    row = raw(session).execute("SELECT nextval(pg_get_serial_sequence('statement', 'id'))").fetchone()
-    return int(row[0]) if row else 0
+    found: int = scalar(session, "SELECT nextval(pg_get_serial_sequence('statement', 'id'))")
+    return found
 
 
 def write_lines(
@@ -532,3 +532,11 @@ def not_in_any(session: Session, channel_account_id: int, first: datetime, until
         )
         .fetchall()
     )
+
+
+def covered_until(session: Session) -> dict[int, date]:
+    """The last day that a statement of each channel account covers, by the account's id."""
+    rows = raw(session).execute(
+        "SELECT channel_account_id, max(last_day) FROM statement WHERE last_day IS NOT NULL GROUP BY 1"
+    )
+    return {row[0]: row[1] for row in rows}

@@ -280,3 +280,21 @@ def backlog(session: Session, *, kind: Kind | None = None) -> Backlog:
         raise NotFound("the job table answered nothing")
     values: tuple[Any, ...] = tuple(row)
     return Backlog(int(values[0]), int(values[1]), float(values[2]))
+
+
+@dataclass(frozen=True, slots=True)
+class JobStanding:
+    """How one piece of work stands, and what its last attempt said."""
+
+    state: str
+    last_error: str
+
+
+def standing(session: Session, *, kind: Kind, ref_id: int) -> JobStanding | None:
+    """How the work on one thing stands; None when there is none left to do."""
+    row = (
+        raw(session)
+        .execute("SELECT state, coalesce(last_error, '') FROM job WHERE kind = %s AND ref_id = %s", (kind, ref_id))
+        .fetchone()
+    )
+    return JobStanding(str(row[0]), str(row[1])) if row else None

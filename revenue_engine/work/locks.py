@@ -36,5 +36,5 @@ class Lock(IntEnum):
     """Making the roles of the cluster."""
     SNAPSHOT = 7_263_003
     """Folding balances into slices."""
-    FIRST_PERSONS = 7_263_011
-    """Making the first administrators (taken by a function of the database)."""
+    SIGN_IN = 7_263_011
+    """Failed sign-ins of one counter (taken by a function of the database)."""
