@@ -14,7 +14,6 @@ from revenue_engine.work.locks import Lock
 MAPPED = (
     "reconciliation.breaks",
     "reconciliation.matches",
-    "reconciliation.runs.leftovers",
     "reconciliation.runs.manifest",
     "reconciliation.runs.payer_links",
     "reconciliation.runs.policies",

@@ -26,6 +26,7 @@ class BreakReason(enum.StrEnum):
     OVERPAID = "overpaid"
     PAID_CANCELLED_OR_EXPIRED = "paid_cancelled_or_expired"
     DUPLICATE_PAYMENT = "duplicate_payment"
+    PAID_BEFORE_BILL = "paid_before_bill"
     DUPLICATE_CODE = "duplicate_code"
     REVERSED_BY_PROVIDER = "reversed_by_provider"
     REVERSAL_WITHOUT_PAYMENT = "reversal_without_payment"

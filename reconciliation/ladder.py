@@ -348,8 +348,6 @@ class Known:
     """Pay account number of a bill to its invoice id."""
     standing: Mapping[str, int]
     """Standing pay account number to its object id."""
-    aliases: Mapping[str, frozenset[int]]
-    """Alias key to the object ids that carry it."""
     stations: Mapping[str, str]
     """Station key (its code, or its name without spaces) to the station code."""
 
@@ -366,8 +364,11 @@ class Named:
     ambiguous: bool = False
 
 
-def name(reading: Reading, known: Known) -> Named:
-    """Climb the ladder. A tie is never broken: it is named ``ambiguous`` and left for evidence or a person."""
+def name(reading: Reading, known: Known, objects: Collection[int] = ()) -> Named:
+    """Climb the ladder; ``objects`` are those that the text names.
+
+    A tie is never broken: it is named ``ambiguous`` and left for evidence or a person.
+    """
     station = _station(reading, known)
     numbers = [number for number in reading.numbers if number in known.bills or number in known.standing]
     if len(numbers) > 1:
@@ -382,13 +383,11 @@ def name(reading: Reading, known: Known) -> Named:
         if number in known.bills:
             return Named(rung, f"pay account number {number} {how}", invoice_ids=(known.bills[number],))
         return Named(Rung.STANDING, f"standing number {number} {how}", object_id=known.standing[number])
-    for key in reading.names:
-        objects = known.aliases.get(key, frozenset())
-        if len(objects) == 1:
-            (object_id,) = objects
-            return Named(Rung.ALIAS, f"alias {key} names one object", object_id=object_id, station_code=station)
-        if objects:
-            return Named(Rung.NONE, f"alias {key} names {len(objects)} objects", station_code=station, ambiguous=True)
+    if len(objects) == 1:
+        (object_id,) = objects
+        return Named(Rung.ALIAS, "one object was named", object_id=object_id, station_code=station)
+    if objects:
+        return Named(Rung.NONE, f"{len(objects)} objects were named", station_code=station, ambiguous=True)
     if station is not None:
         return Named(Rung.SPOT, f"station {station} was named", station_code=station)
     return Named(Rung.NONE, "nothing typed is known")

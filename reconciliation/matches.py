@@ -1,10 +1,10 @@
-"""Matches that stand, who asked for those made by hand, and matches that a person took back."""
+"""Matches that stand, who asked for those made by hand, what a person took back, and what is left and why."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from revenue_engine.db import Base, raw
 from revenue_engine.errors import Conflict, NotFound
 from revenue_engine.identifiers import public_id
+from revenue_engine.work.locks import Lock
 
 
 class MatchRequest(Base):
@@ -139,16 +140,22 @@ def refused(session: Session, *, payment_ids: Collection[int] | None = None) -> 
     return found
 
 
-def payment_named(session: Session, reference: str) -> int:
-    """The payment of a provider's reference, or of a public id. Raises NotFound, and Conflict where two have it."""
-    rows = (
+def _payments_called(session: Session, name: str) -> list[tuple[int]]:
+    return (
         raw(session)
         .execute(
             "SELECT id FROM payment WHERE kind = 'payment' AND (reference = %(name)s OR public_id = %(name)s)",
-            {"name": reference.strip()},
+            {"name": name},
         )
         .fetchall()
     )
+
+
+def payment_named(session: Session, reference: str) -> int:
+    """The payment of a provider's reference, or of a public id. Raises NotFound, and Conflict where two have it."""
+    name = reference.strip()
+    # A clerk writes a receipt in small letters; where a bank means them, its reference is found first.
+    rows = _payments_called(session, name) or _payments_called(session, name.upper())
     if not rows:
         raise NotFound(f"no payment {reference!r}", reference=reference)
     if len(rows) > 1:
@@ -156,3 +163,95 @@ def payment_named(session: Session, reference: str) -> int:
             f"{len(rows)} channels have a payment {reference!r}: name it by its public id", field="reference"
         )
     return int(rows[0][0])
+
+
+# --- what is left ----------------------------------------------------------------------------------------------------
+
+
+class MatchLeft(Base):
+    """Why a payment was left in suspense: the reason and the bill that came nearest. Replaced by each run."""
+
+    __tablename__ = "match_left"
+    payment_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    run_id: Mapped[int | None] = mapped_column(ForeignKey("matching_run.id"))
+    """None where it was left when the money came, and no run has looked at it since."""
+    amount_minor: Mapped[int]
+    reason: Mapped[str]
+    failed: Mapped[str]
+    why: Mapped[str]
+    invoice_id: Mapped[int | None]
+
+
+class MatchSuggestion(Base):
+    """A bill that a person may choose for a payment that was left; rank 1 is the best. Replaced by each run."""
+
+    __tablename__ = "match_suggestion"
+    payment_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    rank: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    run_id: Mapped[int | None] = mapped_column(ForeignKey("matching_run.id"))
+    invoice_id: Mapped[int]
+    amount_minor: Mapped[int]
+    why: Mapped[str]
+
+
+class Left(NamedTuple):
+    """A payment that a run left, in cents, with the bill that came nearest."""
+
+    payment_id: int
+    amount_minor: int
+    reason: str
+    failed: str
+    why: str
+    invoice_id: int | None
+
+
+class Suggested(NamedTuple):
+    """A bill to choose from."""
+
+    payment_id: int
+    rank: int
+    invoice_id: int
+    amount_minor: int
+    why: str
+
+
+def replace_left(session: Session, run_id: int, left: Sequence[Left], suggested: Sequence[Suggested]) -> None:
+    """Show people what this run left, in place of what the run before it left."""
+    connection = raw(session)
+    # Two runs that end at once: the later one's is shown.
+    connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", (Lock.LEFTOVERS,))
+    connection.execute("DELETE FROM match_suggestion")
+    connection.execute("DELETE FROM match_left")
+    _note_left(session, run_id, left, suggested)
+
+
+def left(session: Session) -> list[tuple[Any, ...]]:
+    """What is left: payment id, cents, reason, why, and [invoice id, cents, why] of each suggestion, the best first."""
+    return (
+        raw(session)
+        .execute(
+            "SELECT l.payment_id, l.amount_minor, l.reason, l.why, coalesce(json_agg(json_build_array("
+            "s.invoice_id, s.amount_minor, s.why) ORDER BY s.rank) FILTER (WHERE s.rank IS NOT NULL), '[]')"
+            " FROM match_left l LEFT JOIN match_suggestion s ON s.payment_id = l.payment_id GROUP BY l.payment_id"
+        )
+        .fetchall()
+    )
+
+
+def note_left(session: Session, left: Sequence[Left], suggested: Sequence[Suggested]) -> None:
+    """Show people what was left in suspense when its money came, until a run has looked at it."""
+    _note_left(session, None, left, suggested)
+
+
+def _note_left(session: Session, run_id: int | None, left: Sequence[Left], suggested: Sequence[Suggested]) -> None:
+    with raw(session).cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO match_left (run_id, payment_id, amount_minor, reason, failed, why, invoice_id)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+            [(run_id, *one) for one in left],
+        )
+        cursor.executemany(
+            "INSERT INTO match_suggestion (run_id, payment_id, rank, invoice_id, amount_minor, why)"
+            " VALUES (%s, %s, %s, %s, %s, %s)",
+            [(run_id, *one) for one in suggested],
+        )

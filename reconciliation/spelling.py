@@ -265,6 +265,13 @@ def _is_stroke(gap: str) -> bool:
     return "/" in gap or "\\" in gap or gap in ("-", ".", "_", "–")
 
 
+def is_inside(one: Named, other: Named) -> bool:
+    """Whether a name is a part of a longer one that stands there to the letter."""
+    if other.fit is not Fit.VERBATIM or (one.start, one.end) == (other.start, other.end):
+        return False
+    return other.start <= one.start and one.end <= other.end
+
+
 def same_name(one: str, other: str) -> bool:
     """Whether two references are the same name: the same characters, in the same groups of digits."""
     left, right = written(one), written(other)
@@ -304,3 +311,26 @@ def plates_of(text: Written) -> list[str]:
 
 
 _AT_END = re.compile(r"(?:K[A-Z]{2}|U[A-Z]{2}|T|K[A-Z]{3})[0-9]{3}[A-Z]{1,3}$")
+
+
+_CHARACTERS = "".join(sorted(set(folded("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"))))
+
+
+def one_away(key: str) -> set[str]:
+    """Every folded key that is one wrong, swapped, missing or extra character away from a folded key."""
+    found = {key[:at] + key[at + 1 :] for at in range(len(key))}
+    found |= {key[:at] + key[at + 1] + key[at] + key[at + 2 :] for at in range(len(key) - 1)}
+    for character in _CHARACTERS:
+        found |= {key[:at] + character + key[at + 1 :] for at in range(len(key))}
+        found |= {key[:at] + character + key[at:] for at in range(len(key) + 1)}
+    return found - {key}
+
+
+_PHONE_ALONE = re.compile(r"(?<!\d)(?:\+?254|0)?[17]\d{8}(?!\d)")
+
+
+def without_phones(words: str, numbers: Collection[str]) -> str:
+    """A why as it may be kept: a run of digits that may be somebody's phone, and is no bill's number, is covered."""
+    return _PHONE_ALONE.sub(
+        lambda found: found[0] if found[0] in numbers else f"(number ending {found[0][-3:]})", words
+    )

@@ -71,20 +71,13 @@ def _sort_by_fit(bills: Bills, cases: list[Case], rows: dict[int, list[int]], pr
         names = {word: spelling.fit(text, spelling.written(word), prefixes, typed=case.typed) for _, word in words}
         named = [one for one in names.values() if one.fit > 0]
         weak = {one for one in named if one.fit is Fit.WEAK}
-        good = {one for one in named if not any(_inside(one, other) for other in named)}
+        good = {one for one in named if not any(spelling.is_inside(one, other) for other in named)}
         case.objects = [row for row, word in words if names[word] in good]
         case.loosely = bool(case.objects) and all(names[word] in weak for row, word in words if row in case.objects)
         case.longer = [row for row, word in words if names[word].fit is Fit.LONGER]
         case.moved = [row for row, word in words if names[word].fit is Fit.MOVED]
         if case.named:
             _without_covered(bills, case, text, good)
-
-
-def _inside(one: spelling.Named, other: spelling.Named) -> bool:
-    """Whether a name is a part of a longer one that stands there to the letter."""
-    if other.fit is not Fit.VERBATIM or (one.start, one.end) == (other.start, other.end):
-        return False
-    return other.start <= one.start and one.end <= other.end
 
 
 def _without_covered(bills: Bills, case: Case, text: spelling.Written, named: Iterable[spelling.Named]) -> None:

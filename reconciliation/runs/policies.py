@@ -15,8 +15,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from reconciliation.engine import matching
 from reconciliation.engine.policy import RULES_VERSION, Policy
+from reconciliation.engine.rows import BillRow, PaymentRow, bill_table, payment_table
 from reconciliation.runs import snapshot as books
-from reconciliation.runs.snapshot import BillRow, PaymentRow
 from revenue_engine.access import approvals
 from revenue_engine.access.approvals import Agreed
 from revenue_engine.db import Base, raw, scalar
@@ -243,8 +243,8 @@ def _of_10000(part: int, whole: int) -> int | None:
 def _found(arm: Arm, policy: Policy) -> dict[str, frozenset[str]]:
     if not arm.cases:
         return {}
-    payments = books.payment_table([case.payment for case in arm.cases])
-    outcome = matching.match(books.bill_table(arm.bills), payments, replace(policy, suggestions=0))
+    payments = payment_table([case.payment for case in arm.cases])
+    outcome = matching.match(bill_table(arm.bills), payments, replace(policy, suggestions=0))
     found: dict[str, set[str]] = {}
     for row in outcome.matches.to_pylist():
         found.setdefault(row["payment_id"], set()).add(row["invoice_number"])

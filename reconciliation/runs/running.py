@@ -11,12 +11,13 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from reconciliation import break_keys, breaks
+from reconciliation import break_keys, breaks, spelling
 from reconciliation import matches as reconciliation_matches
 from reconciliation.engine import matching
 from reconciliation.engine.policy import RULES_VERSION, Policy
-from reconciliation.matches import NewMatch
-from reconciliation.runs import leftovers, manifest, payer_links, policies
+from reconciliation.engine.rows import bill_table, payment_table
+from reconciliation.matches import Left, NewMatch, Suggested
+from reconciliation.runs import manifest, payer_links, policies
 from reconciliation.runs import snapshot as books
 from reconciliation.runs.snapshot import Snapshot
 from revenue_engine import ledger, payments, periods
@@ -25,7 +26,7 @@ from revenue_engine.access.approvals import Agreed
 from revenue_engine.billing import open_bills
 from revenue_engine.collection import held_money
 from revenue_engine.db import raw, transaction
-from revenue_engine.errors import Conflict, IntegrityFault, NotFound
+from revenue_engine.errors import Conflict, IntegrityFault
 from revenue_engine.ledger import chart
 from revenue_engine.money import parse_wire, wire
 from revenue_engine.payments import NewApplication, receipts
@@ -139,13 +140,13 @@ def run(database: Engine, *, by: str, dry_run: bool = False) -> Report:
         fruitless = 0 if done else fruitless + 1
         snapshot, _, found = _look(database, policy)
     report.by_rung.update(part.rung for one in report.matched for part in one.parts)
-    left, suggested, report.output_digest = _leftovers(snapshot, policy, found)
+    left, suggested, report.output_digest = _what_is_left(snapshot, policy, found)
     report.left, report.left_minor = len(left), sum(one.amount_minor for one in left)
     report.by_reason.update(one.reason for one in left)
     report.suggestions = len(suggested)
     if not dry_run:
         with transaction(database) as session:
-            leftovers.replace_left(session, run_id, left, suggested)
+            reconciliation_matches.replace_left(session, run_id, left, suggested)
             report.links_proposed = payer_links.propose(session, by=by)
             manifest.end(session, run_id, output_digest=report.output_digest, figures=report.figures())
             audit.record(
@@ -163,7 +164,7 @@ def _look(database: Engine, policy: Policy | None = None) -> tuple[Snapshot, Pol
         books.at_one_moment(session)
         policy = policy or policies.active(session)
         snapshot = books.read(session)
-    outcome = matching.match(books.bill_table(snapshot.bills), books.payment_table(snapshot.payments), policy)
+    outcome = matching.match(bill_table(snapshot.bills), payment_table(snapshot.payments), policy)
     return snapshot, policy, outcome
 
 
@@ -174,7 +175,7 @@ def planned(snapshot: Snapshot, found: matching.Outcome) -> Iterator[Planned]:
     parts: dict[str, list[Part]] = {}
     for row in found.matches.to_pylist():
         one, bill = waiting[row["payment_id"]], bills[row["invoice_number"]]
-        why = leftovers.without_phones(row["why"], {bill.number})
+        why = spelling.without_phones(row["why"], {bill.number})
         if one.link:
             why = f"the words that came with it are known, by link {one.link}, to be the payer's; {why}"
         part = Part(bill.invoice_id, bill.number, parse_wire(row["amount"]), row["rung"], why)
@@ -247,15 +248,15 @@ def _lock(
 # --- what is left ----------------------------------------------------------------------------------------------------
 
 
-def _leftovers(
+def _what_is_left(
     snapshot: Snapshot, policy: Policy, found: matching.Outcome
-) -> tuple[list[leftovers.Left], list[leftovers.Suggested], str]:
+) -> tuple[list[Left], list[Suggested], str]:
     """What people are shown, and one digest over all of it."""
     numbers = {one.number: one.invoice_id for one in snapshot.bills}
     left, suggested = _shown(found, {one.reference: one.payment_id for one in snapshot.payments}, numbers)
     whole = hashlib.sha256(found.digest().encode())
     if snapshot.judged:
-        again = matching.match(books.bill_table(snapshot.bills), books.payment_table(snapshot.judged), policy)
+        again = matching.match(bill_table(snapshot.bills), payment_table(snapshot.judged), policy)
         whole.update(again.digest().encode())
         more, chosen = _of_judged(snapshot, again, numbers)
         left, suggested = left + more, suggested + chosen
@@ -264,25 +265,25 @@ def _leftovers(
 
 def _shown(
     found: matching.Outcome, of: Mapping[str, int], numbers: Mapping[str, int]
-) -> tuple[list[leftovers.Left], list[leftovers.Suggested]]:
+) -> tuple[list[Left], list[Suggested]]:
     left = [
-        leftovers.Left(
+        Left(
             of[row["payment_id"]],
             parse_wire(row["amount"]),
             row["reason"],
             row["failed"],
-            leftovers.without_phones(row["why_not"], numbers),
+            spelling.without_phones(row["why_not"], numbers),
             numbers.get(row["invoice_number"]),
         )
         for row in found.breaks.to_pylist()
     ]
     suggested = [
-        leftovers.Suggested(
+        Suggested(
             of[row["payment_id"]],
             int(row["rank"]),
             numbers[row["invoice_number"]],
             parse_wire(row["amount"]),
-            leftovers.without_phones(row["why"], numbers),
+            spelling.without_phones(row["why"], numbers),
         )
         for row in found.suggestions.to_pylist()
     ]
@@ -291,7 +292,7 @@ def _shown(
 
 def _of_judged(
     snapshot: Snapshot, found: matching.Outcome, numbers: Mapping[str, int]
-) -> tuple[list[leftovers.Left], list[leftovers.Suggested]]:
+) -> tuple[list[Left], list[Suggested]]:
     """Payments that a person took back from a bill: what the rules say is suggested, the bill refused is not."""
     of = {one.reference: one.payment_id for one in snapshot.judged}
     left, suggested = _shown(found, of, numbers)
@@ -299,16 +300,16 @@ def _of_judged(
     first = []
     for row in found.matches.to_pylist():
         payment_id = of[row["payment_id"]]
-        why = leftovers.without_phones(row["why"], numbers)
-        first.append(leftovers.Suggested(payment_id, 0, numbers[row["invoice_number"]], parse_wire(row["amount"]), why))
+        why = spelling.without_phones(row["why"], numbers)
+        first.append(Suggested(payment_id, 0, numbers[row["invoice_number"]], parse_wire(row["amount"]), why))
     left += [
-        leftovers.Left(
+        Left(
             one.payment_id, one.amount_minor, "unknown_account", "taken_back", "a person took it back from a bill", None
         )
         for one in snapshot.judged
         if one.payment_id not in told
     ]
-    ranked: list[leftovers.Suggested] = []
+    ranked: list[Suggested] = []
     places: Counter[int] = Counter()
     for one in sorted([*first, *suggested], key=lambda one: (one.payment_id, one.rank, one.invoice_id)):
         if one.invoice_id not in snapshot.refused[one.payment_id]:
@@ -323,13 +324,12 @@ def _of_judged(
 def ask(session: Session, reference: str, number: str, *, reason: str) -> str:
     """Ask that money in suspense be set against the bill of a number; answers the request's public id.
 
-    The request holds the amount that the bill would take now. Raises NotFound for an unknown payment or bill, Conflict
-    where none of the payment is in suspense or nothing is left of the bill, and what ``approvals.ask`` raises.
+    The bill is named as it is printed: by its pay account number in groups or not, or by its own number. The request
+    holds the amount that the bill would take now. Raises NotFound for an unknown payment or bill, Conflict where none
+    of the payment is in suspense or nothing is left of the bill, and what ``approvals.ask`` raises.
     """
     payment_id = reconciliation_matches.payment_named(session, reference)
-    invoice_id = open_bills.numbers(session, [number]).bills.get(number)
-    if invoice_id is None:
-        raise NotFound(f"no bill has the number {number!r}", number=number)
+    invoice_id, number = open_bills.payable(session, number)
     held = payments.held(session, payment_ids=[payment_id])
     waits = sum(one.amount_minor for one in held if one.account == chart.SUSPENSE)
     payload = {

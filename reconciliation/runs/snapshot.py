@@ -6,52 +6,19 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
-import pyarrow as pa
 from sqlalchemy.orm import Session
 
 from reconciliation import break_keys, ladder, matches
-from reconciliation.engine import columns, files
+from reconciliation.engine import files
+from reconciliation.engine.rows import BillRow, PaymentRow, bill_table, payment_table
 from reconciliation.runs import payer_links
 from reconciliation.runs.payer_links import Known
 from revenue_engine.billing import open_bills
 from revenue_engine.db import raw
 
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-BILL_COLUMNS = ("invoice_number", "payer_id", "payer_name", "msisdn", "object_ref", "due_on", "status")
-PAYMENT_COLUMNS = ("payment_id", "account_reference", "payer_name", "msisdn", "narrative")
-
-
-class BillRow(NamedTuple):
-    """A bill as the engine reads it; ``open_minor`` is what is left of it, in cents."""
-
-    invoice_id: int
-    number: str
-    payer_id: str
-    payer_name: str
-    phone: str
-    object_ref: str
-    due_on: str
-    open_minor: int
-
-
-class PaymentRow(NamedTuple):
-    """Money in suspense as the engine reads it, in cents."""
-
-    payment_id: int
-    reference: str
-    typed: str
-    payer_name: str
-    phone: str
-    narrative: str
-    amount_minor: int
-    occurred_at: datetime
-    link: str = ""
-    """The link by which its payer is known, where its words are known to mean one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +54,6 @@ _WAITING = """
 
 # Every open bill; of payers and objects without one their last bill, so that a name or a plate that belongs to two is
 # seen to; and the bills whose numbers were typed.
-_READ_BILLS = """
-    SELECT i.id, i.pay_account_number, coalesce(o.payer_id::text, ''), coalesce(p.name, ''), coalesce(p.phone, ''),
-           coalesce(b.reference, ''), i.due_on::text, o.outstanding_minor
-      FROM open_bill o JOIN invoice i ON i.id = o.invoice_id
-      LEFT JOIN payer p ON p.id = o.payer_id LEFT JOIN billed_object b ON b.id = o.object_id
-"""
 _WANTED = """
      WHERE o.outstanding_minor > 0 OR o.invoice_id = ANY(%(named)s)
         OR o.invoice_id IN (SELECT max(invoice_id) FROM open_bill WHERE payer_id IS NOT NULL
@@ -161,30 +122,10 @@ def bills_for(session: Session, payments: Iterable[PaymentRow]) -> list[BillRow]
     """The bills that these payments may mean."""
     typed = {number for one in payments for number in ladder.read(one.typed or one.narrative, prefixes=()).numbers}
     named = sorted(open_bills.numbers(session, typed).bills.values())
-    return [BillRow(*row) for row in raw(session).execute(_READ_BILLS + _WANTED, {"named": named})]
+    return [BillRow(*row) for row in raw(session).execute(open_bills.READ_BILLS + _WANTED, {"named": named})]
 
 
 def bills_of(session: Session, invoice_ids: Sequence[int]) -> list[BillRow]:
     """These bills, open or not."""
-    rows = raw(session).execute(_READ_BILLS + " WHERE i.id = ANY(%s) ORDER BY i.id", (list(invoice_ids),))
+    rows = raw(session).execute(open_bills.READ_BILLS + " WHERE i.id = ANY(%s) ORDER BY i.id", (list(invoice_ids),))
     return [BillRow(*row) for row in rows]
-
-
-def bill_table(bills: Sequence[BillRow]) -> pa.Table:
-    """Bills as the engine's table; nothing is open of a paid or cancelled one."""
-    texts = zip(*[(*one[1:7], "open" if one.open_minor else "paid") for one in bills], strict=True)
-    made = _texts(BILL_COLUMNS, texts if bills else [[]] * len(BILL_COLUMNS))
-    return made.append_column("amount_minor", columns.ints([one.open_minor for one in bills]))
-
-
-def payment_table(payments: Sequence[PaymentRow]) -> pa.Table:
-    """Payments as the engine's table."""
-    texts = zip(*[one[1:6] for one in payments], strict=True)
-    made = _texts(PAYMENT_COLUMNS, texts if payments else [[]] * len(PAYMENT_COLUMNS))
-    made = made.append_column("amount_minor", columns.ints([one.amount_minor for one in payments]))
-    moments = [(one.occurred_at - _EPOCH) // timedelta(microseconds=1) for one in payments]
-    return made.append_column("paid_at_us", columns.ints(moments))
-
-
-def _texts(names: Sequence[str], values: Iterable[Iterable[Any]]) -> pa.Table:
-    return columns.table({name: columns.texts(column) for name, column in zip(names, values, strict=True)})

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
 from revenue_engine import identifiers
 from revenue_engine.billing.tariffs import COMPONENTS
 from revenue_engine.db import raw
+from revenue_engine.errors import Conflict, NotFound
 from revenue_engine.ledger.postings import Bill
 from revenue_engine.work.locks import Lock
 
@@ -51,6 +53,11 @@ class BilledThing:
     station_code: str | None
     payer_id: int | None
     tariff_item: str | None
+    reference: str
+    payer_name: str = ""
+    payer_phone: str = ""
+    was_billed: bool = True
+    """Whether a bill of it was ever issued."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +83,6 @@ def numbers(session: Session, typed: Iterable[str]) -> Numbers:
     return found
 
 
-def aliases(session: Session, keys: Iterable[str]) -> dict[str, frozenset[int]]:
-    """Which of these keys are aliases, and of which objects."""
-    wanted = sorted(set(keys))
-    if not wanted:
-        return {}
-    rows = raw(session).execute(
-        "SELECT normal, array_agg(object_id) FROM alias WHERE normal = ANY(%s) GROUP BY normal", (wanted,)
-    )
-    return {row[0]: frozenset(row[1]) for row in rows}
-
-
 def stations(session: Session) -> tuple[dict[str, str], dict[str, str]]:
     """Keys that name a station (its code, its name without spaces) to its code; and each code to its stream."""
     keys: dict[str, str] = {}
@@ -104,7 +100,10 @@ def objects(session: Session, object_ids: Iterable[int]) -> dict[int, BilledThin
     if not wanted:
         return {}
     rows = raw(session).execute(
-        "SELECT id, stream_code, station_code, payer_id, tariff_item FROM billed_object WHERE id = ANY(%s)", (wanted,)
+        "SELECT o.id, o.stream_code, o.station_code, o.payer_id, o.tariff_item, o.reference, coalesce(p.name, ''),"
+        " coalesce(p.phone, ''), EXISTS (SELECT FROM invoice i WHERE i.object_id = o.id)"
+        " FROM billed_object o LEFT JOIN payer p ON p.id = o.payer_id WHERE o.id = ANY(%s)",
+        (wanted,),
     )
     return {row[0]: BilledThing(*row) for row in rows}
 
@@ -175,3 +174,95 @@ def left_of(session: Session, invoice_ids: Iterable[int]) -> dict[int, int]:
         "SELECT invoice_id, outstanding_minor FROM open_bill WHERE invoice_id = ANY(%s)", (sorted(set(invoice_ids)),)
     )
     return {row[0]: row[1] for row in rows}
+
+
+# --- what a payment may mean -----------------------------------------------------------------------------------------
+
+READ_BILLS = """
+    SELECT i.id, i.pay_account_number, coalesce(o.payer_id::text, ''), coalesce(p.name, ''), coalesce(p.phone, ''),
+           coalesce(b.reference, ''), i.due_on::text, o.outstanding_minor, o.cancelled
+      FROM open_bill o JOIN invoice i ON i.id = o.invoice_id
+      LEFT JOIN payer p ON p.id = o.payer_id LEFT JOIN billed_object b ON b.id = o.object_id
+"""
+"""A bill with its payer, its object and what is left of it, for whoever compares it with a payment."""
+
+_FOLDED = "translate(a.normal, 'OILSBZG', '0115826')"
+
+
+def bills_by_id(session: Session, invoice_ids: Iterable[int]) -> list[tuple[object, ...]]:
+    """Rows of :data:`READ_BILLS` of these bills, open or not, in id order."""
+    wanted = sorted(set(invoice_ids))
+    if not wanted:
+        return []
+    return raw(session).execute(READ_BILLS + " WHERE i.id = ANY(%s) ORDER BY i.id", (wanted,)).fetchall()
+
+
+def payable(session: Session, written: str) -> tuple[int, str]:
+    """The open bill of a number as it is printed: its pay account number, in groups or not, or its own number.
+
+    Answers its id and its pay account number. Raises NotFound, and Conflict where nothing is left of it to pay.
+    """
+    row = (
+        raw(session)
+        .execute(
+            "SELECT i.id, i.pay_account_number, o.outstanding_minor, o.cancelled FROM invoice i"
+            " JOIN open_bill o ON o.invoice_id = i.id WHERE i.number = %s OR i.pay_account_number = %s",
+            (written.strip().upper(), identifiers.key(written)),
+        )
+        .fetchone()
+    )
+    if row is None:
+        raise NotFound(f"no bill has the number {written!r}", number=written)
+    invoice_id, number, left, cancelled = row
+    if not left:
+        state = "was cancelled" if cancelled else "is paid"
+        raise Conflict(f"bill {number} {state}: nothing is left of it", number=number)
+    return invoice_id, number
+
+
+class NamedThing(NamedTuple):
+    """An object that a text may name: the key, and how it is written."""
+
+    key: str
+    object_id: int
+    written: str
+
+
+def things_named(session: Session, folded: Iterable[str]) -> list[NamedThing]:
+    """Objects by the folded key of one of their names, every letter that is written for a digit as that digit."""
+    wanted = sorted(set(folded))
+    if not wanted:
+        return []
+    rows = raw(session).execute(
+        f"SELECT {_FOLDED}, a.object_id, a.typed FROM alias a WHERE {_FOLDED} = ANY(%s) ORDER BY a.object_id, a.id",  # noqa: S608
+        (wanted,),
+    )
+    return [NamedThing(*row) for row in rows]
+
+
+def owing_near(session: Session, asked: Sequence[tuple[str, int]]) -> set[int]:
+    """Open bills of objects that have one of these folded names and owe the amount beside it, in cents."""
+    if not asked:
+        return set()
+    rows = raw(session).execute(
+        "SELECT DISTINCT o.invoice_id FROM unnest(%s::text[], %s::bigint[]) AS w (name, minor)"  # noqa: S608
+        f" JOIN alias a ON {_FOLDED} = w.name"
+        " JOIN open_bill o ON o.object_id = a.object_id AND o.outstanding_minor = w.minor",
+        ([name for name, _ in asked], [minor for _, minor in asked]),
+    )
+    return {row[0] for row in rows}
+
+
+def owing_of_phones(session: Session, asked: Sequence[tuple[str, str, int]]) -> set[int]:
+    """Open bills of payers whose phone ends so (three digits or more) and whose name has the word, and who owe the
+    amount, in cents. An empty word is every name."""
+    if not asked:
+        return set()
+    rows = raw(session).execute(
+        "SELECT DISTINCT o.invoice_id FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS w (tail, word, minor)"
+        " JOIN payer p ON right(p.phone, 3) = right(w.tail, 3) AND right(p.phone, length(w.tail)) = w.tail"
+        " AND position(w.word IN upper(p.name)) > 0"
+        " JOIN open_bill o ON o.payer_id = p.id AND o.outstanding_minor = w.minor AND o.outstanding_minor > 0",
+        ([tail for tail, _, _ in asked], [word for _, word, _ in asked], [minor for *_, minor in asked]),
+    )
+    return {row[0] for row in rows}

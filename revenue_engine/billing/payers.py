@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from reconciliation import spelling
 from revenue_engine import identifiers
 from revenue_engine.billing.tariffs import Station, Stream, TariffLine
 from revenue_engine.db import Base, raw
@@ -36,6 +37,7 @@ class Payer(Base):
     """Somebody who owes or pays: the only table but payment_party and raw deliveries with names and phones."""
 
     __tablename__ = "payer"
+    __table_args__ = (Index("ix_payer_phone_end", text('"right"(phone, 3)')),)
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     public_id: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
@@ -63,7 +65,11 @@ class Alias(Base):
     """Another way to name an object: a plate, a permit, a plot; ``normal`` is letters and digits only, upper case."""
 
     __tablename__ = "alias"
-    __table_args__ = (UniqueConstraint("normal", "object_id"), Index("ix_alias_object_id", "object_id"))
+    __table_args__ = (
+        UniqueConstraint("normal", "object_id"),
+        Index("ix_alias_object_id", "object_id"),
+        Index("ix_alias_folded", text("translate(normal, 'OILSBZG', '0115826')")),
+    )
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     kind: Mapped[str]
     normal: Mapped[str]
@@ -230,19 +236,19 @@ def add_object(
 
     ``kind`` says what the reference is (``plate``, ``permit``, ``plot``, ``stall``, ``house``). Raises InvalidValue for
     a malformed field, NotFound for a stream, station, payer or tariff item that does not exist, Conflict when the
-    stream already has an object that a payer would write the same way.
+    stream already has an object of this name. ``BLOCK 1/234`` and ``BLOCK 12/34`` are two.
     """
     tidy = " ".join(reference.split())
     normals = _aliases(tidy, aliases)
     if not _KIND.fullmatch(kind):
         raise InvalidValue("a kind is 2 to 20 small letters, such as plate or stall", field="kind", kind=kind)
     _object_fits(session, stream_code, station_code, payer_id, tariff_item)
-    standing = session.execute(
+    alike = session.scalars(
         select(BilledObject.reference)
         .join(Alias, Alias.object_id == BilledObject.id)
         .where(BilledObject.stream_code == stream_code, Alias.normal == identifiers.key(tidy))
-        .limit(1)
-    ).scalar()
+    )
+    standing = next((one for one in alike if spelling.same_name(one, tidy)), None)
     if standing is not None:
         raise Conflict(
             f"stream {stream_code} already has {standing!r}, written the same way", field="reference", reference=tidy

@@ -7,20 +7,26 @@ Nothing is refused and nothing is guessed. Placing plans in memory over locked b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from sqlalchemy.orm import Session
 
-from reconciliation import break_keys, ladder
+from reconciliation import break_keys, ladder, spelling
 from reconciliation.breaks import BreakReason, NewBreak
 from reconciliation.ladder import Named, Rung
-from revenue_engine import periods
+from reconciliation.matches import Left, Suggested
+from reconciliation.spelling import Fit
+from revenue_engine import identifiers, periods
 from revenue_engine.billing import invoices, open_bills, tariffs
-from revenue_engine.billing.open_bills import BilledThing, Open
+from revenue_engine.billing.open_bills import BilledThing, NamedThing, Open
 from revenue_engine.billing.tariffs import TariffLine
+from revenue_engine.collection import doubts
+from revenue_engine.collection.doubts import Answer, Question
+from revenue_engine.identifiers import begins_like_a_phone
 from revenue_engine.ledger.postings import Bill, Placed
 from revenue_engine.payments import Push, Recorded
+from revenue_engine.ports.callbacks import Party
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,9 @@ class Incoming:
     typed: str
     received_at: datetime
     push: Push | None = None
+    party: Party = field(default_factory=Party)
+    by_bank: bool = False
+    """Whether the words are a bank's narrative, and nothing was typed as such."""
 
     @property
     def at(self) -> datetime:
@@ -65,6 +74,11 @@ class _Spot:
     station_code: str | None
 
 
+_BY_NUMBER = (Rung.EXACT, Rung.NORMALISED)
+_UNSEEN = ("no_such_number", "nothing_known", "nothing_typed", "receipt")
+"""What the engine says where it was shown too few bills to know."""
+
+
 class Placer:
     """Plans a batch: look-ups once for all, then one payment after another, then the spot bills in one go."""
 
@@ -73,40 +87,117 @@ class Placer:
         self.incoming = sorted(incoming, key=lambda one: (one.payment.occurred_at, one.payment.identity))
         self.spots: list[_Spot] = []
         self.lines: dict[date, list[TariffLine]] = {}
+        self.left: list[Left] = []
+        self.suggested: list[Suggested] = []
+        """Why payments are left in suspense, and the bills that a person may choose for them."""
         self._look_up()
 
     def _look_up(self) -> None:
         session = self.session
-        prefixes = tariffs.prefixes(session)
-        readings = [ladder.read(one.typed, prefixes=prefixes) for one in self.incoming]
-        found = open_bills.numbers(session, (number for reading in readings for number in reading.numbers))
-        unnamed = [
-            name
-            for reading in readings
-            if not any(number in found.bills or number in found.standing for number in reading.numbers)
-            for name in reading.names
-        ]
-        stations, self.station_streams = open_bills.stations(session) if unnamed else ({}, {})
-        known = ladder.Known(found.bills, found.standing, open_bills.aliases(session, unnamed), stations)
+        self.prefixes = tariffs.prefixes(session)
+        readings = [ladder.read(one.typed, prefixes=self.prefixes) for one in self.incoming]
+        self.found = open_bills.numbers(session, (number for reading in readings for number in reading.numbers))
+        readings = [self._without_weak_standing(reading) for reading in readings]
+        unnamed = [not self._is_plain(one, reading) for one, reading in zip(self.incoming, readings, strict=True)]
+        keys = {place: self._keys(place, readings[place]) for place, open_ in enumerate(unnamed) if open_}
+        things = open_bills.things_named(session, (key for found in keys.values() for key in found))
+        stations, self.station_streams = open_bills.stations(session) if any(unnamed) else ({}, {})
+        self.objects = {place: self._objects_of(place, found, things) for place, found in keys.items()}
+        known = ladder.Known(self.found.bills, self.found.standing, stations)
         self.named = [
             Named(Rung.PUSH, "our own push request named the bill", invoice_ids=(one.push.invoice_id,))
             if one.push
-            else ladder.name(reading, known)
-            for one, reading in zip(self.incoming, readings, strict=True)
+            else ladder.name(reading, known, self._meant(place))
+            for place, (one, reading) in enumerate(zip(self.incoming, readings, strict=True))
         ]
         ids = [named.object_id for named in self.named if named.object_id is not None]
+        ids += [object_id for found in self.objects.values() for object_id in found]
         self.things = open_bills.objects(session, ids)
         self.of_objects = open_bills.open_of_objects(session, ids)
-        self.wanted_bills = {invoice for named in self.named for invoice in named.invoice_ids} | {
-            invoice for invoices in self.of_objects.values() for invoice in invoices
+        self.questions = {
+            one.payment.id: question
+            for place, (one, reading) in enumerate(zip(self.incoming, readings, strict=True))
+            if not one.push and (question := self._question(place, reading)) is not None
         }
+        self.wanted_bills = {invoice for named in self.named for invoice in named.invoice_ids}
+        self.wanted_bills |= {invoice for invoices in self.of_objects.values() for invoice in invoices}
+        self.wanted_bills |= {invoice for question in self.questions.values() for invoice in question.invoices}
+
+    def _without_weak_standing(self, reading: ladder.Reading) -> ladder.Reading:
+        """A standing number that came together by chance was not typed; weak numbers of bills the engine doubts."""
+        weak = [number for number in reading.weak if number in self.found.standing]
+        return replace(reading, numbers=tuple(n for n in reading.numbers if n not in weak)) if weak else reading
+
+    def _is_plain(self, one: Incoming, reading: ladder.Reading) -> bool:
+        """Whether a push, or nothing but one number that cannot be a phone, names what is meant."""
+        if one.push:
+            return True
+        return reading.exact and (
+            reading.numbers[0] in self.found.standing
+            or (reading.numbers[0] in self.found.bills and not begins_like_a_phone(reading.numbers[0]))
+        )
+
+    def _keys(self, place: int, reading: ladder.Reading) -> set[str]:
+        told = ladder.clues(self.incoming[place].typed, prefixes=self.prefixes)
+        return {*map(spelling.folded, reading.names), *told.names}
+
+    def _objects_of(self, place: int, keys: set[str], things: Sequence[NamedThing]) -> dict[int, tuple[str, Fit]]:
+        one = self.incoming[place]
+        mine = [thing for thing in things if thing.key in keys]
+        return doubts.named_in(one.typed, mine, self.prefixes, typed=not one.by_bank) if mine else {}
+
+    def _meant(self, place: int) -> list[int]:
+        return [object_id for object_id, (_, fits) in self.objects.get(place, {}).items() if fits > 0]
+
+    def _question(self, place: int, reading: ladder.Reading) -> Question | None:
+        """What the engine is asked of a payment: nothing where a number, or a thing without a bill, is plain."""
+        one, objects = self.incoming[place], self.objects.get(place, {})
+        numbers = [number for number in reading.numbers if number in self.found.bills]
+        meant = {thing: name for thing, (name, fits) in objects.items() if fits > 0}
+        shown = meant or {thing: name for thing, (name, _) in objects.items()}
+        of_objects = {invoice: name for thing, name in shown.items() for invoice in self.of_objects[thing]}
+        if self._is_plain(one, reading) or not (numbers or of_objects or len(meant) == 1):
+            return None
+        if any(number in self.found.standing for number in reading.numbers):
+            return None  # a standing number is believed as typed, or is a tie with the bills beside it
+        return Question(
+            one.payment.id,
+            one.typed,
+            one.by_bank,
+            one.party.name,
+            one.party.msisdn,
+            one.payment.amount_minor,
+            one.payment.occurred_at,
+            frozenset({*(self.found.bills[number] for number in numbers), *of_objects}),
+            reading.numbers[0] if reading.exact else "",
+            frozenset(spelling.folded(identifiers.key(name)) for name in meant.values()),
+            any(not self.of_objects[thing] for thing in meant),
+            {invoice: name for invoice, name in of_objects.items() if not self._is_reference(invoice, name)},
+        )
+
+    def _is_reference(self, invoice: int, name: str) -> bool:
+        return any(
+            invoice in self.of_objects[thing.id] and identifiers.key(thing.reference) == identifiers.key(name)
+            for thing in self.things.values()
+        )
 
     def place(self, bills: dict[int, Open]) -> list[Placement]:
         """Plan every payment over the locked ``bills`` (``wanted_bills`` among them) and raise the spot bills."""
         placements = [Placement(one, named) for one, named in zip(self.incoming, self.named, strict=True)]
+        answers = doubts.ask(self.session, [q for q in self.questions.values() if q.invoices], bills, self.prefixes)
+        unbilled = [
+            (self.questions[one.payment.id], self.things[named.object_id])
+            for one, named in zip(self.incoming, self.named, strict=True)
+            if one.payment.id in self.questions and one.payment.id not in answers and named.object_id is not None
+        ]
+        answers |= doubts.about_unbilled(self.session, unbilled)
+        asked = {invoice: bill.outstanding_minor for invoice, bill in bills.items()}
         for placement in placements:
             placement.rest_minor = placement.incoming.payment.amount_minor
-            if placement.named.object_id is not None:
+            answer = answers.get(placement.incoming.payment.id)
+            if answer is not None:
+                self._place_answered(placement, answer, bills, asked)
+            elif placement.named.object_id is not None:
                 self._place_on_object(placement, bills)
             elif placement.named.invoice_ids:
                 self._place_on_bills(placement, [bills[invoice] for invoice in placement.named.invoice_ids])
@@ -118,6 +209,39 @@ class Placer:
                 self._suspend(placement, BreakReason.UNKNOWN_ACCOUNT, placement.named.why)
         self._raise_spot_bills()
         return placements
+
+    def _place_answered(
+        self, placement: Placement, answer: Answer, bills: dict[int, Open], asked: dict[int, int]
+    ) -> None:
+        """The engine's answer: bills it is certain about, unless another payment of the batch took them meanwhile."""
+        named, left = placement.named, answer.left
+        numbered = [bills[invoice] for invoice in named.invoice_ids]
+        if answer.invoice_ids and all(invoice in bills for invoice in answer.invoice_ids):
+            chosen = [bills[invoice] for invoice in answer.invoice_ids]
+            placement.named = Named(answer.rung, answer.why, invoice_ids=answer.invoice_ids)
+            same = all(bill.outstanding_minor == asked[bill.bill.invoice_id] for bill in chosen)
+            if same or answer.rung in _BY_NUMBER:
+                self._place_on_bills(placement, chosen)
+                return
+            why = f"{answer.why}; another payment has paid of it meanwhile"
+            left = Left(placement.incoming.payment.id, placement.rest_minor, "ambiguous_account", "paid", why, None)
+        believed = left is None or left.failed in ("paid_in_run", "no_such_number", "nothing_known", "nothing_typed")
+        if named.object_id is not None and (left is None or left.failed == "paid_in_run"):
+            self._place_on_object(placement, bills)
+            return
+        takes_no_money = all(not asked[bill.bill.invoice_id] for bill in numbered)
+        if numbered and believed and (takes_no_money or (left is not None and left.failed == "paid_in_run")):
+            self._place_on_bills(placement, numbered)  # the bills were paid or cancelled before
+            return
+        thing = self.things.get(named.object_id or 0)
+        if left is None or left.failed in _UNSEEN:
+            self._suspend(placement, BreakReason.UNKNOWN_ACCOUNT, "nothing typed is known")
+            return
+        stream, station = (thing.stream_code, thing.station_code) if thing else (None, None)
+        self._suspend(placement, BreakReason(left.reason), left.why, stream, station)
+        placement.named = Named(Rung.NONE, left.why)
+        self.left.append(left)
+        self.suggested += answer.candidates
 
     def _place_on_bills(self, placement: Placement, bills: list[Open]) -> None:
         if len(bills) > 1 and sum(bill.outstanding_minor for bill in bills) != placement.rest_minor:
@@ -156,6 +280,8 @@ class Placer:
         if placement.rest_minor:
             reason = BreakReason.OVERPAID if open_now else BreakReason.DUPLICATE_PAYMENT
             detail = "more than its open bills" if open_now else "it has no open bill"
+            if not thing.was_billed:
+                reason, detail = BreakReason.PAID_BEFORE_BILL, "paid before any bill of it was issued"
             # A payer's credit names no one bill: whichever bill of the object opens again is paid by it. Suspense,
             # where nobody is known, has only its bill to be found by.
             last = open_now[-1].bill if open_now and thing.payer_id is None else None

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy.orm import Session
 
-from reconciliation import break_keys
+from reconciliation import break_keys, matches
 from reconciliation.breaks import BreakReason, NewBreak
 from revenue_engine import ledger, payments, periods
 from revenue_engine.billing import open_bills
@@ -148,7 +148,9 @@ def _post(
     incoming = []
     for identity, payment in recorded.items():
         fact = facts[chosen[identity].delivery_id, chosen[identity].item]
-        incoming.append(Incoming(payment, fact.typed, fact.received_at, _push_of(chosen[identity], asked)))
+        by_bank = fact.message == interpretation.STATEMENT_MESSAGE
+        push = _push_of(chosen[identity], asked)
+        incoming.append(Incoming(payment, fact.typed, fact.received_at, push, fact.party, by_bank))
     placer = Placer(session, incoming)
     placements = placer.place(open_bills.lock(session, placer.wanted_bills))
     open_bills.lock_payers(
@@ -174,6 +176,7 @@ def _post(
         )
         for placed, journal in zip(placements, posted, strict=True)
     ]
+    matches.note_left(session, placer.left, placer.suggested)
     batch.outcome.recorded += len(recorded)
     batch.opened += [found for placed in placements for found in placed.breaks]
     batch.closed += [

@@ -85,6 +85,18 @@ def test_from_suspense_to_the_bill_and_back(books: Books, monkeypatch: pytest.Mo
     assert books.left(bill) == 0
 
 
+def test_what_is_printed_is_understood_when_somebody_asks(books: Books) -> None:
+    paid, bill, done = books.pay(75, "something odd"), books.bill(75), books.bill(40)
+    number = bill.pay_account_number
+    books.pay(40, done.pay_account_number)
+    for written in (f"{number[:3]} {number[3:6]} {number[6:]}", bill.number, bill.number.lower()):
+        assert told("ask", paid.lower(), written, "--reason", "seen at the desk")["request"]
+    refused = told("ask", paid, done.pay_account_number, "--reason", "seen at the desk", status=1)
+    assert (refused["code"], "is paid" in refused["message"]) == ("conflict", True)
+    books.cancel(bill)
+    assert "was cancelled" in told("ask", paid, number, "--reason", "seen", status=1)["message"]
+
+
 def test_a_policy_goes_its_whole_way(books: Books, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "policy.json"
     file.write_text('{"trust_payer": false}', encoding="utf-8")

@@ -244,7 +244,7 @@ def confirmation(
         shortcode=more.pop("shortcode", SHORTCODE),
         account=typed,
         at=at,
-        msisdn="254700000101",
+        msisdn=more.pop("msisdn", "254700000101"),
         **more,
     )
 

@@ -1,6 +1,6 @@
-"""Matches by hand, matches taken back, policies and links come by the one approval mechanism.
+"""One ladder for all ways: names are found folded, payers by the end of their phone, and what is left is shown at once.
 
-Revision: matching_judgements
+Revision: one_ladder
 Revises: access
 """
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "matching_judgements"
+revision = "one_ladder"
 down_revision = "access"
 branch_labels = None
 depends_on = None
@@ -20,9 +20,9 @@ HERE = Path(__file__).parent
 
 def upgrade() -> None:
     # The driver's own connection: the file holds many statements and literal percent signs.
-    op.get_bind().connection.driver_connection.execute((HERE / "matching_judgements.sql").read_text(encoding="utf-8"))
+    op.get_bind().connection.driver_connection.execute((HERE / "one_ladder.sql").read_text(encoding="utf-8"))
 
 
 def downgrade() -> None:
     """There is no way back from a database that holds money: restore a backup instead."""
-    raise RuntimeError("who agreed to what is not removed by a migration: restore a backup instead")
+    raise RuntimeError("what is left for people is not undone by a migration: restore a backup instead")
