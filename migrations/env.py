@@ -28,6 +28,7 @@ MAPPED = (
     "revenue_engine.payments",
     "revenue_engine.payments.receipts",
     "revenue_engine.statements.store",
+    "revenue_engine.treasury.bank_accounts",
     "revenue_engine.work.jobs",
 )
 """Every module with mapped classes: importing one registers its tables, so that ``alembic check`` compares them all."""

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, raw
+from revenue_engine.db import Base, Sealed, raw
 from revenue_engine.errors import InvalidValue, NotFound
 from revenue_engine.identifiers import public_id
 
@@ -47,8 +47,41 @@ class BreakReason(enum.StrEnum):
     NOT_ASKED_IN_TIME = "not_asked_in_time"
 
 
+class BreakEvent(Sealed, Base):
+    """One thing said of a break: that it was opened, given to somebody, noted, lowered, resolved, opened again.
+
+    Append only, in the order of ``id``. What ``opened`` tells (reason, detail, what it is about) is told once.
+    """
+
+    __tablename__ = "break_event"
+    __table_args__ = (
+        CheckConstraint("event IN ('opened', 'assigned', 'noted', 'changed', 'resolved', 'reopened')", name="event"),
+        Index("ix_break_event_key", "key", "id"),
+        Index("uq_break_event_opened", "key", unique=True, postgresql_where=text("event = 'opened'")),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    key: Mapped[str]
+    event: Mapped[str]
+    at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    actor: Mapped[str]
+    owner: Mapped[str | None]
+    amount_minor: Mapped[int | None]
+    words: Mapped[str | None]
+    """What was noted, or how it was resolved; no personal data."""
+    public_id: Mapped[str | None]
+    reason: Mapped[str | None]
+    detail: Mapped[str | None]
+    payment_id: Mapped[int | None]
+    invoice_id: Mapped[int | None]
+    delivery_id: Mapped[int | None]
+    channel_account_id: Mapped[int | None]
+    stream_code: Mapped[str | None]
+    station_code: Mapped[str | None]
+    occurred_at: Mapped[datetime | None]
+
+
 class Break(Base):
-    """One open or closed difference. ``key`` makes opening it twice harmless."""
+    """How one difference stands, derived by the database from its events. ``key`` makes opening it twice harmless."""
 
     __tablename__ = "break_case"
     __table_args__ = (
@@ -76,6 +109,9 @@ class Break(Base):
     closed_at: Mapped[datetime | None]
     resolution: Mapped[str | None]
 
+
+ENGINE = "engine"
+"""Who acts where no person does."""
 
 OWNERS = {
     BreakReason.UNPARSEABLE: "ict",
@@ -127,42 +163,47 @@ def open_many(session: Session, found: Iterable[NewBreak]) -> None:
     ]
     if rows:  # one statement whatever their number: a statement's import may open a break a line
         raw(session).execute(
-            "INSERT INTO break_case (public_id, key, reason, detail, amount_minor, owner, payment_id, invoice_id,"
-            " delivery_id, channel_account_id, stream_code, station_code, occurred_at)"
-            " SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::int8[], %s::text[], %s::int8[],"
-            " %s::int8[], %s::int8[], %s::int8[], %s::text[], %s::text[], %s::timestamptz[])"
-            " ON CONFLICT (key) DO NOTHING",
-            [list(column) for column in zip(*rows, strict=True)],
+            "INSERT INTO break_event (public_id, key, reason, detail, amount_minor, owner, payment_id, invoice_id,"
+            " delivery_id, channel_account_id, stream_code, station_code, occurred_at, event, actor)"
+            " SELECT n.*, 'opened', %s FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::int8[],"
+            " %s::text[], %s::int8[], %s::int8[], %s::int8[], %s::int8[], %s::text[], %s::text[], %s::timestamptz[]) n"
+            " ON CONFLICT (key) WHERE event = 'opened' DO NOTHING",
+            [ENGINE, *[list(column) for column in zip(*rows, strict=True)]],
         )
 
 
-def lower(session: Session, keys: Sequence[str], *, amount_minor: int) -> None:
-    """Say how much money an open break still stands for, after a part of it found its home."""
-    raw(session).execute(
-        "UPDATE break_case SET amount_minor = %s WHERE key = ANY(%s) AND closed_at IS NULL",
-        (amount_minor, sorted(keys)),
-    )
-
-
-def close_many(session: Session, keys: Sequence[str], *, resolution: str) -> int:
-    """Close the open breaks of these keys, saying how they were resolved; returns how many there were."""
+def _tell(session: Session, keys: Sequence[str], event: str, *, by: str, **said: object) -> int:
+    """Say one thing of the open breaks among these, locked in the order of their keys; answers how many there were."""
     if not keys:
         return 0
+    about = {"owner": None, "amount_minor": None, "words": None} | said
     return (
         raw(session)
         .execute(
-            "UPDATE break_case SET closed_at = now(), resolution = %s WHERE key = ANY(%s) AND closed_at IS NULL",
-            (resolution, sorted(keys)),
+            "INSERT INTO break_event (key, event, actor, owner, amount_minor, words)"
+            " SELECT key, %s, %s, %s, %s::int8, %s FROM lock_open_breaks(%s) AS held (key)",
+            (event, by, about["owner"], about["amount_minor"], about["words"], sorted(set(keys))),
         )
         .rowcount
     )
 
 
-def reopen(session: Session, key: str, *, amount_minor: int) -> None:
+def lower(session: Session, keys: Sequence[str], *, amount_minor: int, by: str = ENGINE) -> None:
+    """Say how much money an open break still stands for, after a part of it found its home."""
+    _tell(session, keys, "changed", by=by, amount_minor=amount_minor)
+
+
+def close_many(session: Session, keys: Sequence[str], *, resolution: str, by: str = ENGINE) -> int:
+    """Close the open breaks of these keys, saying how they were resolved; returns how many there were."""
+    return _tell(session, keys, "resolved", by=by, words=resolution)
+
+
+def reopen(session: Session, key: str, *, amount_minor: int, by: str = ENGINE) -> None:
     """Open a break again, or go on with an open one: the money that it stood for came back, so much of it in all."""
     raw(session).execute(
-        "UPDATE break_case SET closed_at = NULL, resolution = NULL, amount_minor = %s WHERE key = %s",
-        (amount_minor, key),
+        "INSERT INTO break_event (key, event, actor, amount_minor)"
+        " SELECT key, 'reopened', %s, %s FROM break_case WHERE key = %s",
+        (by, amount_minor, key),
     )
 
 
@@ -301,12 +342,49 @@ def reason_named(text: str) -> BreakReason:
         raise InvalidValue(f"{text!r} is no reason of a break{hint}. The reasons: {known}", field="reason") from None
 
 
-def assign(session: Session, public: str, *, owner: str) -> None:
+def _key_of(session: Session, public: str) -> str:
+    row = raw(session).execute("SELECT key FROM break_case WHERE public_id = %s", (public,)).fetchone()
+    if row is None:
+        raise NotFound(f"no break {public!r}", public_id=public)
+    return str(row[0])
+
+
+def assign(session: Session, public: str, *, owner: str, by: str = ENGINE) -> None:
     """Give an open break to somebody. Raises NotFound when none of that id is open."""
-    changed = (
-        raw(session)
-        .execute("UPDATE break_case SET owner = %s WHERE public_id = %s AND closed_at IS NULL", (owner, public))
-        .rowcount
-    )
-    if not changed:
+    if not _tell(session, [_key_of(session, public)], "assigned", by=by, owner=owner):
         raise NotFound(f"no open break {public!r}", public_id=public)
+
+
+def note(session: Session, public: str, *, words: str, by: str) -> None:
+    """Say something of a break, open or closed, that is kept with it. Raises NotFound; InvalidValue without words.
+
+    ``words`` hold no name, phone or identity number of a payer: what is noted is never erased.
+    """
+    if not words.strip():
+        raise InvalidValue("say what is to be noted", field="words")
+    raw(session).execute(
+        "INSERT INTO break_event (key, event, actor, words) VALUES (%s, 'noted', %s, %s)",
+        (_key_of(session, public), by, words.strip()),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One event of a break as its history shows it; ``amount_minor`` in cents where the event says one."""
+
+    at: datetime
+    event: str
+    actor: str
+    owner: str | None
+    amount_minor: int | None
+    words: str | None
+
+
+def history(session: Session, public: str) -> list[Said]:
+    """Everything said of a break, in order. Raises NotFound."""
+    rows = raw(session).execute(
+        "SELECT at, event, actor, owner, amount_minor, coalesce(words, detail) FROM break_event WHERE key = %s"
+        " ORDER BY id",
+        (_key_of(session, public),),
+    )
+    return [Said(*row) for row in rows]

@@ -9,14 +9,24 @@ from typing import Any, NamedTuple
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+<<<<<<< HEAD
 from revenue_engine.db import Base, raw
 from revenue_engine.errors import Conflict, NotFound
+=======
+from revenue_engine.db import Base, Sealed, raw
+from revenue_engine.errors import Conflict, InvalidValue, NotFound
+>>>>>>> main
 from revenue_engine.identifiers import public_id
 from revenue_engine.work.locks import Lock
 
 
+<<<<<<< HEAD
 class MatchRequest(Base):
     """What a person asked for before approvals were one mechanism. Kept; nothing is added."""
+=======
+class MatchRequest(Sealed, Base):
+    """A person asks that money in suspense be set against a bill; another person agrees, or nothing happens."""
+>>>>>>> main
 
     __tablename__ = "match_request"
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
@@ -28,7 +38,7 @@ class MatchRequest(Base):
     requested_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class PaymentMatch(Base):
+class PaymentMatch(Sealed, Base):
     """Money of one payment that left suspense for one bill, by a run or by two persons, and why."""
 
     __tablename__ = "payment_match"
@@ -60,7 +70,7 @@ class PaymentMatch(Base):
     made_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class MatchReversal(Base):
+class MatchReversal(Sealed, Base):
     """A match that a person took back. No run makes it again."""
 
     __tablename__ = "match_reversal"

@@ -62,10 +62,14 @@ def other_books() -> str | None:
     return _other_books
 
 
-@lru_cache(maxsize=1)
-def servers() -> Servers:
-    """The servers of this process, started or re-attached to."""
-    found = embedded.ensure(settings())
+@lru_cache(maxsize=4)
+def servers(*, make: bool = False, bell: bool = False) -> Servers:
+    """The servers of this process, re-attached to or started again.
+
+    Books are made only with ``make`` and a bell beside somebody else's database only with ``bell``: a command that
+    reads creates nothing. Raises ConfigurationError where there are no books.
+    """
+    found = embedded.ensure(settings(), make=make, bell=make or bell)
     if _other_books is None:
         return found
     urls = {role: embedded.in_database(url, _other_books) for role, url in found.role_urls.items()}

@@ -11,15 +11,16 @@ from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg.rows import class_row
-from sqlalchemy import BigInteger, Connection, Date, Engine, LargeBinary, MetaData, Text, create_engine, event
+from sqlalchemy import BigInteger, Connection, Date, Engine, LargeBinary, MetaData, Text, create_engine, event, text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import UserDefinedType
 
 from revenue_engine.errors import (
+    ConfigurationError,
     Conflict,
     IntegrityFault,
     InvalidValue,
@@ -85,6 +86,12 @@ class Base(DeclarativeBase):
     }
 
 
+class Sealed:
+    """The transaction that wrote a row: the order in which a seal covers rows. Written by the database alone."""
+
+    xid: Mapped[int] = mapped_column(XID8, server_default=text("pg_current_xact_id()"))
+
+
 def make_engine(url: str, *, role: str | None = None, pool_size: int = 5) -> Engine:
     """An engine on ``url``; with ``role`` every connection takes the capability role ``revenue_<role>`` at once.
 
@@ -110,6 +117,42 @@ def make_engine(url: str, *, role: str | None = None, pool_size: int = 5) -> Eng
             dbapi_connection.autocommit = autocommit
 
     return engine
+
+
+_NOT_MADE = frozenset({"42P01", "42703", "42704", "42883", "3F000", "22023"})
+"""What PostgreSQL says where a table, column, function, schema or role is not there: init was not run, or long ago."""
+_NO_LOGIN = (
+    "authentication failed",
+    "no password supplied",
+    "does not exist",
+    "no pg_hba.conf",
+    "not permitted to log",
+)
+
+
+def said_no(error: psycopg.Error, *, login: str = "") -> ConfigurationError | None:
+    """What a database that answers says no to, as a setting to mend; None where it is away or something else is wrong.
+
+    ``login`` is the role whose login was used, where that is known.
+    """
+    words = str(error).splitlines()[0] if str(error) else type(error).__name__
+    variable = f"REVENUE_{login.upper()}_DATABASE_URL" if login else "REVENUE_DATABASE_URL"
+    if error.sqlstate in _NOT_MADE:
+        return ConfigurationError(
+            f"the database is not made for this version yet ({words}). Run 'revenue-engine init'."
+        )
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        role = f"revenue_{login}" if login else "the role its work needs"
+        return ConfigurationError(
+            f"the database's login may not do this ({words}): it is no member of {role} (fix: GRANT that role to it,"
+            f" or give {variable} another login; 'revenue-engine doctor' looks at each)",
+            variable=variable,
+        )
+    if isinstance(error, psycopg.OperationalError) and any(no in words for no in _NO_LOGIN):
+        why = words.rpartition("FATAL: ")[2].strip()
+        main = "" if not login else ", or REVENUE_DATABASE_URL where it has no login of its own"
+        return ConfigurationError(f"the database refuses the login: {why} (fix: {variable}{main})", variable=variable)
+    return None
 
 
 @contextlib.contextmanager

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import json
 import os
 import shutil
+import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import psycopg
 
 from revenue_engine import bootstrap, periods
-from revenue_engine.config import near_misses
+from revenue_engine.config import Settings, near_misses
 from revenue_engine.errors import ConfigurationError, RevenueError
+from revenue_engine.intake.endpoints import ENDPOINTS, Endpoint, read_endpoints
+from revenue_engine.intake.listening import where_to_ask
 
 DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 OLDEST_POSTGRES = 150000
@@ -48,30 +57,51 @@ class Check:
 def examine() -> list[Check]:
     """Run every check that can be run; what one failure makes impossible is left out, not reported as well.
 
-    Raises ConfigurationError when the settings cannot be read at all.
+    A check that itself fails is a failed check. Raises ConfigurationError when the settings cannot be read at all.
     """
     settings = bootstrap.settings()
-    checks = [_python(), *_names(), _disk(settings.state_dir)]
+    checks = [_python(), *_names(), _tried("disk", lambda: _disk(settings.state_dir))]
     try:
         servers = bootstrap.servers()
     except ConfigurationError as error:
         return [*checks, Check("servers", "failed", error.message, "mend the setting it names", 4)]
     except RevenueError as error:
         return [*checks, Check("servers", "failed", error.message, "read the log it names, then run doctor again")]
-    checks.append(_redis(servers.redis_url))
+    checks.append(_tried("bell", lambda: _redis(servers.redis_url)))
+    open_addresses = 0
     try:
-        with psycopg.connect(servers.database_url, connect_timeout=5) as connection:
-            checks += [check(connection) for check in _DATABASE_CHECKS]
+        with psycopg.connect(servers.database_url, connect_timeout=5, autocommit=True) as connection:
+            checks += [_tried(name, partial(check, connection)) for name, check in _DATABASE_CHECKS.items()]
             if all(check.ok for check in checks if check.name == "schema"):
-                checks += [check(connection) for check in _BOOK_CHECKS]
+                checks += [_tried(name, partial(check, connection)) for name, check in _BOOK_CHECKS.items()]
+                with contextlib.suppress(psycopg.Error):
+                    addresses = _addresses(connection)
+                    open_addresses = len(addresses)
+                    checks += _endpoints(addresses, settings)
     except psycopg.OperationalError as error:
-        detail = str(error).splitlines()[0]
         fix = "start PostgreSQL, or mend REVENUE_DATABASE_URL"
-        checks.append(Check("database", "failed", f"does not answer: {detail}", fix))
+        # Without the database nobody can log in, and no intake can keep anything: that is said once.
+        return [*checks, Check("database", "failed", f"does not answer: {_first(error)}", fix)]
     checks += [
-        _role(role, servers.role_urls[role], servers.database_url) for role in ("intake", "worker", "api", "report")
+        _tried(f"role {role}", partial(_role, role, servers.role_urls[role], servers.database_url))
+        for role in ("intake", "worker", "api", "report")
     ]
+    checks.append(_tried("intake", lambda: _intake(settings, open_addresses)))
     return checks
+
+
+def _tried(name: str, check: Callable[[], Check]) -> Check:
+    """What a check says, or that it could not be made: one that stumbles must not hide the others."""
+    try:
+        return check()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is what was found
+        words = str(error).splitlines()[0] if str(error) else ""
+        fix = "mend what it names; if it names nothing you know, report it with this line"
+        return Check(name, "failed", f"could not be looked at: {type(error).__name__}: {words}"[:300], fix)
+
+
+def _first(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _python() -> Check:
@@ -85,8 +115,10 @@ def _names() -> list[Check]:
     ] or [Check("settings", "ok", "every REVENUE_ variable is known")]
 
 
-def _disk(folder: Any) -> Check:
-    place = folder if folder.exists() else folder.parent if folder.parent.exists() else "/"
+def _disk(folder: Path) -> Check:
+    place = folder
+    while not os.access(place, os.R_OK | os.X_OK) and place != place.parent:
+        place = place.parent
     usage = shutil.disk_usage(place)
     share = usage.free / usage.total
     detail = f"{share:.0%} free ({usage.free / 2**30:.1f} GiB)"
@@ -101,6 +133,9 @@ def _disk(folder: Any) -> Check:
 def _redis(url: str) -> Check:
     import redis
 
+    if not url:
+        fix = "set REVENUE_REDIS_URL, or let 'revenue-engine serve' start one"
+        return Check("bell", "warning", "none is named or started; workers sweep by themselves, a little later", fix)
     try:
         client = redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)
         try:
@@ -158,17 +193,93 @@ def _county(connection: psycopg.Connection[Any]) -> Check:
     return Check("county", "ok", f"{row[0]}, {row[1]} books")
 
 
-def _endpoints(connection: psycopg.Connection[Any]) -> Check:
-    row = connection.execute("SELECT count(*) FROM channel_endpoint WHERE revoked_at IS NULL").fetchone()
-    count = row[0] if row else 0
-    if not count:
-        return Check(
+def _addresses(connection: psycopg.Connection[Any]) -> list[tuple[Endpoint, str]]:
+    """Every open callback address as the intake reads it, and the channel account it belongs to."""
+    settings = bootstrap.settings()
+    names = {row[0]: f"{row[1]} {row[2]}" for row in connection.execute(_ACCOUNTS)}
+    found = read_endpoints(connection.execute(ENDPOINTS).fetchall(), bootstrap.adapters(), settings.secrets_dir)
+    return [(one, names.get(one.channel_account_id, str(one.channel_account_id))) for one in found]
+
+
+_ACCOUNTS = "SELECT id, adapter, identifier FROM channel_account"
+
+
+def _endpoints(addresses: Sequence[tuple[Endpoint, str]], settings: Settings) -> list[Check]:
+    """One line for all that can be served, one for each that cannot, one for the folder of secrets."""
+    if not addresses:
+        fix = "revenue-engine channel open SHORTCODE --purpose confirmation"
+        return [Check("endpoints", "warning", "no callback address is open", fix)]
+    wrong: dict[tuple[str, str], int] = {}
+    for endpoint, account in addresses:
+        if endpoint.problem:
+            wrong[account, endpoint.problem] = wrong.get((account, endpoint.problem), 0) + 1
+    well = len(addresses) - sum(wrong.values())
+    checks = [Check("endpoints", "ok", f"{well} callback addresses open")] if well else []
+    checks += [
+        Check(
             "endpoints",
-            "warning",
-            "no callback address is open",
-            "revenue-engine channel open SHORTCODE --purpose confirmation",
+            "failed",
+            f"{count} of {account} cannot be served, and what comes there is refused: {problem}",
+            "mend the setting or the secret file it names; the intake reads it again within seconds",
+            4,
         )
-    return Check("endpoints", "ok", f"{count} callback addresses open")
+        for (account, problem), count in sorted(wrong.items())
+    ]
+    return [*checks, *_secrets(settings.secrets_dir)]
+
+
+def _secrets(folder: Path | None) -> list[Check]:
+    """Whether others of this machine may read the secrets."""
+    if folder is None:
+        return []
+    try:
+        entered = stat.S_IMODE(folder.stat().st_mode) & 0o077
+        loose = [one for one in sorted(folder.iterdir()) if one.is_file() and stat.S_IMODE(one.stat().st_mode) & 0o077]
+    except OSError as error:
+        fix = "run as the intake's user, or mend REVENUE_SECRETS_DIR"
+        return [Check("secrets", "failed", f"{folder} cannot be read: {error.strerror}", fix, 4)]
+    if not entered or not loose:
+        return []
+    detail = f"others of this machine can read {len(loose)} files of {folder}, {loose[0].name} the first"
+    return [Check("secrets", "warning", detail, f"chmod 700 {folder}, and 600 each file in it", 4)]
+
+
+def _intake(settings: Settings, addresses: int) -> Check:
+    """Ask the running intake whether it could keep a delivery, and whether it knows every adapter installed here."""
+    host, port = where_to_ask(settings.intake_host, settings.intake_port)
+    where = f"http://{host}:{port}"
+    start = "run 'revenue-engine serve', or name where the intake runs by REVENUE_INTAKE_HOST and REVENUE_INTAKE_PORT"
+    try:
+        status, ready = _asked(host, port, "/readyz")
+        _, counts = _asked(host, port, "/countersz")
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        state: Literal["warning", "failed"] = "failed" if addresses else "warning"
+        detail = f"nobody answers at {where} ({type(error).__name__})"
+        return Check("intake", state, f"{detail}; {addresses} callback addresses are open", start)
+    if "ready" not in ready:
+        return Check("intake", "failed", f"what answers at {where} is no intake", start, 4)
+    if status != http.HTTPStatus.OK:
+        why = ready.get("why", "it does not say why")
+        return Check("intake", "failed", f"{where} cannot keep a delivery now: {why}", "mend what it names")
+    missing = sorted(set(bootstrap.adapters()) - set(counts.get("adapters", bootstrap.adapters())))
+    if missing:
+        detail = f"{where} runs, and does not know {', '.join(missing)} yet: what comes there is answered with 503"
+        return Check("intake", "failed", detail, "start 'revenue-engine serve' again", 4)
+    if counts.get("unserved"):
+        detail = f"{where} cannot serve {counts['unserved']} of its addresses"
+        return Check("intake", "failed", detail, "mend the endpoints above, as the intake's own user reads them", 4)
+    return Check("intake", "ok", f"answers at {where} and could keep a delivery")
+
+
+def _asked(host: str, port: int, path: str) -> tuple[int, dict[str, Any]]:
+    asking = http.client.HTTPConnection(host, port, timeout=3)
+    try:
+        asking.request("GET", path)
+        answer = asking.getresponse()
+        found = json.loads(answer.read(65_536))
+        return answer.status, found if isinstance(found, dict) else {}
+    finally:
+        asking.close()
 
 
 def _backlog(connection: psycopg.Connection[Any]) -> Check:
@@ -186,26 +297,34 @@ def _backlog(connection: psycopg.Connection[Any]) -> Check:
     return Check("work", "ok", detail)
 
 
-_DATABASE_CHECKS: tuple[Callable[[psycopg.Connection[Any]], Check], ...] = (_version, _durability, _clock, _schema)
-_BOOK_CHECKS: tuple[Callable[[psycopg.Connection[Any]], Check], ...] = (_county, _endpoints, _backlog)
+_DATABASE_CHECKS: Mapping[str, Callable[[psycopg.Connection[Any]], Check]] = MappingProxyType(
+    {"database": _version, "durability": _durability, "clock": _clock, "schema": _schema}
+)
+_BOOK_CHECKS: Mapping[str, Callable[[psycopg.Connection[Any]], Check]] = MappingProxyType(
+    {"county": _county, "work": _backlog}
+)
 
 
 def _role(role: str, url: str, main: str) -> Check:
-    name = f"role {role}"
+    name, variable = f"role {role}", f"REVENUE_{role.upper()}_DATABASE_URL"
     if url == main:
-        fix = f"give it a login of its own: REVENUE_{role.upper()}_DATABASE_URL, a member of revenue_{role} only"
+        fix = f"give it a login of its own: {variable}, a member of revenue_{role} only"
         return Check(name, "warning", "shares the main login and could RESET to it", fix)
     try:
         with psycopg.connect(url, connect_timeout=5) as connection:
             row = connection.execute(
-                "SELECT rolsuper, (SELECT array_agg(g.rolname::text ORDER BY g.rolname) FROM pg_roles g"
-                " WHERE g.rolname ~ '^revenue_' AND pg_has_role(r.oid, g.oid, 'MEMBER') AND g.oid <> r.oid)"
+                "SELECT rolsuper, session_user::text,"
+                " (SELECT array_agg(g.rolname::text ORDER BY g.rolname)"
+                " FROM pg_roles g WHERE g.rolname ~ '^revenue_' AND g.oid <> r.oid"
+                " AND pg_has_role(r.oid, g.oid, 'MEMBER'))"
                 " FROM pg_roles r WHERE rolname = session_user"
             ).fetchone()
     except psycopg.OperationalError as error:
-        fix = f"mend REVENUE_{role.upper()}_DATABASE_URL, or run 'revenue-engine init'"
-        return Check(name, "failed", f"cannot log in: {str(error).splitlines()[0]}", fix)
-    superuser, member = row or (False, [])
+        return Check(name, "failed", f"cannot log in: {_first(error)}", f"mend {variable}", 4)
+    superuser, login, member = row or (False, "", [])
+    if not superuser and f"revenue_{role}" not in (member or []):
+        detail = f"the login {login} is no member of revenue_{role} and can do none of its work"
+        return Check(name, "failed", detail, f"GRANT revenue_{role} TO {login}; or mend {variable}", 4)
     extra = [other for other in member or [] if other != f"revenue_{role}"]
     if superuser or extra:
         more = "superuser" if superuser else ", ".join(extra)

@@ -56,6 +56,12 @@ def financial_year(day: date) -> str:
     return f"{first % 100:02d}{(first + 1) % 100:02d}"
 
 
+def received_on(paid_at: datetime, book_date: date) -> date:
+    """The day on which money was received, for its financial year: the Nairobi day it was paid, however late it is
+    told and booked. A channel's clock that runs ahead makes no year that has not come: then the book date counts."""
+    return min(nairobi_date(paid_at), book_date)
+
+
 def financial_year_start(day: date) -> date:
     """The first of July on or before ``day``."""
     return date(day.year if day.month >= 7 else day.year - 1, 7, 1)

@@ -45,6 +45,8 @@ MONEY = frozenset(
         "match_reversal",
         "payer_link",
         "payer_link_answer",
+        "break_event",
+        "bank_account",
     }
 )
 """Tables on which nobody, not even the owner or a superuser, may UPDATE, DELETE or TRUNCATE."""
@@ -93,11 +95,8 @@ INSERTS: dict[str, Table] = {
             "invoice_line",
             "pay_account",
             "delivery_outcome",
-            "break_case",
+            "break_event",
             "job",
-            "ledger_tick",
-            "snapshot_run",
-            "balance_slice",
             "delivery",
             "statement",
             "statement_line",
@@ -117,14 +116,14 @@ INSERTS: dict[str, Table] = {
     ),
     "api": SET_UP
     | BILLING
-    | {"journal", "posting", "job", "closed_day", "delivery"}
+    | {"journal", "posting", "delivery", "break_event", "bank_account"}
     | {"matching_policy", "policy_trial"},
     "report": NONE,
     "seal": NONE,
 }
 UPDATES: dict[str, Table] = {
     "intake": NONE,
-    "worker": frozenset({"receipt_series", "job", "break_case"}),
+    "worker": frozenset({"receipt_series", "job"}),
     "api": frozenset(
         {
             "payer",
@@ -133,8 +132,6 @@ UPDATES: dict[str, Table] = {
             "tariff_line",
             "channel_account",
             "channel_endpoint",
-            "break_case",
-            "job",
         }
     ),
     "report": NONE,
@@ -166,7 +163,15 @@ READS_ONLY: dict[str, Table] = {
             "stream",
         }
     ),
-    "seal": frozenset({"journal", "posting", "audit_event", "closed_day"}),
+    "seal": frozenset(
+        {
+            *("journal", "posting", "audit_event", "closed_day", "payment", "evidence", "delivery", "delivery_outcome"),
+            *("application", "receipt", "receipt_cancellation", "invoice", "invoice_line", "invoice_cancellation"),
+            *("pay_account", "statement", "statement_line", "match_request", "payment_match", "match_reversal"),
+            *("matching_policy", "policy_trial", "policy_activation", "channel_account", "channel_endpoint", "county"),
+            *("tariff_line", "push_request", "break_event", "bank_account"),
+        }
+    ),
 }
 
 

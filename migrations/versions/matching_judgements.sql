@@ -174,7 +174,9 @@ END
 $$;
 
 REVOKE INSERT ON match_request, policy_activation, payer_link_answer FROM revenue_api;
-GRANT INSERT ON policy_activation, payer_link_answer TO revenue_worker;
+GRANT INSERT (policy_digest, trial_id, activated_by, approval_id) ON policy_activation TO revenue_worker;
+GRANT INSERT (link_id, agreed, answered_by, approval_id) ON payer_link_answer TO revenue_worker;
+GRANT INSERT (approval_id) ON payment_match, match_reversal TO revenue_worker;
 GRANT EXECUTE ON FUNCTION refuse_link(text) TO revenue_api;
 
 -- Migrations leave no audit row: what they change is in their own text.

@@ -9,11 +9,11 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import BigInteger, ForeignKey, Identity, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, raw, scalar
+from revenue_engine.db import Base, Sealed, raw, scalar
 from revenue_engine.identifiers import public_id
 
 
-class MatchingRun(Base):
+class MatchingRun(Sealed, Base):
     """The first half of a run's manifest: what it read, by which policy and rules, for whom."""
 
     __tablename__ = "matching_run"
@@ -29,7 +29,7 @@ class MatchingRun(Base):
     started_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class MatchingRunEnd(Base):
+class MatchingRunEnd(Sealed, Base):
     """The other half: what came of it. A run without one was cut off; what it set stands, match by match."""
 
     __tablename__ = "matching_run_end"

@@ -15,9 +15,14 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, LargeB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from reconciliation import ladder
+<<<<<<< HEAD
 from revenue_engine.access import approvals
 from revenue_engine.access.approvals import Agreed
 from revenue_engine.db import Base, raw
+=======
+from revenue_engine.db import Base, Sealed, raw
+from revenue_engine.errors import Conflict, NotFound
+>>>>>>> main
 from revenue_engine.identifiers import public_id
 
 LEAST_WORDS = 2
@@ -36,7 +41,7 @@ _MONTHS = frozenset(
 )
 
 
-class PayerLink(Base):
+class PayerLink(Sealed, Base):
     """A proposal that some words mean a payer, and the payment and bill that it was learnt from."""
 
     __tablename__ = "payer_link"
@@ -54,7 +59,7 @@ class PayerLink(Base):
     proposed_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class PayerLinkAnswer(Base):
+class PayerLinkAnswer(Sealed, Base):
     """A person's yes or no to a proposal. A no stands for ever for these words and this payer."""
 
     __tablename__ = "payer_link_answer"

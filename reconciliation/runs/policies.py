@@ -17,13 +17,17 @@ from reconciliation.engine import matching
 from reconciliation.engine.policy import RULES_VERSION, Policy
 from reconciliation.engine.rows import BillRow, PaymentRow, bill_table, payment_table
 from reconciliation.runs import snapshot as books
+<<<<<<< HEAD
 from revenue_engine.access import approvals
 from revenue_engine.access.approvals import Agreed
 from revenue_engine.db import Base, raw, scalar
+=======
+from revenue_engine.db import Base, Sealed, raw, scalar
+>>>>>>> main
 from revenue_engine.errors import Conflict, InvalidValue, NotFound
 
 
-class MatchingPolicy(Base):
+class MatchingPolicy(Sealed, Base):
     """A policy that was proposed; its digest covers the settings and the version of the rules."""
 
     __tablename__ = "matching_policy"
@@ -35,7 +39,7 @@ class MatchingPolicy(Base):
     proposed_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class PolicyTrial(Base):
+class PolicyTrial(Sealed, Base):
     """What a policy would have done to confirmed history, beside the policy in force."""
 
     __tablename__ = "policy_trial"
@@ -49,7 +53,7 @@ class PolicyTrial(Base):
     tried_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class PolicyActivation(Base):
+class PolicyActivation(Sealed, Base):
     """The moment from which runs use a policy; the last one is in force."""
 
     __tablename__ = "policy_activation"

@@ -33,7 +33,7 @@ from revenue_engine.payments import NewApplication, receipts
 from revenue_engine.work import jobs
 from revenue_engine.work.kinds import Kind
 
-BY_HAND = "hand"
+BY_HAND = held_money.BY_HAND
 """The rung of a match that one person asked for and another agreed to."""
 TAKEN_BACK = "match_reversed"
 """The rung of what takes a match's money off its bill again."""
@@ -204,9 +204,12 @@ def _apply(
     bills, held = _lock(
         session, {part.invoice_id for one in batch for part in one.parts}, [p.payment_id for p in batch]
     )
+    across = _across(session, batch, bills)
     moves, good = [], []
     for one in batch:
         money = held.get(one.payment_id)
+        if one.payment_id in across:
+            continue
         still = money is not None and money.amount_minor == one.held_minor
         if money is None or not still or not all(_as_seen(bills, part, expected) for part in one.parts):
             continue
@@ -227,6 +230,22 @@ def _apply(
         ]
     reconciliation_matches.note(session, made, run_id=run_id, by=by)
     return good
+
+
+def _across(session: Session, batch: Sequence[Planned], bills: Mapping[int, open_bills.Open]) -> set[int]:
+    """The payments whose money lies at another lawful destination than a bill's: no run moves it."""
+    asked = [
+        (
+            one.payment_id,
+            chart.SUSPENSE,
+            bills[part.invoice_id].bill.stream_code,
+            bills[part.invoice_id].bill.station_code,
+        )
+        for one in batch
+        for part in one.parts
+        if part.invoice_id in bills
+    ]
+    return {asked[place][0] for place in payments.crossing(session, asked)}
 
 
 def _as_seen(bills: Mapping[int, open_bills.Open], part: Part, expected: Mapping[int, int]) -> bool:

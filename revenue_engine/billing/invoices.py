@@ -112,7 +112,9 @@ def issue_invoices(
         ],
         fresh_keys=True,
     )
-    jobs.add(session, kind=Kind.APPLY_CREDIT, refs=[bill.id for bill in issued if bill.payer_id is not None])
+    jobs.add_for_new_bills(
+        session, kind=Kind.APPLY_CREDIT, refs=[bill.id for bill in issued if bill.payer_id is not None]
+    )
     audit.record(
         session,
         actor=issued_by,

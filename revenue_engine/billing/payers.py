@@ -25,7 +25,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from reconciliation import spelling
 from revenue_engine import identifiers
 from revenue_engine.billing.tariffs import Station, Stream, TariffLine
-from revenue_engine.db import Base, raw
+from revenue_engine.db import Base, Sealed, raw
 from revenue_engine.errors import Conflict, IntegrityFault, InvalidValue, NotFound
 
 MOST_DRAWS = 20
@@ -33,7 +33,7 @@ MOST_DRAWS = 20
 numbers in use, twenty failures in a row happen once in a million draws."""
 
 
-class Payer(Base):
+class Payer(Sealed, Base):
     """Somebody who owes or pays: the only table but payment_party and raw deliveries with names and phones."""
 
     __tablename__ = "payer"
@@ -77,7 +77,7 @@ class Alias(Base):
     object_id: Mapped[int] = mapped_column(ForeignKey("billed_object.id"))
 
 
-class Invoice(Base):
+class Invoice(Sealed, Base):
     """A bill as issued: never edited. What is left of it stands in ``open_bill``."""
 
     __tablename__ = "invoice"
@@ -102,7 +102,7 @@ class Invoice(Base):
     recorded_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class InvoiceLine(Base):
+class InvoiceLine(Sealed, Base):
     """One line of an invoice, with the tariff version it was charged by."""
 
     __tablename__ = "invoice_line"
@@ -120,7 +120,7 @@ class InvoiceLine(Base):
     amount_minor: Mapped[int]
 
 
-class InvoiceCancellation(Base):
+class InvoiceCancellation(Sealed, Base):
     """The end of an unpaid invoice, with its reason."""
 
     __tablename__ = "invoice_cancellation"
@@ -130,7 +130,7 @@ class InvoiceCancellation(Base):
     cancelled_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class PayAccount(Base):
+class PayAccount(Sealed, Base):
     """Every number a payer may type: a bill's own, or an object's standing number that pays its open bills."""
 
     __tablename__ = "pay_account"

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base
+from revenue_engine.db import Base, Sealed
 from revenue_engine.errors import Conflict, IntegrityFault, InvalidValue, NotFound, Rejected
 
 COMPONENTS = ("costs", "penalty", "interest", "arrears", "principal")
@@ -30,7 +30,7 @@ COMPONENTS = ("costs", "penalty", "interest", "arrears", "principal")
 (arrears of earlier years), then this year's principal."""
 
 
-class County(Base):
+class County(Sealed, Base):
     """The one county of this database and its policies."""
 
     __tablename__ = "county"
@@ -77,7 +77,7 @@ class Station(Base):
     ward: Mapped[str]
 
 
-class TariffLine(Base):
+class TariffLine(Sealed, Base):
     """One priced item, in force from a day to a day (exclusive), with the law that allows it."""
 
     __tablename__ = "tariff_line"

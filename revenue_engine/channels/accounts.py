@@ -24,12 +24,12 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine import identifiers
 from revenue_engine.access import audit
-from revenue_engine.db import Base, raw
+from revenue_engine.db import Base, Sealed, raw
 from revenue_engine.errors import Conflict, InvalidValue, NotFound
 from revenue_engine.ports.callbacks import Purpose
 
 
-class ChannelAccount(Base):
+class ChannelAccount(Sealed, Base):
     """A way to pay that we own: a shortcode, a till, a bank account; test or live."""
 
     __tablename__ = "channel_account"
@@ -37,6 +37,7 @@ class ChannelAccount(Base):
         UniqueConstraint("adapter", "identifier", "mode"),
         CheckConstraint("mode IN ('test', 'live')", name="mode"),
         CheckConstraint("status IN ('sample', 'active', 'disabled')", name="status"),
+        CheckConstraint("clearing_account LIKE '1200.%'", name="clearing"),
     )
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     public_id: Mapped[str] = mapped_column(unique=True)
@@ -50,7 +51,7 @@ class ChannelAccount(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class ChannelEndpoint(Base):
+class ChannelEndpoint(Sealed, Base):
     """One opaque URL given to a provider. Only the SHA-256 of its token is kept."""
 
     __tablename__ = "channel_endpoint"

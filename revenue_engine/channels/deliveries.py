@@ -19,12 +19,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, copy_rows, raw
+from revenue_engine.db import Base, Sealed, copy_rows, raw
 from revenue_engine.errors import InvalidValue, NotFound
 from revenue_engine.ports.callbacks import Purpose
 
 
-class Delivery(Base):
+class Delivery(Sealed, Base):
     """One HTTP hit or one file, exactly as it came; ``verdict`` is what ``verify`` said of its proof."""
 
     __tablename__ = "delivery"
@@ -50,7 +50,7 @@ class Delivery(Base):
     verdict_reason: Mapped[str]
 
 
-class DeliveryOutcome(Base):
+class DeliveryOutcome(Sealed, Base):
     """How a delivery that is not evidence of money ended, the newest row last. Append only: a replay adds a row."""
 
     __tablename__ = "delivery_outcome"

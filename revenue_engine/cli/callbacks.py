@@ -99,6 +99,7 @@ def replay(
 ) -> None:
     """Read a delivery again, by today's settings; a payment that stands is never posted twice."""
     from revenue_engine import bootstrap
+    from revenue_engine.collection import pipeline
     from revenue_engine.db import raw, transaction
     from revenue_engine.work import jobs
     from revenue_engine.work.kinds import Kind
@@ -109,10 +110,17 @@ def replay(
             if row is None:
                 raise NotFound(f"no delivery {delivery}", delivery=delivery)
             jobs.replay(session, kind=Kind.STATEMENT if row[0] == "statement" else Kind.INTERPRET, ref_id=delivery)
+        with transaction(bootstrap.engine("worker")) as session:  # bodies and proofs are the worker's to read
+            today = pipeline.proof_today(
+                session, delivery, bootstrap.adapters(), secrets_dir=bootstrap.settings().secrets_dir
+            )
+        proof = "" if today is None else "accepted" if today.accepted else f"refused: {today.reason}"
         if as_json:
-            print_json({"ok": True, "delivery": delivery})
+            print_json({"ok": True, "delivery": delivery, "proof_today": proof or None})
         else:
             out.print(f"delivery {delivery} will be read again by the next worker", highlight=False)
+            if proof:
+                out.print(f"its proof today: {proof}", highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command("send")

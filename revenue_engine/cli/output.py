@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from revenue_engine.errors import ConfigurationError, InvalidValue, Retryable, RevenueError
 
@@ -68,13 +69,13 @@ def answering(*, as_json: bool) -> Iterator[None]:
     import psycopg
     from sqlalchemy.exc import DBAPIError
 
+    from revenue_engine.db import refusal, said_no
+
     try:
         yield
     except RevenueError as error:
         refuse(error, as_json=as_json)
     except (psycopg.Error, DBAPIError) as error:
-        from revenue_engine.db import refusal
-
         refused = refusal(error)
         if refused is not None:
             refuse(refused, as_json=as_json)
@@ -83,6 +84,8 @@ def answering(*, as_json: bool) -> Iterator[None]:
         if getattr(origin, "sqlstate", None) in _NOT_MADE:
             what = f"the books {_whose()} are not made for this version yet ({words}). {_remedy()}"
             refuse(ConfigurationError(what), as_json=as_json)
+        elif isinstance(origin, psycopg.Error) and (no := said_no(origin)) is not None:
+            refuse(no, as_json=as_json)
         elif isinstance(origin, psycopg.OperationalError):
             refuse(Retryable(f"the database does not answer: {words}. Run 'revenue-engine doctor'."), as_json=as_json)
         else:
@@ -110,7 +113,8 @@ def refuse(error: RevenueError, *, as_json: bool) -> None:
     if as_json:
         print_json({"ok": False, **error.as_dict()})
     else:
-        err.print(f"[bold red]Refused:[/] {error.message}", highlight=False)
+        # Unwrapped: it may hold a path or a line of SQL that somebody copies.
+        err.print(f"[bold red]Refused:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
     raise typer.Exit(exit_code(error))
 
 

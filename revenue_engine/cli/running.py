@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
+import socket
 from enum import StrEnum
 from typing import Annotated
 
@@ -50,13 +46,20 @@ def init(
     from revenue_engine.access import persons
     from revenue_engine.county import loading as counties
     from revenue_engine.db import transaction
+    from revenue_engine.errors import ConfigurationError
 
     with answering(as_json=as_json):
         named = _administrators(administrator or [])
         settings = bootstrap.settings()
         err.print("servers: starting or re-attaching")
-        servers = bootstrap.servers()
+        servers = bootstrap.servers(make=True)
         err.print("schema: bringing it to the newest revision")
+        if missing := migrations.rights_missing(servers.role_urls["migrate"]):
+            raise ConfigurationError(
+                "the owner of this database may not make the engine's roles, which belong to the whole PostgreSQL. Let"
+                " its superuser run this once, then run init again:\n" + "\n".join(missing),
+                sql=missing,
+            )
         migrations.upgrade(servers.role_urls["migrate"])
         servers = embedded.create_logins(servers)
         err.print("county: loading its facts")
@@ -123,7 +126,9 @@ def demo(
     raise typer.Exit(code)
 
 
-def intake() -> None:
+def intake(
+    listening: Annotated[int | None, typer.Option(hidden=True, help="A socket of serve that listens already.")] = None,
+) -> None:
     """Receive callbacks: the small process that keeps every delivery before it answers."""
     from revenue_engine import bootstrap
     from revenue_engine.intake import server as receiving
@@ -133,8 +138,14 @@ def intake() -> None:
         bootstrap.configure_logging(settings.log_level)
         servers = bootstrap.servers()
         url = servers.role_urls["intake"]
-        role = "intake" if url == servers.database_url else None
-        receiving.run(settings, database_url=url, role=role, adapters=bootstrap.adapters())
+        receiving.run(
+            settings,
+            database_url=url,
+            role="intake" if url == servers.database_url else None,
+            adapters=bootstrap.adapters(),
+            data_dir=servers.state_dir,
+            listening=None if listening is None else socket.socket(fileno=listening),
+        )
 
 
 def worker(
@@ -145,13 +156,17 @@ def worker(
     from revenue_engine import bootstrap
     from revenue_engine import worker as working
     from revenue_engine.collection.polling import Asker
+    from revenue_engine.db import transaction
+    from revenue_engine.work import jobs
 
     with answering(as_json=False):
         settings = bootstrap.settings()
         bootstrap.configure_logging(settings.log_level)
-        servers = bootstrap.servers()
+        servers = bootstrap.servers(bell=True)
         adapters = bootstrap.adapters()
         url = servers.role_urls["worker"]
+        with transaction(bootstrap.engine("worker")) as session:
+            jobs.backlog(session)  # a wrong login or a schema that is not there ends here, and is not asked for ever
 
         def make() -> working.Worker:
             return working.Worker(
@@ -180,53 +195,21 @@ def worker(
 
 
 def serve() -> None:
-    """Run intake and worker on this machine until Ctrl-C or SIGTERM; a process that dies is started again."""
+    """Run intake and worker on this machine until Ctrl-C or SIGTERM; whatever dies is started again.
+
+    Exit 4 where the port, the login or the schema is wrong, 5 where a server is down: nothing runs then.
+    """
     from revenue_engine import bootstrap
+    from revenue_engine.cli.supervising import Supervisor
+    from revenue_engine.intake.listening import listen
 
     with answering(as_json=False):
         settings = bootstrap.settings()
         bootstrap.configure_logging(settings.log_level)
-        bootstrap.servers()
-        err.print(f"callbacks: http://{settings.intake_host}:{settings.intake_port}/cb/v1/<token>", highlight=False)
-        _supervise(("intake", "worker"))
-
-
-def _supervise(names: tuple[str, ...]) -> None:
-    stopping = False
-
-    def end(*_: object) -> None:
-        nonlocal stopping
-        stopping = True
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
-    command = [sys.executable, "-m", "revenue_engine.cli"]
-    children: dict[str, subprocess.Popen[bytes]] = {}
-    born: dict[str, float] = {}
-    patience = dict.fromkeys(names, 0.5)
-    while not stopping:
-        for name in names:
-            child = children.get(name)
-            if child is not None and child.poll() is None:
-                continue
-            if child is not None:
-                lived = time.monotonic() - born[name]
-                patience[name] = 0.5 if lived > 30 else min(patience[name] * 2, 30.0)
-                err.print(f"{name} ended with {child.returncode}; starting it again in {patience[name]:.1f} s")
-                time.sleep(patience[name])
-                if stopping:
-                    break
-            children[name] = subprocess.Popen([*command, name], env=os.environ.copy())
-            born[name] = time.monotonic()
-        time.sleep(0.3)
-    for child in children.values():
-        child.terminate()
-    for child in children.values():
-        try:
-            child.wait(timeout=40)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait(timeout=10)
+        listening = listen(settings.intake_host, settings.intake_port)
+        bootstrap.servers(bell=True)
+        code = Supervisor(settings, listening).run()
+    raise typer.Exit(code)
 
 
 def doctor(

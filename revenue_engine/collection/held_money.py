@@ -17,6 +17,9 @@ from revenue_engine.ledger.postings import Placed
 from revenue_engine.payments import NewApplication, receipts
 from revenue_engine.work.kinds import Kind, Work
 
+BY_HAND = "hand"
+"""The rung of what one person asked for and another agreed to: only so does money change its lawful destination."""
+
 
 @dataclass(frozen=True, slots=True)
 class Move:
@@ -32,6 +35,16 @@ class Move:
         return cls(held, [(bill, bill.pay(minor)) for bill, minor in wanted], rung)
 
     @property
+    def bills(self) -> list[tuple[int, str, str, str | None]]:
+        """Each bill that takes some of it, as ``payments.crossing`` asks for them."""
+        one = self.held
+        return [
+            (one.payment_id, one.account, bill.bill.stream_code, bill.bill.station_code)
+            for bill, parts in self.taken
+            if parts
+        ]
+
+    @property
     def rest_minor(self) -> int:
         """What no bill took, in cents."""
         return self.held.amount_minor - sum(part for _, parts in self.taken for _, part in parts)
@@ -44,14 +57,18 @@ def identify(session: Session, one: payments.Held, bill: open_bills.Open, *, run
 
 def identify_many(session: Session, moves: Sequence[Move]) -> list[ledger.Posted | None]:
     """Move money of several payments out of suspense to their bills; answers each one's journal, None where no bill
-    took any and no payer is known. What is above its last bill is its payer's credit, or stays in suspense."""
+    took any and no payer is known, or where the bill is another destination's and no two persons agreed to that. What
+    is above its last bill is its payer's credit, or stays in suspense."""
+    across = crossing(session, moves)
     recorded = payments.by_ids(session, (move.held.payment_id for move in moves))
     since = payments.last_application(session, recorded)
     journals, rests = {}, {}
     for place, move in enumerate(moves):
-        homes, rest = _homes(session, move, recorded[move.held.payment_id])
+        if place in across and move.rung != BY_HAND:
+            continue
+        homes, rest = _homes(session, move, recorded[move.held.payment_id], across=place in across)
         if homes:
-            journals[place] = _journal(move, homes, after=since.get(move.held.payment_id, 0))
+            journals[place] = _journal(move, homes, after=since.get(move.held.payment_id, 0), across=place in across)
             rests[place] = rest
     posted = dict(zip(journals, ledger.post_many(session, list(journals.values())), strict=True))
     payments.apply(
@@ -75,12 +92,20 @@ def identify_many(session: Session, moves: Sequence[Move]) -> list[ledger.Posted
     return [posted.get(place) for place in range(len(moves))]
 
 
-def _homes(session: Session, move: Move, payment: payments.Recorded) -> tuple[list[Placed], int]:
-    """Where the money goes, and how much of it stays in suspense."""
+def crossing(session: Session, moves: Sequence[Move]) -> set[int]:
+    """Which moves, by their place, would take money from one lawful destination (Fund, facility, concessionaire) to
+    another's bill."""
+    asked = [(place, bill) for place, move in enumerate(moves) for bill in move.bills]
+    found = payments.crossing(session, [bill for _, bill in asked])
+    return {asked[index][0] for index in found}
+
+
+def _homes(session: Session, move: Move, payment: payments.Recorded, *, across: bool) -> tuple[list[Placed], int]:
+    """Where the money goes, and how much of it stays in suspense: all that is left, where it goes across."""
     amounts = [(bill, sum(part for _, part in parts)) for bill, parts in move.taken]
     homes = [Placed(amount, bill.bill) for bill, amount in amounts if amount]
     rest, last = move.rest_minor, move.taken[-1][0]
-    if not rest or last.bill.payer_id is None:
+    if not rest or across or last.bill.payer_id is None:
         return homes, rest
     named = last.bill
     homes.append(
@@ -91,9 +116,15 @@ def _homes(session: Session, move: Move, payment: payments.Recorded) -> tuple[li
     return homes, 0
 
 
-def _journal(move: Move, homes: Sequence[Placed], *, after: int) -> tuple[str, ledger.Journal]:
+def _journal(move: Move, homes: Sequence[Placed], *, after: int, across: bool) -> tuple[str, ledger.Journal]:
     """The journal and its key: which payment, the first bill it pays, and what had been done with it before."""
     one = move.held
+    key = f"payment:{one.payment_id}:identified:{move.taken[0][0].bill.invoice_id}:{after}"
+    if across:
+        reason = "two persons agreed; the holder owes it to the destination of the bill"
+        return key, postings.paid_between_entities(
+            homes, held_in=one.account, payment_id=one.payment_id, at=periods.now(), reason=reason
+        )
     journal = postings.suspense_identified(
         homes,
         payment_id=one.payment_id,
@@ -101,8 +132,7 @@ def _journal(move: Move, homes: Sequence[Placed], *, after: int) -> tuple[str, l
         station_code=one.station_code,
         at=periods.now(),
     )
-    named = move.taken[0][0].bill.invoice_id
-    return f"payment:{one.payment_id}:identified:{named}:{after}", journal
+    return key, journal
 
 
 def _replace_papers(session: Session, identified: Sequence[payments.Recorded], posted: Sequence[ledger.Posted]) -> None:
@@ -167,6 +197,11 @@ def _pay_from_held(session: Session, invoice_id: int, *, only_named: bool) -> in
     payments.lock(session, (one.payment_id for one in _held(session, bill, only_named=only_named)))
     # Read again under the lock: the provider may have taken some of it back meanwhile.
     standing = _held(session, bill, only_named=only_named)
+    across = payments.crossing(
+        session,
+        [(one.payment_id, one.account, bill.bill.stream_code, bill.bill.station_code) for one in standing],
+    )
+    standing = [one for place, one in enumerate(standing) if place not in across]  # no rule moves it to another's bill
     judged = matches.refused(session, payment_ids=[one.payment_id for one in standing]) if standing else {}
     for one in standing:
         if invoice_id in judged.get(one.payment_id, ()):

@@ -34,6 +34,7 @@ from revenue_engine.ports.callbacks import (
     Reversed,
     Strength,
     Unknown,
+    Verdict,
 )
 from revenue_engine.ports.statements import StatementReader
 
@@ -75,9 +76,11 @@ def process(
         if arrived.purpose == Purpose.STATEMENT:  # a file is no message: it is read by itself, and proved
             batch.facts += interpretation.undecided(session, arrived)
             continue
-        if not arrived.accepted and not _proved_since(arrived, proofs[arrived.id], channel, adapter, secrets_dir):
-            batch.end(arrived, "waiting", f"its proof failed: {arrived.verdict_reason}", BreakReason.PROOF_FAILED)
-            continue
+        if not arrived.accepted:
+            today = _judged_today(arrived, proofs[arrived.id], channel, adapter, secrets_dir)
+            if not today.accepted:
+                batch.end(arrived, "waiting", f"its proof failed: {_both(arrived, today)}", BreakReason.PROOF_FAILED)
+                continue
         _read(batch, arrived, channel, adapter, live=channel.mode == county.mode)
     if several_names:
         batch.facts = same_payment.recognise(session, batch.facts, several_names)
@@ -132,17 +135,44 @@ def _still_open(session: Session, opened: Sequence[NewBreak]) -> list[NewBreak]:
 # --- read ------------------------------------------------------------------------------------------------------------
 
 
-def _proved_since(
+def _judged_today(
     arrived: Arrived, proof: Proof, channel: Channel, adapter: CallbackAdapter | None, secrets_dir: Path | None
-) -> bool:
-    """Whether a delivery that was refused proves itself by the settings of today: an allow-list was mended, say."""
-    if adapter is None or not arrived.whole:
-        return False
+) -> Verdict:
+    """What a delivery that was refused proves by the settings of today: an allow-list was mended, say."""
+    if not arrived.whole:
+        return Verdict(accepted=False, reason=arrived.verdict_reason)
+    if adapter is None:
+        return Verdict(accepted=False, reason=f"no adapter {channel.adapter!r} is installed")
     try:
         settings = read_settings(adapter.settings_model, channel.settings, secrets_dir=secrets_dir)
-    except (ValueError, ConfigurationError):
-        return False
-    return adapter.verify(proof.headers, arrived.body, proof.peer, settings).accepted
+    except ConfigurationError as error:
+        return Verdict(accepted=False, reason=error.message)
+    except ValueError:
+        return Verdict(accepted=False, reason=f"the settings of the channel account {channel.identifier} do not fit")
+    try:
+        return adapter.verify(proof.headers, arrived.body, proof.peer, settings)
+    except Exception as error:  # noqa: BLE001 - an adapter's fault must not hold up the deliveries beside this one
+        return Verdict(accepted=False, reason=f"verify raised {type(error).__name__}")
+
+
+def _both(arrived: Arrived, today: Verdict) -> str:
+    """Today's reason, and the one of the hour it came where that was another."""
+    if not today.reason or today.reason == arrived.verdict_reason:
+        return arrived.verdict_reason
+    return f"{today.reason} (when it came: {arrived.verdict_reason})"
+
+
+def proof_today(
+    session: Session, delivery_id: int, adapters: Mapping[str, CallbackAdapter], *, secrets_dir: Path | None = None
+) -> Verdict | None:
+    """How the proof of one delivery is judged today, by the settings and secrets this process reads; None for a
+    delivery that is not there, or that came to no address and so brought no proof."""
+    found = deliveries.arrived(session, [delivery_id])
+    if not found or Purpose(found[0].purpose) in {Purpose.STATEMENT, Purpose.PULL, Purpose.QUERY}:
+        return None
+    channel = accounts.channels(session)[found[0].channel_account_id]
+    proof = deliveries.proofs(session, [delivery_id])[delivery_id]
+    return _judged_today(found[0], proof, channel, adapters.get(channel.adapter), secrets_dir)
 
 
 def _read(batch: Batch, arrived: Arrived, channel: Channel, adapter: CallbackAdapter | None, *, live: bool) -> None:

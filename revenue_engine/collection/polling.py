@@ -25,7 +25,7 @@ from reconciliation.breaks import BreakReason, NewBreak
 from revenue_engine import periods
 from revenue_engine.channels import accounts, deliveries
 from revenue_engine.channels.accounts import Channel
-from revenue_engine.db import Base, raw, transaction
+from revenue_engine.db import Base, Sealed, raw, transaction
 from revenue_engine.errors import RevenueError
 from revenue_engine.identifiers import public_id
 from revenue_engine.ports.callbacks import Purpose
@@ -57,7 +57,7 @@ LEASE_SECONDS = 120
 AT_ONCE = 20
 
 
-class Asking(Base):
+class Asking(Sealed, Base):
     """One question we asked and what came of it: an append-only log, without personal data."""
 
     __tablename__ = "asked"
@@ -269,20 +269,8 @@ def schedule(session: Session, *, clients: Clients) -> int:
 
 def ask_now(session: Session, channel_account_id: int) -> None:
     """Make the next pull of an account due at once, and ask again about what it told us too little of."""
-    jobs.add_absent(session, kind=Kind.PULL, refs=[channel_account_id])
-    connection = raw(session)
     # One that is being asked at this moment loses its lease: it was asked before this, and is asked again.
-    connection.execute(
-        "UPDATE job SET run_after = now(), leased_by = NULL, lease_until = NULL WHERE kind = 'pull' AND ref_id = %s",
-        (channel_account_id,),
-    )
-    pushes = connection.execute(
-        "SELECT p.id FROM push_request p WHERE p.channel_account_id = %s AND p.requested_at > now() - %s"
-        " AND NOT EXISTS (SELECT FROM evidence e WHERE e.request_id = p.request_id)"
-        " AND NOT EXISTS (SELECT FROM push_end x WHERE x.request_id = p.request_id)",
-        (channel_account_id, GIVE_UP_AFTER),
-    )
-    jobs.add_absent(session, kind=Kind.QUERY, refs=[row[0] for row in pushes])
+    raw(session).execute("SELECT ask_again(%s, %s)", (channel_account_id, GIVE_UP_AFTER))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from reconciliation import ladder
 from revenue_engine import identifiers, periods
 from revenue_engine.collection.interpretation import REPORT_MESSAGE, STATEMENT_MESSAGE
-from revenue_engine.db import Base, copy_rows, raw
+from revenue_engine.db import Base, Sealed, copy_rows, raw
 from revenue_engine.identifiers import is_pay_account_number
 from revenue_engine.payments import Fact, Identity
 from revenue_engine.ports.callbacks import Kind
@@ -37,7 +37,7 @@ _PHONE = re.compile(r"(?:254|0)?[17]\d{8}")
 By = Literal["message", "line"]
 
 
-class MovementName(Base):
+class MovementName(Sealed, Base):
     """What a message or a line called a movement of money beside the name it is known by; a hash, for words of a bank's
     narrative are the payer's too."""
 

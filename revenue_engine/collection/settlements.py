@@ -26,6 +26,7 @@ from revenue_engine.ledger import postings
 from revenue_engine.payments import Identity, Stored
 from revenue_engine.ports.callbacks import Reversed, Strength
 from revenue_engine.ports.statements import StatementLine, StatementOpened
+from revenue_engine.treasury import bank_accounts
 
 _WORD = re.compile(r"[A-Z0-9]{5,}")
 _LEAST_IDENTIFIER = 5
@@ -178,7 +179,7 @@ def _settle(session: Session, bank: Channel, channel: Channel, reference: str, a
         postings.settled(
             amount_minor,
             0,
-            bank=bank.clearing_account,
+            bank=bank_accounts.of_channel(session, bank.id) or bank.clearing_account,
             clearing=channel.clearing_account,
             channel_account_id=channel.id,
             at=periods.booked_as_of(at, known_at=periods.now()),

@@ -26,7 +26,6 @@ from revenue_engine.db import raw
 from revenue_engine.errors import ConfigurationError, Conflict, InvalidValue
 from revenue_engine.ledger import chart
 from revenue_engine.money import wire
-from revenue_engine.work.locks import Lock
 
 SettingsModels = Mapping[str, type[BaseModel]]
 """Adapter name to the model that its channel accounts' settings must fit."""
@@ -86,7 +85,7 @@ def load(
     problems += _settings_fit(files, settings_models, secrets_dir)
     if problems:
         raise CountyRefused(code, problems)
-    raw(session).execute("SELECT pg_advisory_xact_lock(%s, 0)", (Lock.COUNTY_FILES,))
+    raw(session).execute("SELECT lock_set_up()")
     loaded = Loaded(files.county["name"], mode)
     plan = _Plan(session, files, mode, loaded)
     if plan.problems:

@@ -33,6 +33,7 @@ from psycopg import sql
 from revenue_engine.config import ROLES, Settings
 from revenue_engine.embedded import postgres, processes, valkey
 from revenue_engine.embedded import state as files
+from revenue_engine.errors import ConfigurationError
 
 LOGIN_LIMITS: Mapping[str, int] = MappingProxyType({"intake": 20, "worker": 30, "api": 30, "report": 10})
 """Connections each login may hold; together they leave room for migrations and the superuser below 100."""
@@ -61,23 +62,34 @@ class ServerStatus:
     socket: str = ""
 
 
-def ensure(settings: Settings) -> Servers:
+def ensure(settings: Settings, *, make: bool = True, bell: bool = True) -> Servers:
     """Start the embedded servers or re-attach to them, and say where they are.
 
-    A server named by its URL is never started here. Safe when several commands call it at once. Raises
-    ConfigurationError when the state directory cannot be used, Retryable when a server does not come up.
+    A server named by its URL is never started here. With ``make`` False no books are made where none are, and with
+    ``bell`` False no Valkey beside a database of somebody else's (``redis_url`` is empty then): a command that only
+    reads leaves nothing in the folder it was called in. Safe when several commands call it at once. Raises
+    ConfigurationError when the state directory cannot be used or holds no books, Retryable when a server does not
+    come up.
     """
     database_url = settings.database_url.get_secret_value() if settings.database_url else None
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
     state = settings.state_dir
     ours = None if database_url else state
-    if database_url is None or redis_url is None:
+    if database_url is None and not make and not files.holds(state, "pg/PG_VERSION"):
+        raise ConfigurationError(
+            f"there are no books in {state}: run 'revenue-engine init' to make them there, or name where yours are by"
+            " REVENUE_STATE_DIR or REVENUE_DATABASE_URL",
+            variable="REVENUE_STATE_DIR",
+        )
+    if database_url is None or (redis_url is None and (bell or files.holds(state, "valkey"))):
         files.prepare(state)
         with files.locked(state):
             runner = processes.choose_runner(state)
             run = processes.socket_dir(state, runner)
             database_url = database_url or postgres.ensure(settings, run, runner)
             redis_url = redis_url or valkey.ensure(state, run, runner)
+            files.record(state, stopped="")
+    redis_url = redis_url or ""
     role_urls = {role: settings.role_url(role) or postgres.login_url(ours, role, database_url) for role in ROLES}
     return Servers(database_url, redis_url, MappingProxyType(role_urls), ours)
 
@@ -122,13 +134,40 @@ def create_logins(servers: Servers) -> Servers:
     return replace(servers, role_urls=MappingProxyType(urls))
 
 
+def stopped(settings: Settings) -> bool:
+    """Whether a person stopped the servers of this state directory and no command has started them since."""
+    return bool(files.recorded(settings.state_dir).get("stopped"))
+
+
+def dead(settings: Settings) -> list[str]:
+    """The embedded servers that should run and do not, or that nobody can reach: killed, out of memory, or their socket
+    cleaned away. None of them after ``stop``, which is a person's wish. Cheap: ``serve`` asks once a second.
+    """
+    state = settings.state_dir
+    if stopped(settings):
+        return []
+    known = files.recorded(state)
+    run = Path(known.get("socket_dir") or state / "run")
+    wanted = []
+    if settings.database_url is None and files.holds(state, "pg/PG_VERSION"):
+        wanted.append(("PostgreSQL", state / "pg", "postmaster.pid", run / postgres.SOCKET))
+    if settings.redis_url is None and files.holds(state, "valkey"):
+        wanted.append(("Valkey", state / "valkey", "valkey.pid", run / valkey.SOCKET))
+    return [
+        name
+        for name, folder, pidfile, socket in wanted
+        if processes.living(folder / pidfile, folder) is None or not socket.exists()
+    ]
+
+
 def stop(settings: Settings) -> list[str]:
     """Stop the embedded servers of this state directory, cleanly; the names of those that ran. Never touches others."""
     state = settings.state_dir
-    stopped: list[str] = []
-    if not (state / "engine.lock").exists():
-        return stopped
+    ended: list[str] = []
+    if not files.holds(state, "engine.lock"):
+        return ended
     with files.locked(state):
+        files.record(state, stopped="by a person")  # first, so that a running serve does not start them again
         for name, folder, pidfile, wish in (
             ("Valkey", state / "valkey", state / "valkey" / "valkey.pid", signal.SIGTERM),
             ("PostgreSQL", state / "pg", state / "pg" / "postmaster.pid", signal.SIGINT),
@@ -136,8 +175,8 @@ def stop(settings: Settings) -> list[str]:
             pid = processes.pid_in(pidfile)
             if pid is not None and processes.is_ours(pid, folder):
                 processes.end(name, pid, folder, wish)
-                stopped.append(name)
-    return stopped
+                ended.append(name)
+    return ended
 
 
 def status(settings: Settings) -> list[ServerStatus]:

@@ -36,6 +36,21 @@ def prepare(state: Path) -> None:
         ) from error
 
 
+def holds(state: Path, name: str) -> bool:
+    """Whether the state directory holds something. Raises ConfigurationError where this user may not look."""
+    try:
+        (state / name).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise ConfigurationError(
+            f"REVENUE_STATE_DIR {state} cannot be looked into ({error.strerror}): run as the user whose folder it is,"
+            " or give another one",
+            variable="REVENUE_STATE_DIR",
+        ) from None
+    return True
+
+
 @contextlib.contextmanager
 def locked(state: Path) -> Iterator[None]:
     """Hold the state directory's lock, so that two commands starting at once start one server."""

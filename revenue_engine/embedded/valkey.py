@@ -11,6 +11,8 @@ from pathlib import Path
 from revenue_engine.embedded import processes
 from revenue_engine.errors import ConfigurationError
 
+SOCKET = "valkey.sock"
+
 
 def _program() -> str:
     """The server's program: the wheel's, or one the system has."""
@@ -33,7 +35,7 @@ def _program() -> str:
 
 def ensure(state: Path, run: Path, runner: processes.Runner) -> str:
     """The bell may lose its last second in a power cut: work is rows in PostgreSQL, and a sweep finds what was lost."""
-    data, address = state / "valkey", run / "valkey.sock"
+    data, address = state / "valkey", run / SOCKET
     data.mkdir(mode=0o700, exist_ok=True)
     runner.give(state, data)
     options = {
@@ -67,7 +69,11 @@ def ensure(state: Path, run: Path, runner: processes.Runner) -> str:
 
 
 def _not_ready(address: Path) -> str:
-    """Why Valkey does not answer PING, "" when it does."""
+    """Why Valkey cannot be used yet, "" when it can.
+
+    Any answer but "I am still loading" is one: a Valkey that refuses to write (MISCONF, the disk is full) runs, heals
+    by itself, and to wait for it would only hold up whoever could make room.
+    """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(5)
@@ -76,7 +82,9 @@ def _not_ready(address: Path) -> str:
             answer = connection.recv(64)
     except OSError as error:
         return str(error)
-    return "" if answer.startswith(b"+PONG") else answer.decode(errors="replace").strip()
+    if not answer:
+        return "it closed the connection"
+    return answer.decode(errors="replace").strip() if answer.startswith(b"-LOADING") else ""
 
 
 def version(url: str) -> str:

@@ -13,22 +13,30 @@ import hashlib
 import hmac
 import ipaddress
 import json
+import logging
+import shutil
+import socket
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
+import psycopg
 import structlog
 import uvicorn
 from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from reconciliation import ladder
-from revenue_engine.errors import RevenueError
-from revenue_engine.intake.store import NO_ENDPOINT, Directory, Endpoint, NotKept, Store, read_directory, row_of
+from revenue_engine import db
+from revenue_engine.errors import Retryable, RevenueError
+from revenue_engine.intake import connections
+from revenue_engine.intake.connections import Network
+from revenue_engine.intake.endpoints import NO_ENDPOINT, Directory, Endpoint, read_directory
+from revenue_engine.intake.listening import listen
+from revenue_engine.intake.store import LOGIN, NotKept, Store, row_of
 from revenue_engine.ports.callbacks import (
     AckOutcome,
     Answer,
@@ -40,24 +48,22 @@ from revenue_engine.ports.callbacks import (
 
 log = structlog.get_logger("revenue_engine.intake")
 
-Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
-
 PREFIX: Final = "/cb/v1/"
 BODY_LIMIT: Final = 262_144
 DRAIN_FACTOR: Final = 16
 """A body over the limit is read on to this many times the limit, so that its sender gets an answer, then cut off."""
 READ_WITHIN: Final = 5.0
-HEAD_WITHIN: Final = 5.0
 ANSWER_WITHIN: Final = 1.0
 """Seconds a question may take; then the payer is let through, for a refusal loses revenue."""
 KEEP_QUESTION_WITHIN: Final = 2.0
 """A question that cannot be stored is given up early: the provider then does what the county registered with it."""
 REFRESH_EVERY: Final = 2.0
-MOST_CONNECTIONS: Final = 4096
+DISK_NEEDED: Final = 64 * 1024 * 1024
+"""Free bytes below which the database may fail at the next segment of its log."""
 
 _KEPT_HEADERS: Final = frozenset({"content-type", "user-agent", "x-forwarded-for"})
 _NEVER_KEPT: Final = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
-_JSON: Final = (b"content-type", b"application/json")
+_JSON: Final = b"application/json"
 _CLOSE: Final = (b"connection", b"close")
 _NOT_FOUND: Final = b'{"error":"not found"}'
 _NOT_KEPT: Final = b'{"error":"not stored, send it again"}'
@@ -108,6 +114,11 @@ class Counters:
     questions_refused: int = 0
     questions_unanswered: int = 0
     """Questions whose look-up failed or took too long: the payer was let through."""
+    head_too_long: int = 0
+    turned_away: int = 0
+    """Connections refused, for their address held too many."""
+    closed_idle: int = 0
+    """Idle connections closed to make room."""
 
 
 @dataclass(slots=True)
@@ -137,6 +148,7 @@ class Intake:
         body_limit: int = BODY_LIMIT,
         trusted_proxies: Iterable[str | Network] = (),
         secrets_dir: Path | None = None,
+        data_dir: Path | None = None,
     ) -> None:
         self.counters = Counters()
         self.failure: RevenueError | None = None
@@ -145,11 +157,15 @@ class Intake:
         self._adapters = adapters
         self._limit = body_limit
         self._secrets_dir = secrets_dir
+        self._data_dir = data_dir
         self._proxies = tuple(ipaddress.ip_network(str(proxy)) for proxy in trusted_proxies)
+        self.gate = connections.Gate(self.counters, self._proxies)
         self._directory = Directory()
         self._reasons: Counter[tuple[int, str]] = Counter()
         self._watcher: asyncio.Task[None] | None = None
         self._asking: set[asyncio.Task[Answer]] = set()
+        self._unknown: set[int] = set()
+        """Endpoints whose adapter this process does not know and that were called: said once."""
 
     # Life.
 
@@ -206,38 +222,55 @@ class Intake:
             return
         path, method = scope["path"], scope["method"]
         if path.startswith(PREFIX) and method == "POST":
-            await self._callback(scope, receive, send, path[len(PREFIX) :])
+            # People add a slash to an address, and so do the forms they type it into.
+            await self._callback(scope, receive, send, path[len(PREFIX) :].rstrip("/"))
         elif path == "/livez" and method == "GET":
             await _respond(send, 200, b'{"live":true}')
         elif path == "/readyz" and method == "GET":
-            ready = await self._ready()
-            await _respond(send, 200 if ready else 503, b'{"ready":true}' if ready else b'{"ready":false}')
+            why = await self._not_ready()
+            said: dict[str, object] = {"ready": not why}
+            if why and self._is_local(scope):  # to a stranger it is nobody's business
+                said["why"] = why
+            await _respond(send, 503 if why else 200, json.dumps(said).encode())
         elif path == "/countersz" and method == "GET" and self._is_local(scope):
-            counts = {**asdict(self.counters), "batches": self._store.batches}
-            await _respond(send, 200, json.dumps(counts).encode())
+            await _respond(send, 200, json.dumps(self._counts()).encode())
         else:
             await _respond(send, 404, _NOT_FOUND, close=method not in {"GET", "HEAD"})
+
+    def _counts(self) -> dict[str, object]:
+        """What came, and what this process can serve: a package installed since it started is not among it."""
+        return {
+            **asdict(self.counters),
+            "batches": self._store.batches,
+            "unserved": len(self._directory.problems),
+            "adapters": sorted(self._adapters),
+        }
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
             await self.start()
-        except RevenueError as error:
-            self.failure = error
+        except (RevenueError, psycopg.Error) as error:
+            self.failure = _failure(error)
             await self._store.stop()
-            await send({"type": "lifespan.startup.failed", "message": error.message})
+            await send({"type": "lifespan.startup.failed", "message": self.failure.message})
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _ready(self) -> bool:
+    async def _not_ready(self) -> str:
+        """Why a delivery could not be kept now, empty when it could."""
+        if self._data_dir is not None and shutil.disk_usage(self._data_dir).free < DISK_NEEDED:
+            return "the disk of the database is full"
+        if self._store.failing:
+            return "the database takes no deliveries"
         try:
             async with asyncio.timeout(1.0):
-                return await self._store.writable()
-        except Exception:  # noqa: BLE001 - whatever it is, we are not ready
-            return False
+                return "" if await self._store.writable() else "the database is a standby"
+        except Exception as error:  # noqa: BLE001 - whatever it is, we are not ready
+            return f"the database does not answer ({type(error).__name__})"
 
     def _is_local(self, scope: Scope) -> bool:
         """A caller on this machine that forwards for nobody."""
@@ -252,6 +285,8 @@ class Intake:
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         endpoint = self._directory.endpoints.get(digest, NO_ENDPOINT)
         known = hmac.compare_digest(digest, endpoint.token_sha256)
+        if known:
+            connections.known_token(scope)
         try:
             body = await _read(receive, scope["headers"], self._limit)
         except _BrokenOffError:
@@ -264,6 +299,11 @@ class Intake:
         if not known:
             self.counters.unknown_token += 1
             await _respond(send, 404, _NOT_FOUND, close=body.cut_off)
+            return
+        if endpoint.adapter is None:
+            # Nobody here can judge it, or say which of its headers prove it: refused, its money would be lost.
+            self._not_known(endpoint)
+            await _respond(send, 503, _NOT_KEPT, close=body.cut_off)
             return
         headers = _headers(scope["headers"])
         peer = _peer(scope.get("client"), headers.get("x-forwarded-for", ""), self._proxies)
@@ -291,7 +331,13 @@ class Intake:
             await _respond(send, 503, _NOT_KEPT, close=body.cut_off)
             return
         self._count(endpoint, verdict)
-        await _respond(send, 200 if proof.accepted else 403, answer, close=body.cut_off)
+        await _respond(send, 200 if proof.accepted else 403, answer, close=body.cut_off, kind=endpoint.content_type)
+
+    def _not_known(self, endpoint: Endpoint) -> None:
+        self.counters.not_kept += 1
+        if endpoint.id not in self._unknown:
+            self._unknown.add(endpoint.id)
+            log.error("called, and nothing was stored: start serve again", endpoint=endpoint.id, why=endpoint.problem)
 
     def _count(self, endpoint: Endpoint, verdict: Verdict) -> None:
         if verdict.accepted:
@@ -450,8 +496,8 @@ def _within(address: str, networks: tuple[Network, ...]) -> bool:
     return bool(address) and any(ipaddress.ip_address(address) in network for network in networks)
 
 
-async def _respond(send: Send, status: int, body: bytes, *, close: bool = False) -> None:
-    headers = [_JSON, (b"content-length", b"%d" % len(body))]
+async def _respond(send: Send, status: int, body: bytes, *, close: bool = False, kind: bytes = _JSON) -> None:
+    headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body))]
     if close:
         headers.append(_CLOSE)
     await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -461,39 +507,12 @@ async def _respond(send: Send, status: int, body: bytes, *, close: bool = False)
 # --- running it ----------------------------------------------------------------------------------------------------
 
 
-class _HeadDeadline(HttpToolsProtocol):
-    """HTTP whose request line and headers must arrive in time: the server itself would wait for them for ever."""
-
-    _deadline: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A connection that says nothing is closed too."""
-        super().connection_made(transport)
-        self._wait_for_head()
-
-    def on_message_begin(self) -> None:
-        """The first byte of a request starts its clock."""
-        self._wait_for_head()
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        """The head is here; the application has its own limit for the body."""
-        self._stop_waiting()
-        super().on_headers_complete()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Leave no timer behind."""
-        self._stop_waiting()
-        super().connection_lost(exc)
-
-    def _wait_for_head(self) -> None:
-        self._stop_waiting()
-        self._deadline = self.loop.call_later(HEAD_WITHIN, self.transport.close)
-
-    def _stop_waiting(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+def _failure(error: RevenueError | psycopg.Error) -> RevenueError:
+    if isinstance(error, RevenueError):
+        return error
+    return db.said_no(error, login=LOGIN) or Retryable(
+        f"the intake's database does not answer: {str(error).splitlines()[0]}"
+    )
 
 
 def create_app(
@@ -504,30 +523,39 @@ def create_app(
     trusted_proxies: Iterable[str | Network] = (),
     role: str | None = "intake",
     secrets_dir: Path | None = None,
+    data_dir: Path | None = None,
 ) -> Intake:
-    """The intake on a database. ``adapters`` by name; ``role`` None where the login has the capability already."""
-    store = Store(database_url, role=role)
-    return Intake(store, adapters, body_limit=body_limit, trusted_proxies=trusted_proxies, secrets_dir=secrets_dir)
+    """The intake on a database. ``adapters`` by name; ``role`` None where the login has the capability already;
+    ``data_dir`` a folder on the database's disk where that is this machine's."""
+    return Intake(
+        Store(database_url, role=role),
+        adapters,
+        body_limit=body_limit,
+        trusted_proxies=trusted_proxies,
+        secrets_dir=secrets_dir,
+        data_dir=data_dir,
+    )
 
 
 def server(app: Intake, *, host: str, port: int) -> uvicorn.Server:
     """The HTTP server: no access log (a path holds a token), no proxy headers (we judge them), bounded shutdown."""
+    # What strangers send is counted, and not said line by line.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
         loop="uvloop",
-        http=_HeadDeadline,
+        http=connections.Connection,
         ws="none",
         lifespan="on",
         interface="asgi3",
         log_config=None,
-        log_level="warning",
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=MOST_CONNECTIONS,
-        timeout_keep_alive=65,  # longer than a proxy keeps its idle connections, so that it closes first
+        limit_concurrency=app.gate.most + 1,
+        timeout_keep_alive=connections.STRANGER_IDLE,
         timeout_graceful_shutdown=20,
     )
     return uvicorn.Server(config)
@@ -539,8 +567,14 @@ def run(
     database_url: str,
     adapters: Mapping[str, CallbackAdapter],
     role: str | None = "intake",
+    data_dir: Path | None = None,
+    listening: socket.socket | None = None,
 ) -> None:
-    """Serve until told to stop. Raises ConfigurationError or Retryable when callbacks could not be kept."""
+    """Serve until told to stop, on a socket that listens already where one is handed in.
+
+    Raises ConfigurationError or Retryable when callbacks could not be taken or not be kept.
+    """
+    listening = listening or listen(settings.intake_host, settings.intake_port)
     app = create_app(
         database_url,
         adapters=adapters,
@@ -548,12 +582,15 @@ def run(
         trusted_proxies=settings.intake_trusted_proxies,
         role=role,
         secrets_dir=settings.secrets_dir,
+        data_dir=data_dir,
     )
     serving = server(app, host=settings.intake_host, port=settings.intake_port)
     try:
-        serving.run()
+        serving.run(sockets=[listening])
     except SystemExit:
         if app.failure is None:
             raise
+    finally:
+        listening.close()
     if app.failure is not None:
         raise app.failure

@@ -1,4 +1,4 @@
-"""Where the intake meets the database: endpoints read, deliveries kept in natural batches, questions looked up.
+"""Where the intake meets the database: deliveries kept in natural batches, questions looked up.
 
 Deliveries that arrive while one commit is being flushed share the next one, without a timer: one statement, one round
 trip and one flush for as many as are waiting. Nobody is told that a delivery is kept before the commit returned.
@@ -13,9 +13,8 @@ import json
 import struct
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Final, TypeAlias, cast
 
 import psycopg
@@ -24,12 +23,11 @@ from psycopg.abc import Buffer
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
-from pydantic import BaseModel, ValidationError
 
-from revenue_engine import identifiers
-from revenue_engine.channels.settings import read_settings
+from revenue_engine import db
 from revenue_engine.errors import ConfigurationError, Retryable
-from revenue_engine.ports.callbacks import AckOutcome, AskingAdapter, CallbackAdapter, EchoingAdapter, Purpose, Verdict
+from revenue_engine.intake.endpoints import Endpoint
+from revenue_engine.ports.callbacks import Verdict
 
 log = structlog.get_logger("revenue_engine.intake")
 
@@ -39,6 +37,7 @@ MOST_IN_BATCH: Final = 512
 MOST_WAITING: Final = 20_000
 MOST_WAITING_BYTES: Final = 64 * 1024 * 1024
 BATCHERS: Final = 1
+LOGIN: Final = "intake"
 _WRITE_WITHIN: Final = 5.0
 _LONGEST_REASON: Final = 500
 _LONGEST_HEADER: Final = 4096
@@ -58,122 +57,6 @@ class NotKept(Retryable):
     """The delivery could not be made durable in time; its sender must not be told that it was."""
 
     code = "not_kept"
-
-
-# --- endpoints ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One URL a provider was given, with everything needed to judge a hit on it without asking the database."""
-
-    id: int
-    channel_account_id: int
-    purpose: str
-    token_sha256: bytes
-    adapter: CallbackAdapter | None = None
-    asks: AskingAdapter | None = None
-    """The adapter again, where the endpoint is for questions and the adapter can answer them."""
-    settings: BaseModel | None = None
-    problem: str = ""
-    """Why no delivery here can be proved: our own set-up is wrong. Deliveries are stored as refused all the same."""
-    kept_headers: frozenset[str] = frozenset()
-    kept: bytes = b"{}"
-    refused: bytes = b"{}"
-    echoes: EchoingAdapter | None = None
-    """The adapter again, where its acknowledgement repeats ids of the body."""
-
-    def ack(self, outcome: AckOutcome, body: bytes) -> bytes:
-        """The acknowledgement of a delivery; where an adapter fails at an echo, the form without it."""
-        if self.echoes is not None:
-            try:
-                return self.echoes.ack_for(outcome, body)
-            except Exception as error:  # noqa: BLE001 - the delivery is kept; its answer must not fail for an echo
-                log.error("ack_for raised", endpoint=self.id, error=type(error).__name__)  # noqa: TRY400
-        return self.kept if outcome is AckOutcome.KEPT else self.refused
-
-
-NO_ENDPOINT: Final = Endpoint(0, 0, "", bytes(32))
-"""Stands in for an unknown token, so that the same comparison is made; no SHA-256 we can meet is all zeros."""
-
-
-@dataclass(frozen=True, slots=True)
-class Directory:
-    """What the intake knows between two readings: endpoints by token hash, and what a question is judged by."""
-
-    endpoints: Mapping[bytes, Endpoint] = field(default_factory=dict)
-    refuse_unknown_accounts: bool = False
-    prefixes: tuple[str, ...] = ()
-    stations: frozenset[str] = frozenset()
-
-    @property
-    def problems(self) -> dict[int, str]:
-        """Endpoint id to what is wrong with its set-up."""
-        return {endpoint.id: endpoint.problem for endpoint in self.endpoints.values() if endpoint.problem}
-
-
-# A disabled account is read too: switching a shortcode off does not stop payers, and their money must be known.
-_ENDPOINTS: Final = """
-SELECT e.id, e.channel_account_id, e.purpose, e.token_sha256, a.adapter, a.settings::text
-  FROM channel_endpoint e JOIN channel_account a ON a.id = e.channel_account_id
- WHERE e.revoked_at IS NULL OR e.revoked_at > now()"""
-_POLICY: Final = """
-SELECT coalesce((SELECT refuse_unknown_accounts FROM county), false),
-       ARRAY(SELECT DISTINCT unnest(prefixes) FROM stream),
-       ARRAY(SELECT code FROM station UNION SELECT name FROM station)"""
-
-
-async def read_directory(
-    connection: psycopg.AsyncConnection[Any],
-    adapters: Mapping[str, CallbackAdapter],
-    secrets_dir: Path | None = None,
-) -> Directory:
-    """Read every live endpoint and the county's policy; an endpoint we cannot serve is kept with its problem.
-
-    Secrets that settings name by file are read here, so that ``verify`` stays pure and a new key needs no restart.
-    """
-    rows = await (await connection.execute(_ENDPOINTS)).fetchall()
-    policy = await (await connection.execute(_POLICY)).fetchone()
-    refuse, prefixes, stations = policy or (False, [], [])
-    found = (_endpoint(adapters, secrets_dir, *row) for row in rows)
-    return Directory(
-        endpoints={endpoint.token_sha256: endpoint for endpoint in found},
-        refuse_unknown_accounts=refuse,
-        prefixes=tuple(sorted(prefixes)),
-        stations=frozenset(map(identifiers.key, stations)) - {""},
-    )
-
-
-def _endpoint(
-    adapters: Mapping[str, CallbackAdapter],
-    secrets_dir: Path | None,
-    id_: int,
-    account: int,
-    purpose: str,
-    token: bytes,
-    name: str,
-    given: str,
-) -> Endpoint:
-    adapter = adapters.get(name)
-    if adapter is None:
-        return Endpoint(id_, account, purpose, token, problem=f"no adapter is called {name}")
-    kept = refused = b"{}"
-    settings, problem = None, ""
-    try:
-        kept, refused = adapter.ack(AckOutcome.KEPT), adapter.ack(AckOutcome.REFUSED)
-        settings = read_settings(adapter.settings_model, json.loads(given), secrets_dir=secrets_dir)
-    except ValidationError as error:
-        # Names of the fields only: a value may be what somebody should not have typed there.
-        wrong = sorted({".".join(str(part) for part in e["loc"]) or "settings" for e in error.errors()})
-        problem = f"settings invalid: {', '.join(wrong)}"
-    except ConfigurationError as error:
-        problem = error.message
-    except Exception as error:  # noqa: BLE001 - one faulty adapter must not stop the others
-        return Endpoint(id_, account, purpose, token, adapter, problem=f"adapter raised {type(error).__name__}")
-    asks = adapter if purpose == Purpose.VALIDATION and isinstance(adapter, AskingAdapter) else None
-    names = frozenset(str(header).lower() for header in getattr(adapter, "kept_headers", ()))
-    echoes = adapter if isinstance(adapter, EchoingAdapter) else None
-    return Endpoint(id_, account, purpose, token, adapter, asks, settings, problem, names, kept, refused, echoes)
 
 
 # --- one delivery as PostgreSQL's binary values --------------------------------------------------------------------
@@ -287,6 +170,8 @@ class Store:
 
     def __init__(self, url: str, *, role: str | None = "intake", batchers: int = BATCHERS) -> None:
         self.batches = 0
+        self.failing = False
+        """Whether the last batch could not be written: nothing new can be kept then."""
         self._url = url
         self._role = role
         self._queue: deque[_Waiting] = deque()
@@ -378,10 +263,17 @@ class Store:
         while True:
             try:
                 return await self._connect()
-            except (psycopg.OperationalError, OSError) as error:
-                if asyncio.get_running_loop().time() > deadline:
-                    raise Retryable("the intake's database does not answer") from error
-                await asyncio.sleep(0.25)
+            except psycopg.Error as error:
+                if (why := db.said_no(error, login=LOGIN)) is not None:
+                    raise why from error
+                if not isinstance(error, psycopg.OperationalError):
+                    raise
+                last = str(error).splitlines()[0]
+            except OSError as error:
+                last = str(error)
+            if asyncio.get_running_loop().time() > deadline:
+                raise Retryable(f"the intake's database does not answer: {last}")
+            await asyncio.sleep(0.25)
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
         connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True, **_CONNECT)
@@ -413,11 +305,12 @@ class Store:
                     await self._write(connection, batch)
                     if pause:
                         log.warning("database is back")
-                    pause = 0.0
+                    pause, self.failing = 0.0, False
                 except _AWAY as error:
                     self._queue.extendleft(reversed([waiting for waiting in batch if not waiting.kept.done()]))
                     if not pause:
                         log.error("database is away", error=type(error).__name__, waiting=len(self._queue))  # noqa: TRY400
+                    self.failing = True
                     await _close(connection)
                     connection = None
                     pause = min(0.5, pause * 2 or 0.05)

@@ -15,9 +15,7 @@ from sqlalchemy.orm import Session
 from revenue_engine.db import raw
 from revenue_engine.errors import NotFound
 from revenue_engine.ledger.chart import AccountType
-from revenue_engine.ledger.store import horizon
 from revenue_engine.money import wire
-from revenue_engine.work.locks import Lock
 
 NEWEST = 2**62
 
@@ -73,9 +71,8 @@ class StatementOfAccount:
 
 def tick(session: Session) -> int:
     """Mark this moment: "known at now" can be asked again for ever. Returns the horizon."""
-    mark = horizon(session)
-    raw(session).execute("INSERT INTO ledger_tick (horizon) VALUES (%s::text::xid8)", (str(mark),))
-    return mark
+    row = raw(session).execute("SELECT take_tick()").fetchone()
+    return int(row[0]) if row else 0
 
 
 def known_horizon(session: Session, known_at: datetime) -> int:
@@ -96,46 +93,15 @@ def known_horizon(session: Session, known_at: datetime) -> int:
     return int(row[0]) if row else 0
 
 
-_SNAPSHOT_SQL = """
-INSERT INTO balance_slice (account, book_date, horizon, debit_minor, credit_minor, postings)
-SELECT account, p.book_date, %(end)s::text::xid8, sum(debit_minor), sum(credit_minor), count(*)
-  FROM journal j
-  JOIN posting p ON p.journal_id = j.id AND p.book_date = j.book_date
-  CROSS JOIN LATERAL (VALUES (p.debit, p.amount_minor, 0::bigint), (p.credit, 0::bigint, p.amount_minor))
-       AS side (account, debit_minor, credit_minor)
- WHERE j.xid >= %(start)s::text::xid8 AND j.xid < %(end)s::text::xid8
- GROUP BY account, p.book_date
-"""
-
-
 def snapshot(session: Session, *, every: int = 1) -> int:
     """Fold what became final since the last run into slices; returns how many postings were folded.
 
     Does nothing while fewer than ``every`` postings wait, or while another process is at it. Reads only below the
-    horizon, so that a journal committed late can never fall between two runs.
+    horizon, so that a journal committed late can never fall between two runs. The database folds by itself: no role
+    may write a slice.
     """
-    connection = raw(session)
-    got = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", (Lock.SNAPSHOT,)).fetchone()
-    if not got or not got[0]:
-        return 0
-    row = connection.execute("SELECT coalesce(max(horizon)::text::bigint, 0) FROM snapshot_run").fetchone()
-    start, end = int(row[0]) if row else 0, horizon(session)
-    if end <= start:
-        return 0
-    waiting = connection.execute(
-        "SELECT count(*) FROM journal j JOIN posting p ON p.journal_id = j.id AND p.book_date = j.book_date"
-        " WHERE j.xid >= %s::text::xid8 AND j.xid < %s::text::xid8",
-        (str(start), str(end)),
-    ).fetchone()
-    count = int(waiting[0]) if waiting else 0
-    if count < every or count == 0:
-        return 0
-    connection.execute(_SNAPSHOT_SQL, {"start": str(start), "end": str(end)})
-    connection.execute(
-        "INSERT INTO snapshot_run (horizon, previous, postings) VALUES (%s::text::xid8, %s::text::xid8, %s)",
-        (str(end), str(start), count),
-    )
-    return count
+    row = raw(session).execute("SELECT take_snapshot(%s)", (every,)).fetchone()
+    return int(row[0]) if row else 0
 
 
 _BALANCE_SQL = """

@@ -17,6 +17,7 @@ class AccountType(enum.StrEnum):
 
     ASSET = "asset"
     LIABILITY = "liability"
+    EQUITY = "equity"
     REVENUE = "revenue"
     CONTRA_REVENUE = "contra_revenue"
     EXPENSE = "expense"
@@ -47,17 +48,23 @@ CLEARING = "1200"
 RECEIVABLE = "1300"
 INSURER_RECEIVABLE = "1390"
 COLLECTOR_CUSTODY = "1400"
+CHARGES_TO_REIMBURSE = "1450"
+DUE_FROM_ENTITY = "1480"
 UNAPPLIED_CREDIT = "2100"
 SUSPENSE = "2200"
 MISDIRECTED = "2210"
 REFUNDS_PAYABLE = "2300"
+DUE_TO_ENTITY = "2480"
 DUE_TO_CONCESSIONAIRE = "2500"
 DUE_TO_FACILITY = "2600"
+ACCUMULATED_BALANCE = "3000"
 REVENUE = "4000"
 WAIVER = "4800"
 DISCOUNT = "4810"
 EXEMPTION = "4820"
 ADJUSTMENT = "4830"
+FACILITY_SHARE = "4860"
+CONCESSION_SHARE = "4870"
 WRITE_OFF = "4890"
 CHARGES = "5900"
 MEMO_CONTROL = "9000"
@@ -71,17 +78,23 @@ CONTROL_ACCOUNTS: tuple[AccountSpec, ...] = (
     AccountSpec(RECEIVABLE, "Receivable from payers", AccountType.ASSET),
     AccountSpec(INSURER_RECEIVABLE, "Receivable from insurers", AccountType.ASSET),
     AccountSpec(COLLECTOR_CUSTODY, "Held by collectors (cash exceptions)", AccountType.ASSET),
+    AccountSpec(CHARGES_TO_REIMBURSE, "Bank charges to be reimbursed", AccountType.ASSET),
+    AccountSpec(DUE_FROM_ENTITY, "Due from another lawful entity", AccountType.ASSET),
     AccountSpec(UNAPPLIED_CREDIT, "Unapplied credit of known payers", AccountType.LIABILITY),
     AccountSpec(SUSPENSE, "Suspense, not identified", AccountType.LIABILITY),
     AccountSpec(MISDIRECTED, "Misdirected, not the county's", AccountType.LIABILITY),
     AccountSpec(REFUNDS_PAYABLE, "Refunds payable", AccountType.LIABILITY),
+    AccountSpec(DUE_TO_ENTITY, "Due to another lawful entity", AccountType.LIABILITY),
     AccountSpec(DUE_TO_CONCESSIONAIRE, "Due to concessionaires", AccountType.LIABILITY),
     AccountSpec(DUE_TO_FACILITY, "Due to facilities (retained by law)", AccountType.LIABILITY),
+    AccountSpec(ACCUMULATED_BALANCE, "Accumulated balance (opening balances at cut-over)", AccountType.EQUITY),
     AccountSpec(REVENUE, "Revenue", AccountType.REVENUE),
     AccountSpec(WAIVER, "Waivers", AccountType.CONTRA_REVENUE),
     AccountSpec(DISCOUNT, "Discounts", AccountType.CONTRA_REVENUE),
     AccountSpec(EXEMPTION, "Exemptions", AccountType.CONTRA_REVENUE),
     AccountSpec(ADJUSTMENT, "Adjustments", AccountType.CONTRA_REVENUE),
+    AccountSpec(FACILITY_SHARE, "Retained by facilities", AccountType.CONTRA_REVENUE),
+    AccountSpec(CONCESSION_SHARE, "Concessionaires' share", AccountType.CONTRA_REVENUE),
     AccountSpec(WRITE_OFF, "Write-offs", AccountType.CONTRA_REVENUE),
     AccountSpec(CHARGES, "Bank and channel charges", AccountType.EXPENSE),
     AccountSpec(MEMO_CONTROL, "Memorandum control", AccountType.MEMO),

@@ -246,6 +246,54 @@ def credit_applied(bill: Bill, amount_minor: int, *, payment_id: int, at: dateti
     return Journal("credit_applied", at, (posting,))
 
 
+def paid_between_entities(
+    places: Iterable[Placed], *, held_in: str, payment_id: int, at: datetime, reason: str
+) -> Journal:
+    """Dr suspense or unapplied credit, Cr receivable: money of one lawful destination pays the bill of another.
+
+    And Dr due from, Cr due to another entity by as much: the holder owes the destination until both banks show the
+    transfer (``entity_paid``, ``entity_received``). Two persons agree to it; no rule ever does.
+    """
+    if held_in not in {chart.SUSPENSE, chart.UNAPPLIED_CREDIT}:
+        raise InvalidValue("money between entities is held in suspense or as credit", account=held_in)
+    postings = []
+    for place in places:
+        if place.bill is None:
+            raise InvalidValue("money between entities pays a bill", payment_id=payment_id)
+        for debit, credit in ((held_in, _home(place)), (chart.DUE_FROM_ENTITY, chart.DUE_TO_ENTITY)):
+            postings.append(_move(debit, credit, place, payment_id=payment_id, channel=None))
+    return Journal("paid_between_entities", at, tuple(postings), reason=reason)
+
+
+def entity_paid(amount_minor: int, *, bank: str, payment_id: int, at: datetime) -> Journal:
+    """Dr due to another entity, Cr bank: the holder's bank shows that the money left for its destination."""
+    posting = Posting(chart.DUE_TO_ENTITY, _bank(bank), amount_minor, payment_id=payment_id)
+    return Journal("entity_paid", at, (posting,))
+
+
+def entity_received(amount_minor: int, *, bank: str, payment_id: int, at: datetime) -> Journal:
+    """Dr bank, Cr due from another entity: the destination's bank shows that the money came."""
+    posting = Posting(_bank(bank), chart.DUE_FROM_ENTITY, amount_minor, payment_id=payment_id)
+    return Journal("entity_received", at, (posting,))
+
+
+def _bank(account: str) -> str:
+    if not account.startswith(f"{chart.BANK}."):
+        raise InvalidValue(f"a bank account stands under {chart.BANK}", account=account)
+    return account
+
+
+def opening_balance(account: str, amount_minor: int, *, at: datetime, reason: str, owed: bool = False) -> Journal:
+    """Dr account, Cr accumulated balance at cut-over; ``owed``: Dr accumulated balance, Cr account (a liability).
+
+    Opening balances stand against 3000 and never against revenue: what was earned before is no income of this year.
+    """
+    if account[:1] not in {"1", "2"}:
+        raise InvalidValue("an opening balance is of an asset or a liability", account=account)
+    sides = (chart.ACCUMULATED_BALANCE, account) if owed else (account, chart.ACCUMULATED_BALANCE)
+    return Journal("opening_balance", at, (Posting(*sides, amount_minor),), reason=reason)
+
+
 def misdirected(amount_minor: int, *, payment_id: int, at: datetime, reason: str) -> Journal:
     """Dr suspense, Cr misdirected: the money is not the county's and waits to go back."""
     posting = Posting(chart.SUSPENSE, chart.MISDIRECTED, amount_minor, payment_id=payment_id)
@@ -300,20 +348,27 @@ def crf_credited(amount_minor: int, *, at: datetime) -> Journal:
 
 
 def concession_shared(bill: Bill, component: str, amount_minor: int, *, payment_id: int, at: datetime) -> Journal:
-    """Dr revenue, Cr due to concessionaire: the partner's share, after the whole was shown gross."""
-    return _shared("concession_shared", chart.DUE_TO_CONCESSIONAIRE, bill, component, amount_minor, payment_id, at)
+    """Dr concessionaire's share, Cr due to concessionaire: revenue (4000) stays gross, the share is its own account.
+
+    ``component``: which part of the bill it is a share of.
+    """
+    accounts = chart.CONCESSION_SHARE, chart.DUE_TO_CONCESSIONAIRE
+    return _shared("concession_shared", accounts, bill, component, amount_minor, payment_id, at)
 
 
 def facility_retained(bill: Bill, component: str, amount_minor: int, *, payment_id: int, at: datetime) -> Journal:
-    """Dr revenue, Cr due to facility: retained by law (Facilities Improvement Financing Act 2023), not for the CRF."""
-    return _shared("facility_retained", chart.DUE_TO_FACILITY, bill, component, amount_minor, payment_id, at)
+    """Dr retained by facility, Cr due to facility: not for the Fund (Facilities Improvement Financing Act 2023), and
+    counted in full all the same, because revenue (4000) stays gross."""
+    accounts = chart.FACILITY_SHARE, chart.DUE_TO_FACILITY
+    return _shared("facility_retained", accounts, bill, component, amount_minor, payment_id, at)
 
 
 def _shared(
-    kind: str, due_to: str, bill: Bill, component: str, amount_minor: int, payment_id: int, at: datetime
+    kind: str, accounts: tuple[str, str], bill: Bill, component: str, amount_minor: int, payment_id: int, at: datetime
 ) -> Journal:
-    debit = chart.revenue(bill.stream_code, component)
-    posting = _move(debit, due_to, Placed(amount_minor, bill), payment_id=payment_id, channel=None)
+    if component not in chart.COMPONENTS:
+        raise InvalidValue(f"a share is of one of {', '.join(chart.COMPONENTS)}", component=component)
+    posting = _move(*accounts, Placed(amount_minor, bill), payment_id=payment_id, channel=None)
     return Journal(kind, at, (posting,))
 
 

@@ -16,15 +16,18 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from revenue_engine.db import XID8, Base
+from revenue_engine.db import XID8, Base, Sealed
 
 
-class Account(Base):
+class Account(Sealed, Base):
     """An account of the chart; ``parent`` names the control account that it rolls up to."""
 
     __tablename__ = "account"
     __table_args__ = (
-        CheckConstraint("type IN ('asset', 'liability', 'revenue', 'contra_revenue', 'expense', 'memo')", name="type"),
+        CheckConstraint(
+            "type IN ('asset', 'liability', 'equity', 'revenue', 'contra_revenue', 'expense', 'memo')", name="type"
+        ),
+        CheckConstraint("code LIKE parent || '.%'", name="part"),
     )
     code: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
@@ -49,7 +52,7 @@ class JournalRow(Base):
     key: Mapped[str]
     kind: Mapped[str]
     occurred_at: Mapped[datetime]
-    recorded_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    recorded_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
     xid: Mapped[int] = mapped_column(XID8, server_default=text("pg_current_xact_id()"))
     reverses_id: Mapped[int | None]
     reason: Mapped[str | None]
@@ -88,7 +91,7 @@ class PostingRow(Base):
     payment_id: Mapped[int | None]
 
 
-class ClosedDay(Base):
+class ClosedDay(Sealed, Base):
     """A book date that takes no more journals."""
 
     __tablename__ = "closed_day"

@@ -21,7 +21,7 @@ from revenue_engine.payments.evidence import (
     typed_digest,
     write_evidence,
 )
-from revenue_engine.payments.held import Held, held, held_for
+from revenue_engine.payments.held import Held, crossing, held, held_for
 from revenue_engine.payments.payments import (
     NewPayment,
     Payment,
@@ -68,6 +68,7 @@ __all__ = [
     "by_id",
     "by_ids",
     "called",
+    "crossing",
     "evidence_of",
     "find",
     "from_phones",

@@ -10,10 +10,10 @@ from sqlalchemy import BigInteger, CheckConstraint, Index, text
 from sqlalchemy import Identity as Serial
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, copy_rows, raw
+from revenue_engine.db import Base, Sealed, copy_rows, raw
 
 
-class Application(Base):
+class Application(Sealed, Base):
     """Payment money set against one component of one bill; a negative amount takes it off again."""
 
     __tablename__ = "application"

@@ -13,11 +13,11 @@ from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, text
 from sqlalchemy import Identity as Serial
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, copy_rows, next_ids, raw
+from revenue_engine.db import Base, Sealed, copy_rows, next_ids, raw
 from revenue_engine.ports.callbacks import Party, Strength
 
 
-class Evidence(Base):
+class Evidence(Sealed, Base):
     """One message about one movement of money. Evidence without a payment of its identity is unconfirmed or waiting."""
 
     __tablename__ = "evidence"

@@ -69,3 +69,20 @@ def held_for(
         )
     ids = [row[0] for row in rows if row[0] is not None]
     return held(session, payment_ids=ids) if ids else []
+
+
+def crossing(session: Session, moves: Sequence[tuple[int, str, str, str | None]]) -> set[int]:
+    """Which of these moves would take money from one lawful destination to another, by their place in the list.
+
+    Each is (payment id, account it is held in, stream of the bill, its station). The Fund, each facility and each
+    concessionaire is a destination; what is held under no stream may go wherever it is shown to belong.
+    """
+    if not moves:
+        return set()
+    rows = raw(session).execute(
+        "SELECT m.place - 1 FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[]) WITH ORDINALITY"
+        " AS m (payment, held_in, stream, station, place)"
+        " WHERE held_home(m.payment, m.held_in) <> lawful_home(m.stream, m.station)",
+        [list(column) for column in zip(*moves, strict=True)],
+    )
+    return {row[0] for row in rows}

@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, text
 from sqlalchemy import Identity as Serial
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, copy_rows, next_ids, raw
+from revenue_engine.db import Base, Sealed, copy_rows, next_ids, raw
 from revenue_engine.errors import NotFound
 from revenue_engine.identifiers import public_id
 from revenue_engine.payments.evidence import Identity
@@ -20,7 +20,7 @@ from revenue_engine.ports.callbacks import Party
 from revenue_engine.work.locks import Lock
 
 
-class Payment(Base):
+class Payment(Sealed, Base):
     """A recorded fact about money: its identity is (channel account, kind, provider reference), unique for ever.
 
     Narrow and never partitioned, because that uniqueness is what keeps one shilling from counting twice. What names

@@ -10,10 +10,10 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, text
 from sqlalchemy import Identity as Serial
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, raw
+from revenue_engine.db import Base, Sealed, raw
 
 
-class PushRequest(Base):
+class PushRequest(Sealed, Base):
     """Our own request that a payer's phone ask for money (an STK push), and the bill it asks for."""
 
     __tablename__ = "push_request"
@@ -26,7 +26,7 @@ class PushRequest(Base):
     requested_by: Mapped[str]
 
 
-class PushEnd(Base):
+class PushEnd(Sealed, Base):
     """How a push ended that brought no money, by the first message that said so."""
 
     __tablename__ = "push_end"

@@ -10,11 +10,11 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index,
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine import periods
-from revenue_engine.db import Base, copy_rows, next_ids, raw, scalar
+from revenue_engine.db import Base, Sealed, copy_rows, next_ids, raw, scalar
 from revenue_engine.identifiers import public_id
 
 
-class Receipt(Base):
+class Receipt(Sealed, Base):
     """The numbered proof given to a payer: a receipt for named money, an acknowledgement for suspense money."""
 
     __tablename__ = "receipt"
@@ -47,7 +47,7 @@ class ReceiptSeries(Base):
     last_number: Mapped[int] = mapped_column(server_default=text("0"))
 
 
-class ReceiptCancellation(Base):
+class ReceiptCancellation(Sealed, Base):
     """Why a receipt no longer proves anything; its number stays taken."""
 
     __tablename__ = "receipt_cancellation"
@@ -86,6 +86,11 @@ def printed_number(kind: str, year: str, number: int) -> str:
     return f"{PRINTED[kind]}-{year}-{number:06d}"
 
 
+def _year(item: ToIssue) -> str:
+    """The financial year follows receipt, not book date: money paid by 30 June belongs to that year."""
+    return periods.financial_year(periods.received_on(item.paid_at, item.book_date))
+
+
 def issue(session: Session, wanted: Sequence[ToIssue]) -> list[Issued]:
     """Issue receipts with gapless numbers per kind and financial year, in the order given.
 
@@ -97,7 +102,7 @@ def issue(session: Session, wanted: Sequence[ToIssue]) -> list[Issued]:
     connection = raw(session)
     counts: dict[tuple[str, str], int] = {}
     for item in wanted:
-        series = (item.kind, periods.financial_year(item.book_date))
+        series = (item.kind, _year(item))
         counts[series] = counts.get(series, 0) + 1
     ids = next_ids(connection, {"receipt": len(wanted)})["receipt"]
     public_ids = [public_id("rct") for _ in wanted]
@@ -113,7 +118,7 @@ def issue(session: Session, wanted: Sequence[ToIssue]) -> list[Issued]:
         numbers[kind, year] = iter(range(last - counts[kind, year] + 1, last + 1))
     rows, issued = [], []
     for receipt_id, public, item in zip(ids, public_ids, wanted, strict=True):
-        year = periods.financial_year(item.book_date)
+        year = _year(item)
         number = next(numbers[item.kind, year])
         rows.append(
             (

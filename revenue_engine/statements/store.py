@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, copy_rows, raw, scalar
+from revenue_engine.db import Base, Sealed, copy_rows, raw, scalar
 from revenue_engine.errors import Retryable
 from revenue_engine.identifiers import public_id
 from revenue_engine.money import wire
@@ -35,7 +35,7 @@ from revenue_engine.ports.statements import (
 from revenue_engine.work.locks import Lock
 
 
-class Statement(Base):
+class Statement(Sealed, Base):
     """One statement of one channel account that added up and was kept whole."""
 
     __tablename__ = "statement"
@@ -66,7 +66,7 @@ class Statement(Base):
     recorded_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class StatementRow(Base):
+class StatementRow(Sealed, Base):
     """One line of a kept statement, once for ever: a later export of the same day brings it no second time.
 
     What it says in words stands only in the raw file, because it names people.

@@ -135,11 +135,13 @@ SELECT r.id, r.kind, r.financial_year, r.number::text, r.amount_minor,
             WHEN r.paid_at <> y.occurred_at THEN 'paid at another time than its payment'
             WHEN NOT EXISTS (SELECT FROM posting p WHERE p.payment_id = r.payment_id AND p.book_date = r.book_date)
                  THEN 'of a book date on which nothing of its payment is posted'
-            ELSE 'numbered in a financial year that is not that of its book date' END
+            ELSE 'numbered in a financial year that is not that of its receipt' END
   FROM receipt r LEFT JOIN payment y ON y.id = r.payment_id AND y.kind = 'payment'
  WHERE y.id IS NULL OR r.amount_minor > y.amount_minor OR r.paid_at <> y.occurred_at
-    OR r.financial_year <> to_char(r.book_date - interval '6 months', 'YY')
-                           || to_char(r.book_date + interval '6 months', 'YY')
+    OR r.financial_year <> to_char(least((r.paid_at AT TIME ZONE 'Africa/Nairobi')::date, r.book_date)
+                                   - interval '6 months', 'YY')
+                           || to_char(least((r.paid_at AT TIME ZONE 'Africa/Nairobi')::date, r.book_date)
+                                      + interval '6 months', 'YY')
     OR NOT EXISTS (SELECT FROM posting p WHERE p.payment_id = r.payment_id AND p.book_date = r.book_date)
 """
 

@@ -13,6 +13,9 @@ from revenue_engine.db import Base, raw
 from revenue_engine.errors import NotFound, Retryable
 from revenue_engine.work.kinds import Kind
 
+OF_DELIVERIES = (Kind.INTERPRET, Kind.STATEMENT)
+"""Kinds of work that read a delivery; ``ref_id`` is its number."""
+
 
 class Job(Base):
     """One piece of work, written in the transaction that made it necessary and deleted in the one that did it."""
@@ -241,7 +244,13 @@ def add_absent(session: Session, *, kind: Kind, refs: list[int], after_seconds: 
 
 
 def replay(session: Session, *, kind: Kind, ref_id: int) -> None:
-    """Make work due again from the start: a dead job is revived, a finished one is written anew."""
+    """Make work due again from the start: a dead job is revived, a finished one is written anew.
+
+    Anybody who may read deliveries may have one read again: the database writes that row itself.
+    """
+    if kind in OF_DELIVERIES:
+        raw(session).execute("SELECT read_again(%s, %s)", (kind, ref_id))
+        return
     raw(session).execute(
         """
         INSERT INTO job (kind, ref_id) VALUES (%s, %s)
@@ -251,6 +260,12 @@ def replay(session: Session, *, kind: Kind, ref_id: int) -> None:
         """,
         (kind, ref_id),
     )
+
+
+def add_for_new_bills(session: Session, *, kind: str, refs: list[int]) -> None:
+    """Write a work row for each bill that this very transaction issued; whoever issues bills may, and no more."""
+    if refs:
+        raw(session).execute("SELECT work_on_new_bills(%s, %s)", (kind, sorted(set(refs))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,8 +181,11 @@ def test_a_worker_cannot_do_what_nobody_agreed_to(database: Database, api: Engin
         assert tried(connection, "SELECT access.ask('person_add', 'x', '{}', 'because')").startswith("42501")
         assert tried(connection, "INSERT INTO access.execution (request_id, outcome) VALUES (%s, 'done')", row[0]
                      ).startswith("42501")  # fmt: skip
-    # A job row of one's own does it no sooner
+    # The API writes no job row of its own, and one that a worker writes does it no sooner
     with psycopg.connect(database.role_url("api")) as connection:
+        words = tried(connection, "INSERT INTO job (kind, ref_id) VALUES ('approved', %s)", row[0])
+        assert words.startswith("42501")
+    with psycopg.connect(database.role_url("worker")) as connection:
         connection.execute("INSERT INTO job (kind, ref_id) VALUES ('approved', %s)", (row[0],))
     with pytest.raises(Exception, match="not agreed"):
         work(engine_of)

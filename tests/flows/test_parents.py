@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import psycopg
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from revenue_engine import db, payments
 from revenue_engine.payments import Identity, NewPayment
 from tests.conftest import Database
-from tests.support.books import NOON, Books, code
+from tests.support.books import NOON, Books, code, confirmation
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,20 @@ def test_what_is_named_can_neither_go_away_nor_change_its_key(books: Books, stat
         connection.execute(statement)  # type: ignore[call-overload]
 
 
+def told(books: Books, *references: str, at: datetime = NOON) -> None:
+    """Evidence of payments of 100.00, as a worker reads it from deliveries."""
+    deliveries = books.deliver(*[confirmation(100, "x", reference=reference) for reference in references])
+    for delivery, reference in zip(deliveries, references, strict=True):
+        books.execute(
+            "INSERT INTO evidence (delivery_id, channel_account_id, kind, reference, message, amount_minor, currency,"
+            " occurred_at, strength, typed_digest) VALUES (%s, 1, 'payment', %s, 'c2b', 10000, 'KES', %s, 'confirms',"
+            " sha256(''))",
+            delivery,
+            reference,
+            at,
+        )
+
+
 @pytest.fixture
 def bare(database: Database) -> Iterator[Books]:
     """A county whose books are not verified in the end: payments are recorded here and not posted."""
@@ -73,6 +87,7 @@ def bare(database: Database) -> Iterator[Books]:
 
 def test_a_payment_that_another_transaction_records_first_is_left_out_and_the_others_are_written(bare: Books) -> None:
     both, ours = code(), code()
+    told(bare, both, ours)
     wanted = [NewPayment(Identity(1, "payment", reference), 100_00, NOON) for reference in (both, ours)]
     answers: list[dict[Identity, payments.Recorded]] = []
     engine = bare.as_role("worker")
@@ -94,6 +109,7 @@ def test_a_payment_that_another_transaction_records_first_is_left_out_and_the_ot
 
 def test_recording_again_answers_nothing(bare: Books) -> None:
     wanted = [NewPayment(Identity(1, "payment", code()), 100_00, NOON + timedelta(hours=1))]
+    told(bare, wanted[0].identity.reference, at=NOON + timedelta(hours=1))
     engine = bare.as_role("worker")
     for expected in (1, 0):
         with db.transaction(engine) as session:

@@ -274,7 +274,7 @@ def test_a_test_notice_never_touches_live_books(books: Books) -> None:
 
 def test_a_late_item_for_a_closed_day_books_to_the_open_day(books: Books) -> None:
     bill = books.bill(800)
-    with db.transaction(books.as_role("api")) as session:
+    with db.transaction(books.engine) as session:
         ledger.close_day(session, DAY, by="finance")
     books.pay(800, bill.pay_account_number, at=NOON)
     assert books.rows("SELECT book_date FROM journal WHERE kind = 'payment_received'") == [(DAY + timedelta(days=1),)]

@@ -169,14 +169,7 @@ BANK = "1100200300"
 @pytest.fixture
 def bank(paybill: Books) -> Books:
     """The county has a collection account at a bank too."""
-    paybill.execute(
-        "INSERT INTO account (code, name, type, parent) VALUES ('1100.BANK', 'Bank: collections', 'asset', '1100')"
-    )
-    paybill.execute(
-        "INSERT INTO channel_account (public_id, name, adapter, identifier, mode, status, clearing_account, settings)"
-        " VALUES ('cha_2', 'Bank', 'mpesa', %s, 'live', 'active', '1100.BANK', '{}')",
-        BANK,
-    )
+    paybill.bank_channel(BANK)
     return paybill
 
 
@@ -189,7 +182,7 @@ def test_a_settlement_is_one_movement_whichever_statement_comes_first(bank: Book
     at_bank = statement(("", "FT0001", 900, said), ("", "FT0002", 50, "JOHN W"), account=BANK)
     for body, number in [(at_bank, 2), (channel, 1)] if bank_first else [(channel, 1), (at_bank, 2)]:
         bring(bank, body, channel=number)
-    assert bank.balances() == {"1100.BANK": 950_00, "1200.1": 100_00, "2200": -1050_00}
+    assert bank.balances() == {"1100.BANK": 900_00, "1200.1": 100_00, "1200.2": 50_00, "2200": -1050_00}
     assert "settlement_not_banked" not in bank.open_breaks()
     assert "banked_not_settled" not in bank.open_breaks()
 

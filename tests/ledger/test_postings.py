@@ -180,7 +180,7 @@ TABLE: list[Row] = [
         "PPP receipt: the concessionaire's share",
         lambda: facts.concession_shared(STALL, "principal", 7_000, payment_id=9, at=NOON),
         "concession_shared",
-        ["DR 4000.RENT.principal CR 2500 70.00"],
+        ["DR 4870 CR 2500 70.00"],
     ),
     (
         "PPP share paid out",
@@ -192,7 +192,7 @@ TABLE: list[Row] = [
         "FIF receipt: retained by the facility",
         lambda: facts.facility_retained(STALL, "principal", 7_000, payment_id=9, at=NOON),
         "facility_retained",
-        ["DR 4000.RENT.principal CR 2600 70.00"],
+        ["DR 4860 CR 2600 70.00"],
     ),
     (
         "FIF bill handed to the insurer",

@@ -111,6 +111,24 @@ class Books:
                 issued_by="clerk",
             )
 
+    def bank_channel(self, number: str) -> None:
+        """A bank that is channel account 2 (clearing 1200.2), and its bank account 1100.BANK."""
+        with psycopg.connect(self.url) as connection:
+            connection.execute(
+                "INSERT INTO account (code, name, type, parent) VALUES"
+                " ('1100.BANK', 'Bank: collections', 'asset', '1100'), ('1200.2', 'Clearing: Bank', 'asset', '1200')"
+            )
+            connection.execute(
+                "INSERT INTO channel_account (public_id, name, adapter, identifier, mode, status, clearing_account,"
+                " settings) VALUES ('cha_2', 'Bank', 'mpesa', %s, 'live', 'active', '1200.2', '{}')",
+                (number,),
+            )
+            connection.execute(
+                "INSERT INTO bank_account (account, bank, number, purpose, authority, destination, channel_account_id,"
+                " opened_by) SELECT '1100.BANK', 'bank', identifier, 'collection', 'Letter CT/1', 'county', id, 'setup'"
+                " FROM channel_account WHERE public_id = 'cha_2'"
+            )
+
     def cancel(self, bill: invoices.Issued) -> None:
         """Cancel a bill, as a clerk would."""
         with db.transaction(self.as_role("api")) as session:

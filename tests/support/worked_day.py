@@ -68,6 +68,15 @@ def set_up(session: Session) -> None:
     )
 
 
+def bank_account(session: Session) -> None:
+    """The bank account that settlements go to."""
+    raw(session).execute(
+        "INSERT INTO bank_account (account, bank, number, purpose, authority, destination, channel_account_id,"
+        " opened_by) VALUES (%s, 'kcb', '0099', 'collection', 'Letter CT/1', 'county', 2, 'setup')",
+        (BANK,),
+    )
+
+
 def bill(
     session: Session,
     number: int,
@@ -120,7 +129,16 @@ def cancel(session: Session, made: Bill, parts: Mapping[str, int], *, when: date
     )
 
 
-def told(session: Session, reference: str, kind: str, amount: int, *, channel: int, when: datetime) -> None:
+def told(
+    session: Session,
+    reference: str,
+    kind: str,
+    amount: int,
+    *,
+    channel: int,
+    when: datetime,
+    reverses: str | None = None,
+) -> None:
     """A delivery and the evidence read from it; its job is done."""
     connection = raw(session)
     row = connection.execute(
@@ -133,9 +151,9 @@ def told(session: Session, reference: str, kind: str, amount: int, *, channel: i
     connection.execute("DELETE FROM job WHERE ref_id = %s", (row[0],))
     connection.execute(
         "INSERT INTO evidence (delivery_id, channel_account_id, kind, reference, message, amount_minor, currency,"
-        " occurred_at, strength, typed_digest, recorded_at) VALUES (%s, %s, %s, %s, 'c2b', %s, 'KES', %s, 'confirms',"
-        " %s, %s)",
-        (row[0], channel, kind, reference, amount, when, hashlib.sha256(b"").digest(), when),
+        " occurred_at, strength, typed_digest, recorded_at, reverses) VALUES (%s, %s, %s, %s, 'c2b', %s, 'KES', %s,"
+        " 'confirms', %s, %s, %s)",
+        (row[0], channel, kind, reference, amount, when, hashlib.sha256(b"").digest(), when, reverses),
     )
 
 
@@ -166,9 +184,9 @@ def pay(
     suspended = sum(place.amount_minor for place in places if place.bill is None and place.payer_id is None)
     if suspended:
         connection.execute(
-            "INSERT INTO break_case (public_id, key, reason, detail, amount_minor, owner, payment_id,"
-            " channel_account_id, occurred_at, opened_at)"
-            " VALUES (%s, %s, 'unknown_account', 'nothing of this number', %s, 'finance', %s, %s, %s, %s)",
+            "INSERT INTO break_event (event, actor, public_id, key, reason, detail, amount_minor, owner, payment_id,"
+            " channel_account_id, occurred_at, at) VALUES ('opened', 'engine', %s, %s, 'unknown_account',"
+            " 'nothing of this number', %s, 'finance', %s, %s, %s, %s)",
             (f"brk_{number}", f"suspense:{number}", suspended, number, channel, when, when),
         )
     kind = "acknowledgement" if suspended == amount else "receipt"
@@ -186,7 +204,7 @@ def take_back(
 ) -> None:
     """The provider reverses a payment: the bill is open again and the receipt cancelled."""
     amount = sum(place.amount_minor for place in places)
-    told(session, f"REV{number:07d}", "reversal", amount, channel=1, when=when)
+    told(session, f"REV{number:07d}", "reversal", amount, channel=1, when=when, reverses=f"RKT{original:07d}")
     raw(session).execute(
         "INSERT INTO payment (id, public_id, channel_account_id, kind, reference, amount_minor, occurred_at,"
         " recorded_at, reverses_id) VALUES (%s, %s, 1, 'reversal', %s, %s, %s, %s, %s)",
@@ -213,13 +231,15 @@ def identify(session: Session, number: int, place: Placed, component: str, *, wh
     receipts.cancel(session, [number], reason="identified", kinds=["acknowledgement"])
     receipts.issue(session, [ToIssue(number, "receipt", place.amount_minor, paid[0], posted.book_date)])
     connection.execute(
-        "UPDATE break_case SET closed_at = %s, resolution = 'identified' WHERE key = %s", (when, f"suspense:{number}")
+        "INSERT INTO break_event (event, actor, at, words, key) VALUES ('resolved', 'engine', %s, 'identified', %s)",
+        (when, f"suspense:{number}"),
     )
 
 
 def two_days(session: Session) -> None:
     """The worked example; the docstring of this module tells it."""
     set_up(session)
+    bank_account(session)
     permit = bill(session, 1, "SBP", {"penalty": 50_000, "principal": 500_000}, when=at(THURSDAY, "08:00"), payer=1)
     ward = bill(session, 2, "HOS", {"principal": 120_000}, when=at(THURSDAY, "09:00"), payer=2, station="BCRH")
     pay(

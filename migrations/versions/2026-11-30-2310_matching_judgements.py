@@ -1,7 +1,7 @@
 """Matches by hand, matches taken back, policies and links come by the one approval mechanism.
 
 Revision: matching_judgements
-Revises: one_ladder
+Revises: guards
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "matching_judgements"
-down_revision = "one_ladder"
+down_revision = "guards"
 branch_labels = None
 depends_on = None
 
