@@ -9,24 +9,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-<<<<<<< HEAD
-from revenue_engine.db import Base, raw
-from revenue_engine.errors import Conflict, NotFound
-=======
 from revenue_engine.db import Base, Sealed, raw
-from revenue_engine.errors import Conflict, InvalidValue, NotFound
->>>>>>> main
+from revenue_engine.errors import Conflict, NotFound
 from revenue_engine.identifiers import public_id
 from revenue_engine.work.locks import Lock
 
 
-<<<<<<< HEAD
-class MatchRequest(Base):
-    """What a person asked for before approvals were one mechanism. Kept; nothing is added."""
-=======
 class MatchRequest(Sealed, Base):
-    """A person asks that money in suspense be set against a bill; another person agrees, or nothing happens."""
->>>>>>> main
+    """What a person asked for before approvals were one mechanism. Kept; nothing is added."""
 
     __tablename__ = "match_request"
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)

@@ -15,14 +15,9 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, LargeB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from reconciliation import ladder
-<<<<<<< HEAD
 from revenue_engine.access import approvals
 from revenue_engine.access.approvals import Agreed
-from revenue_engine.db import Base, raw
-=======
 from revenue_engine.db import Base, Sealed, raw
-from revenue_engine.errors import Conflict, NotFound
->>>>>>> main
 from revenue_engine.identifiers import public_id
 
 LEAST_WORDS = 2

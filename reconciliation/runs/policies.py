@@ -17,13 +17,9 @@ from reconciliation.engine import matching
 from reconciliation.engine.policy import RULES_VERSION, Policy
 from reconciliation.engine.rows import BillRow, PaymentRow, bill_table, payment_table
 from reconciliation.runs import snapshot as books
-<<<<<<< HEAD
 from revenue_engine.access import approvals
 from revenue_engine.access.approvals import Agreed
-from revenue_engine.db import Base, raw, scalar
-=======
 from revenue_engine.db import Base, Sealed, raw, scalar
->>>>>>> main
 from revenue_engine.errors import Conflict, InvalidValue, NotFound
 
 
