@@ -21,9 +21,10 @@ from revenue_engine.collection.polling import Clients
 from revenue_engine.config import Settings, load_settings
 from revenue_engine.embedded import Servers
 from revenue_engine.errors import ConfigurationError, Rejected
+from revenue_engine.ports.archives import ArchiveReader
 from revenue_engine.ports.callbacks import CallbackAdapter
 from revenue_engine.ports.outbound import OutboundClient
-from revenue_engine.ports.statements import StatementReader, pick
+from revenue_engine.ports.statements import StatementReader, TablesReader, pick
 
 if TYPE_CHECKING:
     import httpx2
@@ -184,12 +185,13 @@ def statement_readers() -> dict[str, StatementReader]:
                 " remove it",
                 entry_point=point.name,
             )
-        found[point.name] = reader
+        own = settings().tables_dir
+        found[point.name] = reader.beside(own) if own is not None and isinstance(reader, TablesReader) else reader
     if not found:
         raise ConfigurationError(
             "no statement reader is installed: install the package itself (pip install -e .), not only its dependencies"
         )
-    return found
+    return found | {ArchiveReader.name: ArchiveReader(dict(found))}
 
 
 def statement_reader(stream: BinaryIO, filename: str) -> StatementReader:
