@@ -39,14 +39,17 @@ def _leaves(doc: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | i
 
 
 def _bodies(folder: str) -> list[object]:
-    found = []
-    for path in sorted((HERE / folder).glob("*.json")):
-        if not path.name.endswith(".expected.json"):
-            try:
-                found.append(json.loads(path.read_bytes()))
-            except ValueError:
-                continue
+    paths = [path for path in sorted((HERE / folder).glob("*.json")) if not path.name.endswith(".expected.json")]
+    found = [json.loads(path.read_bytes()) for path in paths if _is_json(path.read_bytes())]
     return [doc for doc in found if isinstance(doc, dict)]
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        json.loads(body)
+    except ValueError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("person", PEOPLE)
