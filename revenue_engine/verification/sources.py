@@ -10,7 +10,7 @@ from revenue_engine.verification.invariants import Check, Part
 # The keys that a journal may have, and the fact that each speaks of. A journal of any other key is nobody's.
 _SOURCE_SQL = r"""
 SELECT j.id, j.key, j.kind FROM journal j
- WHERE NOT CASE
+ WHERE NOT coalesce(CASE
     WHEN j.key ~ '^payment:[0-9]+:(received|reversed|charged)$' THEN j.reverses_id IS NULL AND j.kind = CASE
          split_part(j.key, ':', 3) WHEN 'received' THEN 'payment_received' WHEN 'reversed' THEN 'payment_reversed'
                                    ELSE 'channel_charged' END
@@ -35,7 +35,7 @@ SELECT j.id, j.key, j.kind FROM journal j
                                AND NOT (p.credit LIKE '1200.%' AND p.debit ~ '^((11|12)00[.]|5900)'))
     WHEN j.reverses_id IS NOT NULL
          THEN j.key = (SELECT o.key || ':undone' FROM journal o WHERE o.id = j.reverses_id)
-    ELSE false END
+    ELSE false END, false)
 """
 
 _IDENTIFIED_SQL = """
