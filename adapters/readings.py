@@ -85,6 +85,8 @@ def reference(value: object, where: str) -> str:
     text = str(value) if type(value) is int else value
     if type(text) is not str or _REFERENCE.fullmatch(text := text.strip(" ")) is None:
         raise InvalidValue(f"{where} must be a reference of 3 to 50 letters and digits, found {shown(value)}")
+    if text.upper() in _NO_ACCOUNT:
+        raise InvalidValue(f"{where} holds no reference: {shown(value)} stands for none")
     return text.upper()
 
 

@@ -15,6 +15,7 @@ from revenue_engine.demo import database, showing
 from revenue_engine.demo.processes import Running
 from revenue_engine.demo.result import DemoResult
 from revenue_engine.errors import ConfigurationError, Conflict
+from tests.conftest import in_database
 
 NAME = "revenue_demo_suite"
 FIGURES = ("delivered_minor", "reversed_minor", "applied_minor", "suspense_minor", "unapplied_minor", "receipts")
@@ -35,7 +36,18 @@ def made(settings: Settings, servers: embedded.Servers) -> Any:
         connection.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
 
 
-def test_a_small_demo_ties_to_the_cent_and_a_seed_makes_one_result(made: Settings) -> None:
+def open_amount(servers: embedded.Servers, key: str) -> int:
+    """The cents of the demo's open breaks of a key."""
+    with psycopg.connect(in_database(servers.database_url, NAME)) as connection:
+        row = connection.execute(
+            "SELECT coalesce(sum(amount_minor), 0)::bigint FROM break_case WHERE closed_at IS NULL AND key LIKE %s",
+            (key,),
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_a_small_demo_ties_to_the_cent_and_a_seed_makes_one_result(made: Settings, servers: embedded.Servers) -> None:
     pids: list[int] = []
     said: list[str] = []
     pasted: list[str] = []
@@ -58,6 +70,9 @@ def test_a_small_demo_ties_to_the_cent_and_a_seed_makes_one_result(made: Setting
     home = figures["applied"] + figures["suspense"] + figures["unapplied"]
     assert figures["delivered"] - figures["reversed"] == home > 0
     assert figures["reversed"] > 0
+    waiting = open_amount(servers, "settlement:%")
+    assert 0 < waiting <= figures["delivered"], "what waits for the bank was received before"
+    assert open_amount(servers, "repeated:%:payout:%") == 0, "the legs of a sweep are no second payout"
     assert "Success" in pasted[0] or "Accepted" in pasted[0]
     assert len(pids) == 2
     assert not any(alive(pid) for pid in pids), "the processes end with the demo"

@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 
 from adapters import readings
-from adapters.mpesa import fields, pulls, pushes, results
+from adapters.mpesa import fields, products, pulls, pushes, results
 from adapters.mpesa.asking import MpesaAsking
 from adapters.peers import Peers
 from adapters.peers import judge as judge_peer
@@ -28,7 +28,6 @@ from revenue_engine.ports.callbacks import (
     Purpose,
     Rehearsal,
     Signed,
-    Strength,
     Unknown,
     Verdict,
 )
@@ -132,6 +131,10 @@ class MpesaAdapter:
         if outcome is AckOutcome.KEPT:
             return b'{"ResultCode":0,"ResultDesc":"Success"}'
         return b'{"ResultCode":1,"ResultDesc":"Rejected"}'
+
+    def ack_for(self, outcome: AckOutcome, body: bytes) -> bytes:
+        """The answer to this body: Bill Manager looks for another one than the rest."""
+        return products.bill_manager_ack(outcome) if products.is_bill_manager(body) else self.ack(outcome)
 
     def asked(self, body: bytes) -> Asked | None:
         """What a validation request asks, None when it cannot be read."""
@@ -242,23 +245,6 @@ def _result(doc: _Body) -> Interpretation:
     return results.result(inner)
 
 
-def _bill_manager(doc: _Body) -> Interpretation:
-    """A Bill Manager notice: the same receipt as the confirmation, with a day and no hour, so it only supports."""
-    try:
-        return Paid(
-            reference=fields.receipt(doc["transactionId"], "transactionId"),
-            amount_minor=fields.cents(doc["paidAmount"], "paidAmount"),
-            occurred_at=fields.day_start(doc.get("dateCreated"), "dateCreated"),
-            channel_account=fields.shortcode(doc.get("shortCode"), "shortCode"),
-            account_reference=fields.typed(doc.get("accountReference"), "accountReference"),
-            strength=Strength.SUPPORTS,
-            message="Bill Manager notification (day only, midnight stands for it)",
-            party=Party(msisdn=fields.lenient(doc.get("msisdn"))),
-        )
-    except InvalidValue as error:
-        return Unknown(f"Bill Manager notification: {error.message}")
-
-
 def _pull(doc: _Body) -> Interpretation:
     rows = pulls.rows(doc)
     if not rows:
@@ -293,7 +279,11 @@ def _accepted(doc: _Body) -> Interpretation:
 _SHAPES: Final[tuple[tuple[frozenset[str], _Reader], ...]] = (
     (frozenset({"Body"}), _push),
     (frozenset({"Result"}), _result),
-    (frozenset({"transactionId", "paidAmount"}), _bill_manager),
+    (frozenset({"transactionId", "paidAmount"}), products.bill_manager),
+    (frozenset({"resultCode", "requestId", "paymentReference"}), products.express),
+    (frozenset({"resultCode", "requestId", "amount"}), products.express),
+    (frozenset({"ResponseHeader", "ResponseBody"}), products.ratiba),
+    (frozenset({"responseHeader", "responseBody"}), products.ratiba),
     (frozenset({"errorCode"}), _error),
     (frozenset({"CheckoutRequestID", "ResponseCode", "ResultCode"}), pushes.push_query),
     (frozenset({"CheckoutRequestID", "ResponseCode"}), pushes.push_accepted),

@@ -37,7 +37,10 @@ _PAY_IN: Final = (
 _NOT_PLAIN: Final = ("revers", "charge", "settle", "withdraw")
 """Words of reason types that move money without being a plain payment or payout: the statement tells these."""
 
-_UNMOVED: Final = frozenset({"failed", "cancelled", "declined", "expired"})
+_FINALISED: Final = ("FinalisedTime", "FinalizedTime")
+"""The documents and most replies write the first; one old sample has the second."""
+
+_UNMOVED: Final = frozenset({"failed", "cancelled", "canceled", "declined", "expired"})
 """Statuses after which no money has moved. Authorized and Attempted are still open."""
 
 
@@ -162,7 +165,7 @@ def _status(_doc: Mapping[str, object], params: Params, request_id: str) -> Inte
     return Paid(
         reference=fields.receipt(params["ReceiptNo"], "ReceiptNo"),
         amount_minor=fields.cents(params.get("Amount"), "Amount"),
-        occurred_at=fields.stamp(params.get("FinalizedTime"), "FinalizedTime"),
+        occurred_at=fields.stamp(fields.either(params, *_FINALISED), _FINALISED[0]),
         kind=kind,
         channel_account=account,
         request_id=request_id,

@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from reconciliation.engine import columns
+from reconciliation.engine import columns, office
 from reconciliation.engine.columns import Ints
 from revenue_engine.errors import InvalidValue
 from revenue_engine.money import LARGEST_MINOR, parse_wire
@@ -36,6 +37,10 @@ PAYMENT_COLUMNS = [
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MONEY = ("amount", "amount_due")
 _PARQUET = (".parquet", ".pq")
+_WORKBOOK = ".xlsx"
+_ROWS_OF_A_SHEET = 1_048_575
+"""Rows below the headings that a sheet of Excel has room for."""
+_WRITTEN = "results are written as .csv, .parquet or .xlsx, by their name"
 _PLAIN = r"^[0-9]{1,12}\.[0-9]{2}$"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -45,6 +50,7 @@ def read_invoices(path: Path, *, currency: str = "KES") -> pa.Table:
     table = _read(path, INVOICE_COLUMNS)
     _once(path, table, "invoice_number")
     _filled(path, table, "status")
+    table = _statuses(path, table)
     _dates(path, table, "due_on")
     _one_currency(path, table, currency)
     table = _with_cents(path, table, "amount_due", least=0)
@@ -266,6 +272,22 @@ def _read_instants(path: Path, texts: list[str], name: str) -> Ints:
     return np.array(found, dtype=np.int64)
 
 
+def _statuses(path: Path, table: pa.Table) -> pa.Table:
+    """Statuses in the engine's words: a status that nobody knows is refused, for it may take money or not."""
+    column = table["status"]
+    known, unknown = office.status_words(pc.unique(column).to_pylist(), office.Reading())
+    if unknown:
+        row = min(_first(pc.equal(column, columns.one(word))) for word in unknown)
+        word = column[row].as_py()
+        count = pc.sum(pc.equal(column, columns.one(word))).as_py()
+        raise _refuse(path, _line(path, row), office.unknown_status(word, count), column="status")
+    said, meant = list(known), [known[word] for word in known]
+    if said != meant:
+        column = columns.texts(meant).take(columns.ints(columns.rows_in(column.combine_chunks(), columns.texts(said))))
+        table = table.set_column(table.column_names.index("status"), "status", column)
+    return table
+
+
 def _dates(path: Path, table: pa.Table, name: str) -> None:
     for text in pc.unique(table[name]).to_pylist():
         good = _DATE.fullmatch(text) is not None
@@ -317,16 +339,20 @@ def _csv(table: pa.Table, sink: Any) -> None:
     pyarrow.csv.write_csv(table, pa.PythonFile(sink, mode="w"), write_options=options)
 
 
-def write_all(tables: dict[Path, pa.Table]) -> dict[Path, str]:
+def write_all(tables: dict[Path, pa.Table], sheets: dict[Path, dict[str, pa.Table]] | None = None) -> dict[Path, str]:
     """Write every table, or none; answers each one's digest of its CSV text.
+
+    ``sheets`` are workbooks of several tables by sheet; their digest is one over the digests of their tables.
 
     Each is written beside its place and flushed to the disk; only when all are there are they moved into place.
     """
     digests: dict[Path, str] = {}
-    parts = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in tables}
+    parts = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in (*tables, *(sheets or ()))}
     try:
         for path, table in tables.items():
             digests[path] = _write(path, parts[path], table)
+        for path, many in (sheets or {}).items():
+            digests[path] = _write_workbook(parts[path], many)
         for path, part in parts.items():
             part.replace(path)
     finally:
@@ -346,16 +372,59 @@ def _write(path: Path, part: Path, table: pa.Table) -> str:
             _csv(table, sink)
             found = sink.hash.hexdigest()
         else:
-            raise InvalidValue(f"{path.name}: files are .csv or .parquet, by their name", file=path.name)
+            raise InvalidValue(f"{path.name}: {_WRITTEN}", file=path.name)
         handle.flush()
         os.fsync(handle.fileno())
     return found
 
 
+def _write_workbook(part: Path, sheets: dict[str, pa.Table]) -> str:
+    """One sheet a table: codes as text, amounts as numbers, headings that stay and can be filtered by."""
+    import xlsxwriter
+
+    for name, table in sheets.items():
+        if len(table) > _ROWS_OF_A_SHEET:
+            raise InvalidValue(f"{name.lower()} are {len(table):,} rows, too many for a workbook: write .csv files")
+    with part.open("wb") as handle:
+        options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+        with xlsxwriter.Workbook(handle, options) as book:
+            for name, table in sheets.items():
+                _sheet(book, name, table)
+        handle.flush()
+        os.fsync(handle.fileno())
+    whole = hashlib.sha256()
+    for table in sheets.values():
+        whole.update(csv_digest(table).encode())
+    return whole.hexdigest()
+
+
+def _sheet(book: Any, name: str, table: pa.Table) -> None:
+    bold, text = book.add_format({"bold": True}), book.add_format({"num_format": "@"})
+    money = book.add_format({"num_format": "#,##0.00"})
+    sheet = book.add_worksheet(name)
+    sheet.freeze_panes(1, 0)
+    sheet.autofilter(0, 0, max(1, len(table)), len(table.column_names) - 1)
+    for at, column in enumerate(table.column_names):
+        sheet.set_column(at, at, 70 if column.startswith("why") else 18)
+        sheet.write_string(0, at, column, bold)
+    is_money = [column in _MONEY for column in table.column_names]
+    for row, cells in enumerate(zip(*(column.to_pylist() for column in table.columns), strict=True), start=1):
+        for at, cell in enumerate(cells):
+            if is_money[at]:
+                sheet.write_number(row, at, Decimal(cell), money)
+            else:
+                sheet.write_string(row, at, str(cell), text)
+
+
+def is_workbook(path: Path) -> bool:
+    """Whether a file is a workbook by its name."""
+    return path.suffix.lower() == _WORKBOOK
+
+
 def check_place(path: Path) -> None:
     """Refuse an output that could not be written, before any work is done (InvalidValue)."""
-    if path.suffix.lower() not in (*_PARQUET, ".csv"):
-        raise InvalidValue(f"{path.name}: files are .csv or .parquet, by their name", file=path.name)
+    if path.suffix.lower() not in (*_PARQUET, ".csv", _WORKBOOK):
+        raise InvalidValue(f"{path.name}: {_WRITTEN}", file=path.name)
     if not path.parent.is_dir():
         raise InvalidValue(f"{path}: there is no such folder", file=str(path))
 

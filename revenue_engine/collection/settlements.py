@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -24,7 +25,7 @@ from revenue_engine.collection.interpretation import STATEMENT_MESSAGE, instant_
 from revenue_engine.db import raw
 from revenue_engine.ledger import postings
 from revenue_engine.payments import Identity, Stored
-from revenue_engine.ports.callbacks import Reversed, Strength
+from revenue_engine.ports.callbacks import Kind, Reversed, Strength
 from revenue_engine.ports.statements import StatementLine, StatementOpened
 from revenue_engine.treasury import bank_accounts
 
@@ -91,6 +92,42 @@ def bank_credits(
             batch.opened.append(_not_told(bank, source, name, line))
         handled.add(line.number)
     return handled
+
+
+class Legs(NamedTuple):
+    """Lines of a channel's statement that move money between accounts of ours, by their numbers."""
+
+    legs: frozenset[int]
+    """Every line of such a movement."""
+    moved_nothing: frozenset[int]
+    """Those that another one of the same receipt takes back: what is left of them is what left the channel."""
+
+
+def between_our_accounts(lines: Sequence[tuple[StatementLine, str]]) -> Legs:
+    """Tell the legs of a sweep apart from what left the channel; each line with the reference it is known by.
+
+    A channel's statement shows a sweep leg by leg, from one account of ours in it to the next, and only the last leg
+    pays our bank. Legs bear one receipt and cancel out to the cent; a payout that no leg takes back is a settlement. Of
+    equal ones the one that bears the receipt itself is left.
+    """
+    groups: dict[tuple[str, date, int], tuple[list[tuple[StatementLine, str]], list[int]]] = {}
+    for line, name in lines:
+        if line.kind is Kind.PAYOUT and line.counts and line.reference:
+            key = (line.reference, line.booked_on, abs(line.amount_minor))
+            out, back = groups.setdefault(key, ([], []))
+            if line.amount_minor < 0:
+                out.append((line, name))
+            else:
+                back.append(line.number)
+    legs: set[int] = set()
+    nothing: set[int] = set()
+    for out, back in groups.values():
+        if not out or not back:
+            continue
+        out.sort(key=lambda one: (one[1] != one[0].reference, one[1]), reverse=True)
+        legs.update(back, (line.number for line, _ in out))
+        nothing.update(back, (line.number for line, _ in out[: len(back)]))
+    return Legs(frozenset(legs), frozenset(nothing))
 
 
 def settled(session: Session, bank_id: int, names: Iterable[str]) -> set[str]:

@@ -8,7 +8,7 @@ writes local time), identifiers and phone numbers are text.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
@@ -211,6 +211,8 @@ class AckOutcome(enum.StrEnum):
 class CallbackAdapter(Protocol):
     """One provider's callbacks. Pure and total: no method may raise on any body.
 
+    Its answers are sent as ``application/json`` unless it names another ``content_type``, a class attribute.
+
     An adapter whose proof stands in headers names them in ``kept_headers`` (see :class:`HeaderProved`), or a delivery
     that was refused can never be judged again. One whose provider calls a movement by one and the same reference in
     every message and in its statements says so by ``one_name = True``; of the others, a bank's notice and its statement
@@ -345,6 +347,10 @@ class Rehearsal:
     """Whole cents as the provider writes them in the one field of the amount: ``1500.00`` unless it says otherwise."""
     direction: str = ""
     """The field that says whether money came or went (a dotted path in JSON), empty where no field does."""
+    pays: Collection[str] = ()
+    """The words in ``direction`` with which money came. Every other word is none."""
+    takes_back: Collection[str] = ()
+    """The words in ``direction`` with which a payment was taken back."""
     freshness: Freshness | None = None
     """How old a proof may be; None where it carries no time."""
     both_valid: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = field(default=None, repr=False)

@@ -187,8 +187,12 @@ def _read(run: _Run) -> None:
         elif isinstance(event, StatementLine) and opened is not None:
             _note_time(run, event)
             _note_balance(run, event)
+            if len(waiting) >= AT_ONCE and not _is_leg_of(event, waiting[-1]):
+                fresh += _weigh(run, statement_id, opened, waiting)
+                waiting = []
+                run.still_at_it()
             waiting.append(event)
-            if len(waiting) == AT_ONCE:
+            if len(waiting) == 2 * AT_ONCE:
                 fresh += _weigh(run, statement_id, opened, waiting)
                 waiting = []
                 run.still_at_it()
@@ -212,6 +216,11 @@ def _read(run: _Run) -> None:
             "others": run.done.others,
         },
     )
+
+
+def _is_leg_of(line: StatementLine, before: StatementLine) -> bool:
+    """Whether a line may be another leg of the movement before it: legs are weighed together."""
+    return line.kind is Kind.PAYOUT and (line.reference, line.booked_on) == (before.reference, before.booked_on)
 
 
 def _note_time(run: _Run, line: StatementLine) -> None:
@@ -296,14 +305,21 @@ def _weigh(
     _note_days(run, told, names)
     run.batch.facts = []
     new = [(line, names[line.number].name) for line in lines if line.number in fresh]
-    run.batch.opened += [_repeated(run, line, name) for line, name in new if names[line.number].repeated and line.kind]
+    counting = sum(line.counts for line, _ in new)
+    between = settlements.between_our_accounts([(line, names[line.number].name) for line in lines])
+    run.batch.opened += [
+        _repeated(run, line, name)
+        for line, name in new
+        if names[line.number].repeated and line.kind and line.number not in between.legs
+    ]
+    new = [(line, name) for line, name in new if line.number not in between.moved_nothing]
     settled = settlements.bank_credits(run.session, run.batch, run.channel, run.channels, new) if proves else set()
     _gather(run, opened, new, settled)
     before = _standing(run)
     pipeline.book(run.session, run.batch, run.channels, run.adapters, run.readers, limit=run.limit)
     _name_found(run, before)
     run.batch.closed += [key for fact in run.batch.facts if (key := break_keys.missing(*fact.identity)) in run.missed]
-    return sum(line.counts for line, _ in new)
+    return counting
 
 
 def _gather(run: _Run, opened: StatementOpened, new: list[tuple[StatementLine, str]], settled: set[int]) -> None:

@@ -6,13 +6,14 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import BinaryIO
 
 import pytest
 
 from adapters.mpesa import adapter as mpesa
 from adapters.statements.tally import Tally
+from revenue_engine import periods
 from revenue_engine.channels import deliveries
 from revenue_engine.db import transaction
 from revenue_engine.periods import NAIROBI
@@ -428,13 +429,23 @@ def test_a_file_posted_to_a_callback_address_proves_nothing(bank: Books) -> None
 
 
 def test_what_a_statement_dates_ahead_is_booked_today(bank: Books) -> None:
+    ahead = (periods.today() + timedelta(days=3)).isoformat().encode()
     body = of(
         SHORTCODE,
         Move("UI0000P001", 1000, 20, "payment"),
         Move("UI0000P001", -5, 20, "charge"),
         Move("UI0000P002", -900, 20, "payout"),
     )
-    bring(bank, body.replace(b"2026-09-20", b"2199-09-20"))
-    bring(bank, of(BANK, Move("FT1", 900, 20, said="MPS 600100")).replace(b"2026-09-20", b"2199-09-20"), channel=2)
+    bring(bank, body.replace(b"2026-09-20", ahead))
+    bring(bank, of(BANK, Move("FT1", 900, 20, said="MPS 600100")).replace(b"2026-09-20", ahead), channel=2)
     assert (held(bank), held(bank, "5900")) == (900, 5)
     assert bank.rows("SELECT count(*) FROM journal WHERE book_date > current_date + 1") == [(0,)]
+
+
+def test_a_statement_of_days_that_have_not_come_is_refused(bank: Books) -> None:
+    """A week ahead is more than any bank books: day and month were exchanged, or the clock is wrong."""
+    later = (periods.today() + timedelta(days=8)).isoformat().encode()
+    delivery = bring(bank, of(SHORTCODE, Move("UI0000P001", 1000, 20, "payment")).replace(b"2026-09-20", later))
+    ((reason,),) = bank.rows("SELECT reason FROM delivery_state WHERE delivery_id = %s", delivery)
+    assert reason.startswith("refused, bad_date: line 2")
+    assert bank.rows("SELECT count(*) FROM payment") == [(0,)]

@@ -172,7 +172,7 @@ def test_of_two_bad_files_the_bills_are_refused(folder: Path) -> None:
 def test_inputs_are_never_overwritten_and_places_are_checked_first(folder: Path) -> None:
     assert "another one" in run(folder, str(folder / "paid.csv"), status=1)
     assert "no such folder" in run(folder, str(folder / "nowhere" / "m.csv"), status=1)
-    assert ".csv or .parquet" in run(folder, str(folder / "m.xlsx"), status=1)
+    assert ".csv, .parquet or .xlsx" in run(folder, str(folder / "m.pdf"), status=1)
     assert (folder / "paid.csv").read_text() == PAID
 
 
