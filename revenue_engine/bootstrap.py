@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -16,17 +14,18 @@ import structlog
 from pydantic import ValidationError
 from sqlalchemy import Engine
 
-from revenue_engine import db, embedded, periods
+from revenue_engine import db, embedded, logs, periods
 from revenue_engine.channels.accounts import Channel
 from revenue_engine.channels.settings import read_secret
 from revenue_engine.collection.polling import Clients
 from revenue_engine.config import Settings, load_settings
 from revenue_engine.embedded import Servers
 from revenue_engine.errors import ConfigurationError, Rejected
+from revenue_engine.ports.archives import ArchiveReader
 from revenue_engine.ports.callbacks import CallbackAdapter
 from revenue_engine.ports.drops import DropClient
 from revenue_engine.ports.outbound import OutboundClient
-from revenue_engine.ports.statements import StatementReader, pick
+from revenue_engine.ports.statements import StatementReader, TablesReader, pick
 
 if TYPE_CHECKING:
     import httpx2
@@ -205,12 +204,13 @@ def statement_readers() -> dict[str, StatementReader]:
                 " remove it",
                 entry_point=point.name,
             )
-        found[point.name] = reader
+        own = settings().tables_dir
+        found[point.name] = reader.beside(own) if own is not None and isinstance(reader, TablesReader) else reader
     if not found:
         raise ConfigurationError(
             "no statement reader is installed: install the package itself (pip install -e .), not only its dependencies"
         )
-    return found
+    return found | {ArchiveReader.name: ArchiveReader(dict(found))}
 
 
 def statement_reader(stream: BinaryIO, filename: str) -> StatementReader:
@@ -220,15 +220,4 @@ def statement_reader(stream: BinaryIO, filename: str) -> StatementReader:
 
 def configure_logging(level: str) -> None:
     """One JSON line an event on standard error, times in UTC; libraries speak from warnings up."""
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
+    logs.configure(level)

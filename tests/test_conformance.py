@@ -178,7 +178,7 @@ def test_a_new_adapter_passes_once_its_two_functions_are_filled(tmp_path: Path) 
     assert report["passed"] >= 48
 
 
-@pytest.mark.parametrize("body", ["form", "text"])
+@pytest.mark.parametrize("body", ["form", "text", "xml"])
 def test_a_new_adapter_of_another_format_passes_the_same_checks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: BodyKind
 ) -> None:
@@ -193,10 +193,12 @@ def test_a_new_adapter_of_another_format_passes_the_same_checks(
         "questions_are_answered",
         "stale_proof_is_refused",
         "echoes_are_escaped",
+        "direction_words_mean_what_is_said",
+        *(set() if body == "xml" else {"xml_declares_nothing"}),
     }
 
 
-@pytest.mark.parametrize("body", ["json", "form", "text"])
+@pytest.mark.parametrize("body", ["json", "form", "text", "xml"])
 def test_a_new_adapter_is_told_of_its_two_functions_and_of_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: BodyKind
 ) -> None:

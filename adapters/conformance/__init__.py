@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from adapters.conformance import hostile_checks, proof_checks, reading_checks
+from adapters.conformance import hostile_checks, proof_checks, reading_checks, slip_checks
 from adapters.conformance.subject import Check, NotApplicableError, Subject, WaitingError
 from revenue_engine.errors import ConfigurationError, RevenueError
 from revenue_engine.ports.callbacks import CallbackAdapter
@@ -46,6 +46,11 @@ CHECKS: Final[Sequence[Check]] = (
     reading_checks.wire_form_is_whole,
     reading_checks.questions_are_answered,
     reading_checks.account_is_named,
+    slip_checks.direction_words_mean_what_is_said,
+    slip_checks.dates_have_one_order,
+    slip_checks.names_are_read_as_utf8,
+    slip_checks.xml_declares_nothing,
+    slip_checks.reasons_hold_no_person,
     reading_checks.adapter_is_pure,
     proof_checks.settings_refuse_unknown_keys,
     proof_checks.settings_name_what_is_missing,
@@ -55,6 +60,9 @@ CHECKS: Final[Sequence[Check]] = (
     proof_checks.missing_proof_is_refused,
     proof_checks.foreign_proof_is_refused,
     proof_checks.old_proof_is_refused,
+    slip_checks.cut_proofs_are_refused,
+    slip_checks.empty_keys_prove_nothing,
+    slip_checks.signed_bytes_are_the_bytes,
     proof_checks.stale_proof_is_refused,
     proof_checks.replaced_key_is_refused,
     proof_checks.rotation_keeps_both_keys,
@@ -74,6 +82,7 @@ CHECKS: Final[Sequence[Check]] = (
     hostile_checks.ack_is_documented,
     hostile_checks.refusal_is_documented,
     hostile_checks.refusal_differs,
+    slip_checks.answers_are_what_they_say,
     hostile_checks.acks_hold_no_secret,
     hostile_checks.echoes_are_escaped,
     hostile_checks.one_notice_is_quick,
@@ -82,6 +91,9 @@ CHECKS: Final[Sequence[Check]] = (
 )
 """Every check, the cheap ones first."""
 
+
+LONGEST: Final = 4_000
+"""Characters of a detail: every difference of a folder of fixtures is told at once."""
 
 Outcome = Literal["passed", "failed", "waiting", "not applicable"]
 OUTCOMES: Final[Sequence[Outcome]] = ("passed", "failed", "waiting", "not applicable")
@@ -104,6 +116,8 @@ class Report:
 
     adapter: str
     results: tuple[Result, ...]
+    warnings: tuple[str, ...] = ()
+    """What the kit cannot judge and a person should look at."""
 
     @property
     def ok(self) -> bool:
@@ -116,6 +130,7 @@ class Report:
         return {
             "adapter": self.adapter,
             "ok": self.ok,
+            "warnings": list(self.warnings),
             **{outcome.replace(" ", "_"): count for outcome, count in counts.items()},
             "checks": [
                 {"check": one.check, "outcome": one.outcome, "meaning": one.meaning, "detail": one.detail}
@@ -132,7 +147,7 @@ def run(adapter: CallbackAdapter, fixtures: Path) -> Report:
     if not __debug__:
         raise ConfigurationError("the kit cannot judge under python -O: run it without that option")
     subject = Subject(adapter, fixtures)
-    return Report(adapter.name, tuple(tried(check, subject) for check in CHECKS))
+    return Report(adapter.name, tuple(tried(check, subject) for check in CHECKS), subject.doubts())
 
 
 def tried(check: Check, subject: Subject) -> Result:
@@ -145,7 +160,7 @@ def tried(check: Check, subject: Subject) -> Result:
     except WaitingError as why:
         return Result(name, "waiting", meaning, str(why))
     except AssertionError as error:
-        return Result(name, "failed", meaning, str(error).splitlines()[0][:400] if str(error) else "")
+        return Result(name, "failed", meaning, str(error).splitlines()[0][:LONGEST] if str(error) else "")
     except RevenueError as error:
         return Result(name, "failed", meaning, error.message[:400])
     except Exception as error:  # noqa: BLE001 - whatever an adapter raises is its failure; its text may hold a secret

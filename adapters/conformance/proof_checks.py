@@ -9,6 +9,7 @@ from typing import Final
 
 from pydantic import BaseModel, ValidationError
 
+from adapters.conformance.slip_checks import person_in
 from adapters.conformance.subject import ACCOUNT, OTHER_AMOUNT, STRANGER, Subject, skip
 from revenue_engine.ports.callbacks import Interpretation, Paid, RehearsingAdapter, Reversed, Signed
 
@@ -258,6 +259,7 @@ def mutations_never_pay(subject: Subject) -> None:
                 del changed[at]
         sent = replace(subject.signed, body=bytes(changed))
         verdict, meaning = subject.verify(sent), subject.adapter.interpret(sent.body)
+        assert not person_in(subject, meaning), f"mutation {number}: the reason repeats the payer"
         if isinstance(meaning, Paid):
             assert type(meaning.amount_minor) is int, f"mutation {number}: an amount that is no int"
             assert meaning.amount_minor > 0, f"mutation {number}: an amount not above zero"

@@ -87,13 +87,27 @@ def golden(subject: Subject) -> None:
     """Each fixture is read as its golden file says; a reason may go on where the golden one ends."""
     assert subject.found, f"there is nothing to compare in {subject.fixtures}"
     subject.filled_in()
+    wrong = []
     for case in subject.cases:
         found = dict(as_wire(subject.adapter.interpret(case.body, purpose=case.purpose)))
         expected = dict(case.expected)
         reason, wanted = found.pop("reason"), expected.pop("reason", None)
-        assert found == expected, f"{case.name}: read {found}, expected {expected}"
+        for key in (*found, *(key for key in expected if key not in found)):
+            if key not in expected:
+                wrong.append(f"{case.name}.{key}: the golden file has no such key; read {_shown(found[key])}")
+            elif key not in found:
+                wrong.append(f"{case.name}.{key}: is no key of an answer; there are {', '.join((*found, 'reason'))}")
+            elif found[key] != expected[key]:
+                wrong.append(f"{case.name}.{key}: read {_shown(found[key])}, expected {_shown(expected[key])}")
         fits = reason is None if wanted is None else reason is not None and reason.startswith(wanted)
-        assert fits, f"{case.name}: the reason is {reason!r}, expected {wanted!r}"
+        if not fits:
+            wrong.append(f"{case.name}.reason: read {_shown(reason)}, expected {_shown(wanted)}")
+    assert not wrong, "; ".join(wrong)
+
+
+def _shown(value: object) -> str:
+    """A value as a golden file writes it."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def amounts_are_exact(subject: Subject) -> None:
@@ -234,6 +248,10 @@ def references_are_stable(subject: Subject) -> None:
         assert paid.reference, f"{case.name}: no reference"
         assert paid.reference != paid.party.msisdn or not paid.party.msisdn, f"{case.name}: the reference is a phone"
         assert paid.reference not in paid.also_known_as, f"{case.name}: the reference is its own other name"
+    paid = subject.read_example()
+    assert paid.reference != paid.account_reference.upper(), (
+        "the example's reference is the bill that was typed: two payments of one bill would be one payment"
+    )
 
 
 def same_body_same_identity(subject: Subject) -> None:

@@ -23,7 +23,7 @@ name = "revenue-adapter-@dashed@"
 version = "0.1.0"
 description = "@title@ for the revenue engine"
 requires-python = ">=3.11"
-dependencies = ["revenue-engine"]
+dependencies = [@dependencies@]
 
 [project.entry-points."revenue_engine.adapters"]
 @name@ = "revenue_adapter_@name@:adapter"
@@ -44,8 +44,8 @@ import hashlib
 import hmac
 @imports@import secrets as randomness
 from collections.abc import @collections@
-
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+@html@
+@xml_import@from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from adapters import @readers@
 from revenue_engine.ports.callbacks import (
@@ -112,6 +112,8 @@ class Adapter:
     name: str = "@name@"
     settings_model: type[BaseModel] = Settings
     kept_headers: tuple[str, ...] = (HEADER,)
+    content_type: str = "@content_type@"
+    """What KEPT and REFUSED are, as the provider is told."""
     proof_in_words: str = f"header {HEADER}: HMAC-SHA256 of the raw body in hexadecimal, with the shared secret"
 
     def verify(self, headers: Mapping[str, str], body: bytes, peer: str, settings: BaseModel) -> Verdict:
@@ -191,6 +193,40 @@ _DECODE: Final = {
 """,
 }
 
+_XML_DECODE: Final = """\
+    try:
+        if len(body) > MAX_BYTES:
+            raise InvalidValue("the body is longer than any notice")
+        root = fromstring(body.decode("utf-8"), forbid_dtd=True)
+    except (ParseError, DefusedXmlException, ValueError):
+        raise InvalidValue("the body is no XML in UTF-8") from None
+    if any(len(element) for element in root):
+        raise InvalidValue("a field of the body holds others")
+    return bodies.once([(element.tag, storable(element.text or "")) for element in root])
+"""
+
+_XML_FORMAT: Final = '''
+
+def fields_of(body: bytes) -> list[tuple[str, str]]:
+    """The fields of a body the provider wrote, for the rehearsal alone."""
+    return [(element.tag, element.text or "") for element in fromstring(body)]
+
+
+def written(pairs: Sequence[tuple[str, str]], between: str = "") -> bytes:
+    """The body with these fields as the provider writes it. FILL THIS IN with decode()."""
+    # A letter that XML cannot hold at all is no letter of the provider's.
+    texts = [(name, "".join(one for one in text if one.isprintable() or one in "\\t\\r\\n")) for name, text in pairs]
+    inside = between.join(f"<{name}>{escape(text, quote=False)}</{name}>" for name, text in texts)
+    return f"<notice>{inside}</notice>".encode("utf-8", "replace")
+
+
+FORMAT = BodyFormat(
+    fields_of, written, layouts=lambda pairs: [written(pairs, "\\n  ")], content_type="application/xml"
+)
+"""How the provider spells a body: with it the conformance kit sends other values. No reader of the adapter."""
+
+'''
+
 _TEXT_FORMAT: Final = '''
 
 def lines(body: bytes) -> list[tuple[str, str]]:
@@ -214,12 +250,24 @@ _STRICT: Final = {
     "json": "from revenue_engine.ports.strict_json import loads\n",
     "form": "",
     "text": "from revenue_engine.ports.strict_json import MAX_BYTES, storable\n",
+    "xml": "from revenue_engine.ports.strict_json import MAX_BYTES, storable\n",
 }
 _FILLED_IN: Final = {
     "json": ("FILL THIS IN where the body is no plain object.", "json.dumps(dict(fields)).encode()", "None"),
     "form": ("A form needs nothing more.", "bodies.FORM.encode(fields)", "bodies.FORM"),
     "text": ("FILL THIS IN: this reads one NAME=VALUE a line.", "FORMAT.encode(fields)", "FORMAT"),
+    "xml": ("FILL THIS IN: this reads one element a field.", "FORMAT.encode(fields)", "FORMAT"),
 }
+_ANSWERS: Final = {
+    "json": "application/json",
+    "form": "text/plain; charset=utf-8",
+    "text": "text/plain; charset=utf-8",
+    "xml": "application/xml; charset=utf-8",
+}
+_XML_IMPORT: Final = """\
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import ParseError, fromstring
+"""
 """Of each kind of body: what the author is told, the example, and the format of the rehearsal."""
 
 _TEST: Final = '''\
@@ -271,7 +319,7 @@ _EXPECTED: Final = {
     "reason": None,
 }
 
-BodyKind: TypeAlias = Literal["json", "form", "text"]
+BodyKind: TypeAlias = Literal["json", "form", "text", "xml"]
 
 
 def write_skeleton(name: str, directory: Path, body: BodyKind = "json") -> list[Path]:
@@ -285,21 +333,27 @@ def write_skeleton(name: str, directory: Path, body: BodyKind = "json") -> list[
         raise Conflict(f"{directory} is not empty", field="directory")
     package = Path(f"revenue_adapter_{name}")
     acks = {"kept": '{"status":"0"}', "refused": '{"status":"1"}'}
-    if body != "json":
+    if body in ("form", "text"):
         acks = {"kept": "OK", "refused": "REFUSED"}
+    elif body == "xml":
+        acks = {"kept": "<status>0</status>", "refused": "<status>1</status>"}
     note, example, form = _FILLED_IN[body]
-    ending = "json" if body == "json" else "body"
+    ending = {"json": "json", "xml": "xml"}.get(body, "body")
     words = {
-        "@decode@": _DECODE[body],
+        "@dependencies@": '"revenue-engine", "defusedxml>=0.7"' if body == "xml" else '"revenue-engine"',
+        "@content_type@": _ANSWERS[body],
+        "@html@": "from html import escape\n" if body == "xml" else "",
+        "@xml_import@": _XML_IMPORT if body == "xml" else "",
+        "@decode@": _DECODE[body] if body != "xml" else _XML_DECODE,
         "@decode_note@": note,
         "@example@": example,
         "@format@": form,
-        "@more@": _TEXT_FORMAT if body == "text" else "",
-        "@imports@": {"json": "import json\n", "form": "", "text": "import re\n"}[body],
+        "@more@": {"text": _TEXT_FORMAT, "xml": _XML_FORMAT}.get(body, ""),
+        "@imports@": {"json": "import json\n", "text": "import re\n"}.get(body, ""),
         "@readers@": "proofs, readings" if body == "json" else "bodies, proofs, readings",
-        "@format_import@": "    BodyFormat,\n" if body == "text" else "",
+        "@format_import@": "    BodyFormat,\n" if body in ("text", "xml") else "",
         "@strict@": _STRICT[body],
-        "@collections@": "Mapping, Sequence" if body == "text" else "Mapping",
+        "@collections@": "Mapping, Sequence" if body in ("text", "xml") else "Mapping",
         "@kept@": repr(acks["kept"].encode()),
         "@refused@": repr(acks["refused"].encode()),
         "@ending@": ending,
@@ -333,4 +387,7 @@ def _notice(body: BodyKind) -> str:
         return json.dumps(_FIELDS, indent=2) + "\n"
     if body == "form":
         return FORM.encode(tuple(_FIELDS.items())).decode()
+    if body == "xml":
+        inside = "\n  ".join(f"<{name}>{value}</{name}>" for name, value in _FIELDS.items())
+        return f"<notice>\n  {inside}\n</notice>\n"
     return "\n".join(f"{name}={value}" for name, value in _FIELDS.items())

@@ -24,6 +24,7 @@ from revenue_engine.ports.callbacks import (
     RehearsingAdapter,
     Signed,
     Unknown,
+    as_wire,
 )
 
 ACCOUNT: Final = "600100"
@@ -34,6 +35,8 @@ NOT_FILLED: Final = "is not filled in"
 """What the functions of a new adapter say until their author has written them."""
 _ACKS: Final = "acks.expected.json"
 _GOLDEN: Final = ".expected.json"
+_A_MOMENT: Final = 2_000_000_000
+"""Nanoseconds within which files were written by one hand."""
 _NO_BODIES: Final = (".md", ".py", ".pyc", ".toml")
 
 
@@ -114,6 +117,29 @@ class Subject:
             if isinstance(meaning, Paid):
                 found.append((case, meaning))
         return found or wait_for("fixtures_are_there")
+
+    def doubts(self) -> tuple[str, ...]:
+        """Golden files that are, byte for byte, what the adapter prints, and newer than their bodies: they hold the
+        adapter to nothing when it wrote them itself."""
+        try:
+            cases = self.found
+        except (ConfigurationError, OSError, ValueError):
+            return ()
+        copied = [case.name for case in cases if self._is_copied(case)]
+        if not copied:
+            return ()
+        words = "is byte for byte what 'callback parse --json' prints, and newer than its body"
+        return (f"{', '.join(copied)}: the golden file {words}; where the adapter wrote it, it proves nothing",)
+
+    def _is_copied(self, case: Case) -> bool:
+        golden = self.fixtures / f"{case.name}{_GOLDEN}"
+        newest = max(file.stat().st_mtime_ns for file in self.fixtures.glob(f"{case.name}.*") if file != golden)
+        try:
+            printed = as_wire(self.adapter.interpret(case.body, purpose=case.purpose))
+        except Exception:  # noqa: BLE001 - a check says what the adapter raised
+            return False
+        text = json.dumps(printed, indent=2, ensure_ascii=False) + "\n"
+        return golden.read_bytes() == text.encode() and golden.stat().st_mtime_ns > newest + _A_MOMENT
 
     def documented(self, outcome: AckOutcome) -> tuple[str, dict[str, str]]:
         """What ``acks.expected.json`` says the provider wants to hear: to a body without ids, and to each fixture.

@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 
 from adapters import readings
-from adapters.mpesa import fields, pulls, pushes, results
+from adapters.mpesa import fields, products, pulls, pushes, results
 from adapters.mpesa.asking import MpesaAsking
 from adapters.peers import Peers
 from adapters.peers import judge as judge_peer
@@ -32,7 +32,7 @@ from revenue_engine.ports.callbacks import (
     Unknown,
     Verdict,
 )
-from revenue_engine.ports.strict_json import loads
+from revenue_engine.ports.strict_json import loads, name_shown
 
 PUBLISHED_PEERS: Final = (
     "196.201.212.69",
@@ -133,6 +133,10 @@ class MpesaAdapter:
             return b'{"ResultCode":0,"ResultDesc":"Success"}'
         return b'{"ResultCode":1,"ResultDesc":"Rejected"}'
 
+    def ack_for(self, outcome: AckOutcome, body: bytes) -> bytes:
+        """The answer to this body: Bill Manager looks for another one than the rest."""
+        return products.bill_manager_ack(outcome) if products.is_bill_manager(body) else self.ack(outcome)
+
     def asked(self, body: bytes) -> Asked | None:
         """What a validation request asks, None when it cannot be read."""
         try:
@@ -184,7 +188,7 @@ def _late(purpose: Purpose | None) -> str:
 
 
 def _names(doc: _Body) -> str:
-    listed = ", ".join(readings.shown(name) for name in list(doc)[:6])
+    listed = ", ".join(name_shown(name) for name in list(doc)[:6])
     if not listed:
         return "none"
     return listed if len(doc) <= 6 else f"{listed} and {len(doc) - 6} more"
@@ -204,13 +208,14 @@ def _request_of(doc: _Body) -> str:
 def _customer_payment(doc: _Body, purpose: Purpose | None) -> Interpretation:
     """A customer's payment (C2B): the same body asks first (validation) and tells afterwards (confirmation).
 
-    What the endpoint was registered for decides. Where that is not known, an OrgAccountBalance that is there and empty
-    marks a validation: the balance is known only once the money has moved.
+    OrgAccountBalance tells them apart: the balance is known only once the money has moved, so a question has it empty.
+    The two addresses may have been swapped when they were registered. A question at the address for confirmations
+    posts nothing by itself, and money told of at the address for questions is money.
     """
     get = doc.get
-    if purpose is Purpose.VALIDATION:
-        return Ignored(_ASKS_FIRST)
-    if purpose is not Purpose.CONFIRMATION and get("OrgAccountBalance", "none") in ("", None):
+    balance = get("OrgAccountBalance", "none")
+    asks = balance in ("", None)
+    if purpose is not Purpose.CONFIRMATION and (asks or (purpose is Purpose.VALIDATION and balance == "none")):
         return Ignored(_ASKS_FIRST)
     try:
         names = (get("FirstName"), get("MiddleName"), get("LastName"))
@@ -220,7 +225,10 @@ def _customer_payment(doc: _Body, purpose: Purpose | None) -> Interpretation:
             occurred_at=fields.stamp(get("TransTime"), "TransTime"),
             channel_account=fields.shortcode(get("BusinessShortCode"), "BusinessShortCode"),
             account_reference=fields.typed(get("BillRefNumber"), "BillRefNumber"),
-            message="C2B confirmation",  # never with words of the body: two of these are still one kind of message
+            # A question bears the same name: with its confirmation it is one kind of message, and no second proof.
+            message="C2B confirmation",
+            strength=Strength.SUPPORTS if asks else Strength.CONFIRMS,
+            wrong_address=asks or purpose is Purpose.VALIDATION,
             party=Party(" ".join([fields.lenient(name) for name in names if name]), fields.lenient(get("MSISDN"))),
         )
     except InvalidValue as error:
@@ -242,23 +250,6 @@ def _result(doc: _Body) -> Interpretation:
     return results.result(inner)
 
 
-def _bill_manager(doc: _Body) -> Interpretation:
-    """A Bill Manager notice: the same receipt as the confirmation, with a day and no hour, so it only supports."""
-    try:
-        return Paid(
-            reference=fields.receipt(doc["transactionId"], "transactionId"),
-            amount_minor=fields.cents(doc["paidAmount"], "paidAmount"),
-            occurred_at=fields.day_start(doc.get("dateCreated"), "dateCreated"),
-            channel_account=fields.shortcode(doc.get("shortCode"), "shortCode"),
-            account_reference=fields.typed(doc.get("accountReference"), "accountReference"),
-            strength=Strength.SUPPORTS,
-            message="Bill Manager notification (day only, midnight stands for it)",
-            party=Party(msisdn=fields.lenient(doc.get("msisdn"))),
-        )
-    except InvalidValue as error:
-        return Unknown(f"Bill Manager notification: {error.message}")
-
-
 def _pull(doc: _Body) -> Interpretation:
     rows = pulls.rows(doc)
     if not rows:
@@ -270,15 +261,15 @@ def _error(doc: _Body) -> Interpretation:
     """An error answered at once. Only a call refused at the door is known to have moved nothing."""
     code = fields.code(doc["errorCode"])
     if code.startswith(("400.", "401.", "404.")) or code in ("500.003.02", "500.003.03"):
-        return Ignored(f"error {readings.shown(code)}: the call was refused, nothing has moved")
+        return Ignored(f"error {readings.code_shown(code)}: the call was refused, nothing has moved")
     return Unknown(
-        f"error {readings.shown(code)} has several meanings, one is still being processed: query the request"
+        f"error {readings.code_shown(code)} has several meanings, one is still being processed: query the request"
     )
 
 
 def _registered(doc: _Body) -> Interpretation:
     code = fields.code(doc.get("Response Status"))
-    return Ignored(f"the answer to a pull registration (status {readings.shown(code)}): not a payment")
+    return Ignored(f"the answer to a pull registration (status {readings.code_shown(code)}): not a payment")
 
 
 def _accepted(doc: _Body) -> Interpretation:
@@ -286,14 +277,18 @@ def _accepted(doc: _Body) -> Interpretation:
     if code == "0":
         return Ignored("the request was accepted: nothing has moved yet", request_id)
     return Unknown(
-        f"the request was not accepted (ResponseCode {readings.shown(code)}): ask for its status", request_id
+        f"the request was not accepted (ResponseCode {readings.code_shown(code)}): ask for its status", request_id
     )
 
 
 _SHAPES: Final[tuple[tuple[frozenset[str], _Reader], ...]] = (
     (frozenset({"Body"}), _push),
     (frozenset({"Result"}), _result),
-    (frozenset({"transactionId", "paidAmount"}), _bill_manager),
+    (frozenset({"transactionId", "paidAmount"}), products.bill_manager),
+    (frozenset({"resultCode", "requestId", "paymentReference"}), products.express),
+    (frozenset({"resultCode", "requestId", "amount"}), products.express),
+    (frozenset({"ResponseHeader", "ResponseBody"}), products.ratiba),
+    (frozenset({"responseHeader", "responseBody"}), products.ratiba),
     (frozenset({"errorCode"}), _error),
     (frozenset({"CheckoutRequestID", "ResponseCode", "ResultCode"}), pushes.push_query),
     (frozenset({"CheckoutRequestID", "ResponseCode"}), pushes.push_accepted),

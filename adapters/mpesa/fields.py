@@ -14,7 +14,7 @@ from adapters import readings
 from adapters.readings import shown
 from revenue_engine.errors import InvalidValue
 from revenue_engine.periods import NAIROBI
-from revenue_engine.ports.strict_json import storable
+from revenue_engine.ports.strict_json import name_shown, storable
 
 _RECEIPT = re.compile(r"[A-Za-z0-9]{8,12}")
 _STAMP = re.compile(r"\d{14}", re.ASCII)
@@ -147,16 +147,51 @@ def code(value: object) -> str:
     return "0" if value and not value.strip("0") else storable(value)
 
 
+class Pairs(dict[str, object]):
+    """Values by their names. A name that stood twice is refused when somebody reads its value: two values, two
+    meanings. One that nobody reads refuses nothing."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__()
+        self._where = where
+        self.twice: set[str] = set()
+
+    def __getitem__(self, name: str) -> object:
+        """The value of a name. Raises InvalidValue where it stands twice, and KeyError where it does not stand."""
+        if name in self.twice:
+            raise InvalidValue(f"{self._where} names {name_shown(name)} twice")
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: object = None) -> object:
+        """As ``[]``, the default where the name does not stand."""
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+
 def pairs(items: object, name: str, where: str) -> Mapping[str, object]:
     """A list of ``{name: ..., "Value": ...}`` (or a single one) by name, in whatever order it came.
 
-    An item without a Value stands with None. A name that stands twice is refused: two values, two meanings.
+    An item without a Value stands with None. Reading a name that stands twice raises InvalidValue.
     """
-    found: dict[str, object] = {}
+    found = Pairs(where)
     for item in items if isinstance(items, list) else [items]:
         if not isinstance(item, dict) or type(key := item.get(name)) is not str:
             raise InvalidValue(f"{where} must hold objects with a {name}")
         if key in found:
-            raise InvalidValue(f"{where} names {shown(key)} twice")
+            found.twice.add(key)
         found[key] = item.get("Value")
     return found
+
+
+def either(params: Mapping[str, object], *names: str) -> object:
+    """The value of a name that is spelled in more than one way; None where none of the spellings stands.
+
+    Raises InvalidValue where two of them stand with different values.
+    """
+    found = [(name, params[name]) for name in names if name in params]
+    told = [(name, value) for name, value in found if value is not None]
+    if len({str(value) for _, value in told}) > 1:
+        raise InvalidValue(f"{' and '.join(name for name, _ in told)} differ")
+    return told[0][1] if told else None

@@ -14,6 +14,7 @@ from adapters.mpesa import fields
 from adapters.mpesa.pushes import DEFINITE_FAILURES
 from revenue_engine.errors import InvalidValue
 from revenue_engine.ports.callbacks import Ignored, Interpretation, Kind, Paid, Party, Reversed, Strength, Unknown
+from revenue_engine.ports.strict_json import name_shown
 
 Params: TypeAlias = Mapping[str, object]
 _Reader: TypeAlias = Callable[[Mapping[str, object], Params, str], Interpretation]
@@ -37,7 +38,10 @@ _PAY_IN: Final = (
 _NOT_PLAIN: Final = ("revers", "charge", "settle", "withdraw")
 """Words of reason types that move money without being a plain payment or payout: the statement tells these."""
 
-_UNMOVED: Final = frozenset({"failed", "cancelled", "declined", "expired"})
+_FINALISED: Final = ("FinalisedTime", "FinalizedTime")
+"""The documents and most replies write the first; one old sample has the second."""
+
+_UNMOVED: Final = frozenset({"failed", "cancelled", "canceled", "declined", "expired"})
 """Statuses after which no money has moved. Authorized and Attempted are still open."""
 
 
@@ -75,7 +79,7 @@ def _failure(code: str, request_id: str) -> Ignored | Unknown:
     if not code:
         return Unknown("a result without a readable ResultCode: ask for the status of the transaction", request_id)
     return Unknown(
-        f"ResultCode {readings.shown(code)} does not prove that nothing moved: ask for the status of the transaction",
+        f"ResultCode {readings.code_shown(code)} does not prove that nothing moved: ask for its status",
         request_id,
     )
 
@@ -88,7 +92,7 @@ def _parameters(doc: Mapping[str, object]) -> Params:
 
 
 def _names(params: Params) -> str:
-    listed = ", ".join(readings.shown(name) for name in list(params)[:6])
+    listed = ", ".join(name_shown(name) for name in list(params)[:6])
     return listed if len(params) <= 6 else f"{listed} and {len(params) - 6} more"
 
 
@@ -98,7 +102,7 @@ def _agreed_receipt(doc: Mapping[str, object], params: Params, key: str) -> str:
     found = fields.receipt(params.get(key), key)
     outer = doc.get("TransactionID")
     if isinstance(outer, str) and outer and outer.upper() != found:
-        raise InvalidValue(f"{key} {found} and TransactionID {readings.shown(outer)} disagree")
+        raise InvalidValue(f"{key} and TransactionID name two receipts")
     return found
 
 
@@ -162,7 +166,7 @@ def _status(_doc: Mapping[str, object], params: Params, request_id: str) -> Inte
     return Paid(
         reference=fields.receipt(params["ReceiptNo"], "ReceiptNo"),
         amount_minor=fields.cents(params.get("Amount"), "Amount"),
-        occurred_at=fields.stamp(params.get("FinalizedTime"), "FinalizedTime"),
+        occurred_at=fields.stamp(fields.either(params, *_FINALISED), _FINALISED[0]),
         kind=kind,
         channel_account=account,
         request_id=request_id,
@@ -178,8 +182,9 @@ def _direction(params: Params) -> tuple[Literal[Kind.PAYMENT, Kind.PAYOUT], str,
     into, out_of = fields.named_shortcode(credited), fields.named_shortcode(debited)
     reason = params.get("ReasonType")
     plain = reason.strip().lower() if isinstance(reason, str) else ""
-    if any(word in plain for word in _NOT_PLAIN):
-        raise InvalidValue(f"ReasonType {readings.shown(reason)} is no plain payment: the statement decides")
+    special = next((word for word in _NOT_PLAIN if word in plain), "")
+    if special:
+        raise InvalidValue(f"ReasonType holds the word part {special!r} and is no plain payment: the statement decides")
     if into and out_of:
         raise InvalidValue("both parties are organisations, so the direction cannot be told: the statement decides")
     if out_of:

@@ -197,7 +197,7 @@ def status_result(
     params = [
         _pair("Key", "ReceiptNo", _text(receipt)),
         _pair("Key", "Conversation ID", _text("")),
-        _pair("Key", "FinalizedTime", stamp(at)),
+        _pair("Key", "FinalisedTime", stamp(at)),
         _pair("Key", "Amount", _number(amount_minor)),
         _pair("Key", "TransactionStatus", _text(status)),
         _pair("Key", "ReasonType", _text(reason)),

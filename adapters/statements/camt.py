@@ -46,10 +46,7 @@ class CamtReader:
     name: str = "camt"
 
     def sniff(self, head: bytes, filename: str) -> bool:  # noqa: ARG002
-        """Whether the head is XML that names one of the messages, or an archive that says it holds XML."""
-        if head[:4] == b"PK\x03\x04":
-            named = head[30 : 30 + int.from_bytes(head[26:28], "little")].lower()
-            return named.endswith(b".xml") and not named.startswith((b"[content_types]", b"_rels", b"xl/", b"docprops"))
+        """Whether the head is XML that names one of the messages."""
         plain = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
         return plain.startswith(b"<") and any(mark in plain for mark in _MARKS)
 
@@ -58,10 +55,6 @@ class CamtReader:
         reading = _Reading(_turned(stream))
         size = 0
         while chunk := stream.read(_CHUNK):
-            if not size and chunk[:4] == b"PK\x03\x04":
-                raise StatementRefused(
-                    StatementFault.UNREADABLE, "the file is an archive: unpack it and import each statement in it"
-                )
             size += len(chunk)
             if size > LARGEST_BYTES:
                 raise StatementRefused(

@@ -19,7 +19,7 @@ _MSISDN = re.compile(r"\+?(?:254|0)?[17][\d*]{5,11}|\+?254[\d*]{6,10}|[\d*]*\*[\
 _REVERSAL = re.compile(r"\brevers(?:al|ed|e|ing)\b", re.IGNORECASE)
 _CHARGE = re.compile(r"\bcharges?\b", re.IGNORECASE)
 _SWEEP = re.compile(
-    r"\bsettle(?:ment)?\b|\bsweep\b|\bwithdraw(?:al)?\b|\bMMF account\b|\bto bank\b|\butility account to\b",
+    r"\bsettle(?:ment)?\b|\bsweep\b|\bwithdraw(?:al)?\b|\bMMF account\b|\bto bank\b|\b\w+ account to\b",
     re.IGNORECASE,
 )
 _PAYMENT = re.compile(

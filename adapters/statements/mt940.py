@@ -44,6 +44,8 @@ _INDENTED: Final = re.compile(
 _SWALLOWED: Final = re.compile(r":61:\s*\d{6}(?:\d{4})?\s*(?:R[CD]|E[CD]|[CD])\s*[A-Z]?\s*-?\d", re.ASCII)
 _COLON_LOST: Final = re.compile(r":?\s*61:?\s*\d{6}(?:\d{4})?(?:R[CD]|E[CD]|[CD])[A-Z]?\d{1,15}[,.]\d{0,2}", re.ASCII)
 """An entry where none is expected: its line break or its colon was lost on the way."""
+_EMPTY: Final = re.compile(r":6[012][FM]?:")
+"""A tag of money whose value stands on the next line."""
 _PIECE: Final = re.compile(r":(?:\d{0,2}[A-Z]?)?")
 """The beginning of a tag that a line break cut."""
 _FRAMES: Final = ("{1:", "{2:", "{4:", "-}")
@@ -209,7 +211,7 @@ class _Reading:
         """Read some whole lines. Raises StatementRefused."""
         at, size = 0, len(text)
         # An entry inside a line would be swallowed as words: then every line is looked at.
-        usual = text.count(":61:") == text.count("\n:61:") + text.startswith(":61:")
+        usual = text.count(":61:") == text.count("\n:61:") + text.startswith(":61:") and "\n61:" not in text
         while at < size:
             if usual and text.startswith(":61:", at):
                 if self._head:
@@ -229,6 +231,9 @@ class _Reading:
             line, self._piece = self._joined(line), ""
         if line[:1] == ":":
             self._margin = False
+            if len(line) < 8 and _EMPTY.fullmatch(line.rstrip()):
+                self._piece = line.rstrip()
+                return
             if self._tagged(line):
                 return
             if len(line) <= 4 and _PIECE.fullmatch(line.rstrip()):
@@ -259,6 +264,9 @@ class _Reading:
 
     def _joined(self, line: str) -> str:
         """A line with the piece of a tag above it, where the two make a tag; else the piece is text of its own."""
+        if _EMPTY.fullmatch(self._piece) and line[:1] == ":":
+            self._tagged(self._piece)
+            return line
         whole = self._piece + line.lstrip()
         end = whole.find(":", 1)
         if end > 0 and (whole[1:end] in self._acts or whole[1:end] in {"61", "86"}):
@@ -277,7 +285,7 @@ class _Reading:
 
     def end_of_file(self) -> None:
         """Close the last statement. Raises StatementRefused where there was none, or it has no end."""
-        if self._piece:
+        if self._piece and not self._tagged(self._piece):
             self._other(self._piece)
         self._end()
         if not self._seen:
@@ -461,6 +469,10 @@ class _Reading:
                 else "an entry stands behind the closing balance; a :20: and a :60F: begin the next statement",
                 self._number,
                 "61",
+            )
+        if not head.strip():
+            raise refuse(
+                StatementFault.BAD_VALUE, "the entry is empty; ask the bank for the file anew", self._number, "61"
             )
         self._head, self._head_line = head, self._number
         self._supplement = []

@@ -14,22 +14,30 @@ import hashlib
 import io
 import json
 import re
+import struct
 import subprocess
 import sys
 import threading
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO, TypeAlias, cast
 
-from adapters.statements import workbook
+from adapters.statements import markup, workbook
 from revenue_engine.ports.statements import StatementFault, StatementRefused
 
 LARGEST_TEXT = 512 * 2**20
 LARGEST_WORKBOOK = 64 * 2**20
-LARGEST_UNPACKED = 1024 * 2**20
+LARGEST_UNPACKED = 256 * 2**20
 """Bytes. A workbook is held in memory while it is read, text is not."""
+MOST_INFLATED = 200
+LEAST_INFLATED = 16 * 2**20
+"""A part of a workbook that is larger than so many bytes, and so many times what it is when packed, is no statement:
+the rows of a real one are packed ten to sixty times."""
 
 HEADER_WITHIN = 60
 """The header row stands among the first rows of a file, or the file is none of ours."""
@@ -91,6 +99,8 @@ def find_rows(stream: BinaryIO, filename: str, is_header: IsHeader) -> Rows | No
         return _find_in_workbook(stream, filename, is_header)
     if filename.lower().endswith(_MACRO_SUFFIXES):
         raise _macros()
+    if kind := markup.kind_of(head):
+        return _find_in_markup(stream, kind, is_header)
     return _find_in_text(stream, head, is_header)
 
 
@@ -223,6 +233,47 @@ def _text(stream: BinaryIO, encoding: str) -> io.TextIOWrapper:
     return io.TextIOWrapper(stream, encoding=encoding, newline="")
 
 
+# --- pages and workbooks of XML ---
+
+
+def _find_in_markup(stream: BinaryIO, kind: str, is_header: IsHeader) -> Rows | None:
+    found: list[Rows] = []
+    for sheet in markup.sheets(stream, kind):
+        cells = [(line, [_typed(text, what) for text, what in row]) for line, row in sheet]
+        rows = _header_in_sheet(lambda cells=cells: iter(cells), is_header)  # type: ignore[misc]
+        if rows is not None:
+            found.append(rows)
+    if len(found) > 1:
+        raise StatementRefused(
+            StatementFault.UNKNOWN_COLUMNS,
+            f"{len(found)} tables of the file hold a statement. Save each as its own file",
+        )
+    if not found:
+        return None
+    name = "a web page" if kind == "page" else "XML of a spreadsheet"
+    return replace(found[0], notes=(f"the file is {name}, whatever its name says; only its values were read",))
+
+
+def _typed(text: str, what: str) -> str:
+    """A cell of such a file as `Rows` has it: numbers and dates are what they are in any workbook."""
+    if what == "number":
+        try:
+            value = Decimal(text.strip())
+        except InvalidOperation:
+            return text
+        if not value.is_finite() or abs(value) >= 10**15:
+            return text
+        figure = format(Decimal(format(value, ".15g")), "f")
+        return Number((figure.rstrip("0").rstrip(".") if "." in figure else figure) or "0")
+    if what == "date":
+        try:
+            written = workbook.cell(datetime.fromisoformat(text))
+        except ValueError:
+            return text
+        return Moment(written[0])
+    return text
+
+
 # --- workbooks ---
 
 
@@ -343,9 +394,50 @@ def _may_open(stream: BinaryIO, filename: str) -> bool:
         ) from None
     if b"macroEnabled" in kinds or any("vbaproject" in name or "macrosheets/" in name for name in names):
         raise _macros()
-    if sum(one.file_size for one in inside) > LARGEST_UNPACKED:
-        raise StatementRefused(StatementFault.TOO_LARGE, "the workbook unpacks to more than a statement can be")
+    _bounded(stream, inside)
     return True
+
+
+def _bounded(stream: BinaryIO, inside: list[zipfile.ZipInfo]) -> None:
+    """Refuse a package that unpacks to more than a statement can be.
+
+    What its head says of sizes is not believed: each part is unpacked once, piece by piece, and nothing is kept.
+    """
+    total = 0
+    for one in inside:
+        most = min(LARGEST_UNPACKED - total, max(LEAST_INFLATED, MOST_INFLATED * one.compress_size))
+        size = one.file_size if one.file_size > most else _unpacked(stream, one, most)
+        if size > most:
+            raise StatementRefused(
+                StatementFault.TOO_LARGE,
+                f"the workbook's part {one.filename[:60]!r} unpacks to more than a statement can be. Save it as .csv,"
+                " or export fewer days",
+            )
+        total += size
+
+
+def _unpacked(stream: BinaryIO, part: zipfile.ZipInfo, most: int) -> int:
+    """The bytes of a part of a package, counted no further than behind ``most``."""
+    if part.compress_type == zipfile.ZIP_STORED:
+        return part.compress_size
+    if part.compress_type != zipfile.ZIP_DEFLATED:
+        raise StatementRefused(StatementFault.UNREADABLE, "the workbook is packed in an unknown way. Save it as .csv")
+    stream.seek(part.header_offset + 26)
+    beginning = stream.read(4)
+    name, extra = struct.unpack("<HH", beginning) if len(beginning) == 4 else (0, 0)
+    stream.seek(name + extra, io.SEEK_CUR)
+    inflate, left, size = zlib.decompressobj(-zlib.MAX_WBITS), part.compress_size, 0
+    try:
+        while left > 0 and size <= most and not inflate.eof and (piece := stream.read(min(left, 2**16))):
+            left -= len(piece)
+            while piece and size <= most:
+                size += len(inflate.decompress(piece, 2**20))
+                piece = inflate.unconsumed_tail
+    except zlib.error as error:
+        raise StatementRefused(
+            StatementFault.UNREADABLE, f"the workbook is damaged ({error}). Download it anew"
+        ) from None
+    return size
 
 
 def _macros() -> StatementRefused:

@@ -19,7 +19,7 @@ from numbers import Real
 from typing import Any
 
 CANNOT_READ, MACROS = 2, 3
-MEMORY = 2 * 2**30
+MEMORY = 2**30
 SECONDS = 60
 """What one workbook may take."""
 

@@ -42,7 +42,7 @@ def listing(as_json: JsonFlag = False) -> None:
 def new(
     name: Annotated[str, typer.Argument(help="Small letters and digits, such as family.")],
     directory: Annotated[Path | None, typer.Option(file_okay=False, help="Where; ./revenue-adapter-NAME else.")] = None,
-    body: Annotated[Literal["json", "form", "text"], typer.Option(help="What the provider posts.")] = "json",
+    body: Annotated[Literal["json", "form", "text", "xml"], typer.Option(help="What the provider posts.")] = "json",
     as_json: JsonFlag = False,
 ) -> None:
     """Write a package for a new adapter: it passes the kit once what is marked in it is filled in."""
@@ -85,6 +85,8 @@ def judge(
                 said = one.meaning if one.outcome == "passed" else f"{one.meaning} — {one.detail}"
                 table.add_row(marks[one.outcome], one.check, escape(said))
             out.print(table)
+            for warning in report.warnings:
+                out.print(f"[yellow]![/] {escape(warning)}", highlight=False, soft_wrap=True)
             counts = report.as_dict()
             out.print(
                 f"{name}: {counts['passed']} passed, {counts['failed']} failed, {counts['waiting']} waiting for those,"

@@ -26,6 +26,7 @@ from revenue_engine.cli import (
     running,
     setup,
     statement_import,
+    statement_table,
     statements,
 )
 from revenue_engine.cli.output import refuse
@@ -52,6 +53,7 @@ app.add_typer(callbacks.app, name="callback")
 app.add_typer(channels.app, name="channel")
 statement_import.register(statements.app)
 fetching.register(statements.app)
+statements.app.add_typer(statement_table.app, name="table")
 app.add_typer(statements.app, name="statement")
 app.add_typer(fetching.app, name="drop")
 app.add_typer(ledgers.app, name="ledger")

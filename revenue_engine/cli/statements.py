@@ -175,6 +175,8 @@ def _show_refusal(refused: StatementRefused, preview: Preview, *, as_json: bool)
 def _show(preview: Preview) -> None:
     from rich.table import Table
 
+    from revenue_engine.ports.statements import line_in_file
+
     for one in preview.statements:
         opened = one.opened
         first, last = one.days
@@ -188,7 +190,7 @@ def _show(preview: Preview) -> None:
         table.columns[0].justify = table.columns[2].justify = "right"
         for line in one.first:
             cells = (
-                str(line.number),
+                str(line_in_file(line.number)),
                 f"{line.booked_on:%d %b %Y}",
                 grouped(line.amount_minor),
                 (line.kind.value if line.kind else "") + ("" if line.counts else " (shown only)"),

@@ -8,7 +8,7 @@ writes local time), identifiers and phone numbers are text.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
@@ -105,6 +105,9 @@ class Paid:
     doubt: str = ""
     """What somebody should look at though the money is certain: a time that cannot be read, two copies of a receipt
     that differ. Holds no personal data."""
+    wrong_address: bool = False
+    """Whether the message belongs to another of our addresses: a question where confirmations are awaited (then the
+    strength is SUPPORTS), or a confirmation where questions are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +220,8 @@ class AckOutcome(enum.StrEnum):
 @runtime_checkable
 class CallbackAdapter(Protocol):
     """One provider's callbacks. Pure and total: no method may raise on any body.
+
+    Its answers are sent as ``application/json`` unless it names another ``content_type``, a class attribute.
 
     An adapter whose proof stands in headers names them in ``kept_headers`` (see :class:`HeaderProved`), or a delivery
     that was refused can never be judged again. One whose provider calls a movement by one and the same reference in
@@ -352,6 +357,10 @@ class Rehearsal:
     """Whole cents as the provider writes them in the one field of the amount: ``1500.00`` unless it says otherwise."""
     direction: str = ""
     """The field that says whether money came or went (a dotted path in JSON), empty where no field does."""
+    pays: Collection[str] = ()
+    """The words in ``direction`` with which money came. Every other word is none."""
+    takes_back: Collection[str] = ()
+    """The words in ``direction`` with which a payment was taken back."""
     freshness: Freshness | None = None
     """How old a proof may be; None where it carries no time."""
     both_valid: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = field(default=None, repr=False)

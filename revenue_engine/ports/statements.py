@@ -16,6 +16,7 @@ import hashlib
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from revenue_engine.errors import Rejected
@@ -210,6 +211,24 @@ class WholeFileReader(StatementReader, Protocol):
         ...
 
 
+@runtime_checkable
+class TablesReader(StatementReader, Protocol):
+    """A reader that knows its files by tables of columns, and takes a county's own beside those it has."""
+
+    def beside(self, own: Path) -> StatementReader:
+        """The reader with the tables of a folder too. Raises ConfigurationError for a broken one."""
+        ...
+
+
+LINES = 0xFFFFFF
+
+
+def line_in_file(number: int) -> int:
+    """The line of its own file that a `StatementLine.number` names: above its 24 bits stands which file of an archive,
+    and which payment of a booked line, it is."""
+    return number & LINES
+
+
 def pick(readers: Mapping[str, StatementReader], stream: BinaryIO, filename: str) -> StatementReader:
     """The one reader that knows a seekable file; the stream stands at its beginning again.
 
@@ -285,7 +304,7 @@ def proved(events: Iterable[StatementEvent], *, today: date = date.max) -> Itera
         raise StatementRefused(StatementFault.EMPTY, "there is no statement in the file")
 
 
-_APART = 32
+_APART = 40
 """Bits: the n-th payment inside a line has the line's number, and n above these bits."""
 
 
@@ -347,7 +366,7 @@ def _not_yet(line: StatementLine, today: date) -> StatementRefused:
         StatementFault.BAD_DATE,
         f"the line is booked on {line.booked_on}, and today is {today}: no bank books so far ahead. Days and months"
         " were exchanged, or the clock of this machine is wrong; ask for the file anew",
-        line=line.number,
+        line=line_in_file(line.number),
     )
 
 

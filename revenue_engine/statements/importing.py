@@ -157,9 +157,7 @@ def import_statement(
         adapters,
         readers,
         county.confirm_limit_minor,
-        (deliveries.header(session, arrived.id, "gap_accepted") or None)
-        if arrived.purpose == Purpose.STATEMENT
-        else None,
+        _gap_accepted(session, arrived),
         still_at_it,
     )
     run.missed = breaks.open_keys(session, BreakReason.RECEIVED_NOT_IN_STATEMENT, channel_account_id=channel.id)
@@ -175,7 +173,7 @@ def import_statement(
     if arrived.purpose == Purpose.FETCHED:
         opened, closed = delivered.was_read(session, arrived, brought=bool(run.done.statements))
         run.batch.opened += opened
-        run.batch.closed += closed
+        run.batch.resolve(closed, "the file is read now")
     if not run.batch.outcome.evidence:
         known = f"a statement of {run.done.lines} lines, all of them known already"
         run.batch.ended.append((arrived.id, "ignored", known))
@@ -212,8 +210,12 @@ def _read(run: _Run) -> None:
         elif isinstance(event, StatementLine) and opened is not None:
             _note_time(run, event)
             _note_balance(run, event)
+            if len(waiting) >= AT_ONCE and not _is_leg_of(event, waiting[-1]):
+                fresh += _weigh(run, statement_id, opened, waiting)
+                waiting = []
+                run.still_at_it()
             waiting.append(event)
-            if len(waiting) == AT_ONCE:
+            if len(waiting) == 2 * AT_ONCE:
                 fresh += _weigh(run, statement_id, opened, waiting)
                 waiting = []
                 run.still_at_it()
@@ -237,6 +239,11 @@ def _read(run: _Run) -> None:
             "others": run.done.others,
         },
     )
+
+
+def _is_leg_of(line: StatementLine, before: StatementLine) -> bool:
+    """Whether a line may be another leg of the movement before it: legs are weighed together."""
+    return line.kind is Kind.PAYOUT and (line.reference, line.booked_on) == (before.reference, before.booked_on)
 
 
 def _note_time(run: _Run, line: StatementLine) -> None:
@@ -321,14 +328,27 @@ def _weigh(
     _note_days(run, told, names)
     run.batch.facts = []
     new = [(line, names[line.number].name) for line in lines if line.number in fresh]
-    run.batch.opened += [_repeated(run, line, name) for line, name in new if names[line.number].repeated and line.kind]
+    counting = sum(line.counts for line, _ in new)
+    between = settlements.between_our_accounts([(line, names[line.number].name) for line in lines])
+    run.batch.opened += [
+        _repeated(run, line, name)
+        for line, name in new
+        if names[line.number].repeated and line.kind and line.number not in between.legs
+    ]
+    new = [(line, name) for line, name in new if line.number not in between.moved_nothing]
     settled = settlements.bank_credits(run.session, run.batch, run.channel, run.channels, new) if proves else set()
     _gather(run, opened, new, settled)
     before = _standing(run)
     pipeline.book(run.session, run.batch, run.channels, run.adapters, run.readers, limit=run.limit)
+    if run.batch.named_channels:
+        identities = [Identity(run.channel.id, Kind.PAYMENT.value, name) for name in run.batch.named_channels]
+        settlements.held_for_channels(run.batch, run.channel, payments.find(run.session, identities))
     _name_found(run, before)
-    run.batch.closed += [key for fact in run.batch.facts if (key := break_keys.missing(*fact.identity)) in run.missed]
-    return sum(line.counts for line, _ in new)
+    run.batch.resolve(
+        (key for fact in run.batch.facts if (key := break_keys.missing(*fact.identity)) in run.missed),
+        "a statement shows the movement",
+    )
+    return counting
 
 
 def _gather(run: _Run, opened: StatementOpened, new: list[tuple[StatementLine, str]], settled: set[int]) -> None:
@@ -344,7 +364,7 @@ def _gather(run: _Run, opened: StatementOpened, new: list[tuple[StatementLine, s
         meanings += _settled_payments(run, opened, [(line, name) for line, name in new if line.number in settled])
         for line, name in new:  # a report told of it by the bank's own name, and waits for nothing any more
             if line.kind is None and name != (told := interpretation.line_reference(line)):
-                run.batch.closed.append(break_keys.unconfirmed(run.channel.id, told))
+                run.batch.resolve([break_keys.unconfirmed(run.channel.id, told)], "the statement shows the payment")
     for line, meaning in meanings:
         if isinstance(meaning, Paid | Reversed):
             item = line.number if isinstance(meaning, Paid) else _taking_back(line)
@@ -387,7 +407,8 @@ def _repeated(run: _Run, line: StatementLine, name: str) -> NewBreak:
     return NewBreak(
         break_keys.repeated(run.channel.id, store.kind_of(line), name),
         BreakReason.DUPLICATE_CODE,
-        f"two lines bear {line.reference}, and the statement adds up with both: this one is booked as {name}",
+        f"two lines of the statement have the reference {line.reference}, and the statement adds up with both lines;"
+        f" this line is booked as {name}",
         interpretation.instant_of(line),
         amount_minor=abs(line.amount_minor),
         delivery_id=run.arrived.id,
@@ -417,14 +438,17 @@ def _name_found(run: _Run, before: set[Identity]) -> None:
             NewBreak(
                 break_keys.found(fact.identity.channel_account_id, fact.identity.reference),
                 BreakReason.IN_STATEMENT_NOT_RECEIVED,
-                f"no message told of {fact.identity.reference}; it was posted from the statement",
+                f"no message reported {fact.identity.reference}; the payment was posted from the statement",
                 fact.occurred_at,
                 amount_minor=amount,
                 delivery_id=fact.delivery_id,
                 channel_account_id=fact.identity.channel_account_id,
             )
         )
-        run.batch.closed.append(break_keys.found(fact.identity.channel_account_id, fact.identity.reference))
+        run.batch.resolve(
+            [break_keys.found(fact.identity.channel_account_id, fact.identity.reference)],
+            "the payment was posted from the statement",
+        )
 
 
 def _end(run: _Run, statement_id: int, opened: StatementOpened, closed: StatementClosed, fresh: int) -> None:
@@ -476,7 +500,7 @@ def _name_missing(run: _Run, opened: StatementOpened, closed: StatementClosed) -
             NewBreak(
                 break_keys.missing(*identity),
                 BreakReason.RECEIVED_NOT_IN_STATEMENT,
-                f"{reference} was told by a message, and the statement of its day does not show it",
+                f"a message reported {reference}, and the statement of that day does not show {reference}",
                 at,
                 amount_minor=amount,
                 payment_id=payment_id,

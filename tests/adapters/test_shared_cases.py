@@ -13,10 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from adapters.mpesa import adapter as mpesa
 from adapters.signed_json import coop, jenga
+from adapters.statements.tables import drafting
+from adapters.statements.tables import reader as tables
 from revenue_engine import bootstrap
 from revenue_engine.money import wire
-from revenue_engine.ports.callbacks import CallbackAdapter, as_wire
+from revenue_engine.ports.callbacks import AckOutcome, CallbackAdapter, as_wire
 from revenue_engine.ports.statements import (
     StatementClosed,
     StatementEvent,
@@ -104,6 +107,20 @@ READ = {
     "35-*/*.sta": [["KE1100100", "1000.00", "1500.00", ["2026-09-15 500.00"], 0]],
     "37-*/s02_*.sta": [["KE/1100100", "1000.00", "1208.24", ["2026-08-15 208.24"], 0]],
     "37-*/s02b*.sta": [["KE/1100100", "1000.00", "791.76", ["2026-08-15 -208.24"], 0]],
+    "22-*/*.zip": [
+        ["KE1100100", "0.00", "100.00", ["2026-09-14 100.00"], 0],
+        ["KE1100100", "100.00", "130.00", ["2026-09-15 30.00"], 0],
+    ],
+    "42-*/x02_nbsp.csv": [["1100100", "1000.00", "2300.00", ["2026-09-15 1500.00", "2026-09-16 -200.00"], 0]],
+    "42-*/x02_nbsp_cp1252.csv": [["1100100", "1000.00", "2300.00", ["2026-09-15 1500.00", "2026-09-16 -200.00"], 0]],
+    "44-*/*.xls": [["1100100", "1000.00", "2300.00", ["2026-09-15 1500.00", "2026-09-16 -200.00"], 0]],
+    "45-*/*.xls": [["", "1000.00", "2300.00", ["2026-09-15 1500.00", "2026-09-16 -200.00"], 0]],
+    "46-*/x29b*.csv": [["1100100", "1000.00", "2300.00", ["2026-09-15 1500.00", "2026-09-16 -200.00"], 0]],
+    "46-*/y2*.csv": [["1100100", "1000.00", "2500.00", ["2026-09-15 1500.00"], 1]],
+    "47-*/*.csv": [["1100100", "1000.00", "2300.00", ["2026-09-15 1500.00", "2026-09-16 -200.00"], 0]],
+    "48-*/x05*.csv": [["1100100", "1000.00", "2300.00", ["2026-09-15 1500.00", "2026-09-16 -200.00"], 0]],
+    "48-*/x07*.csv": [["1100100", "1000.00", "2300.00", ["2026-09-15 1500.00", "2026-09-16 -200.00"], 0]],
+    "48-*/x40*.csv": [["1100100", "1000.00", "2300.00", ["2026-09-15 1500.00", "2026-09-16 -200.00"], 0]],
     "38-*/*.sta": [["KE/1100100", None, None, ["2026-09-15 30.00"], 0]],
 }
 
@@ -126,6 +143,20 @@ def test_refused_with_the_true_reason(name: str) -> None:
     assert caught.value.fault is fault
     assert caught.value.line is not None
     assert caught.value.column
+
+
+def test_48_a_layout_nobody_described_is_refused_and_a_table_of_its_own_reads_it(tmp_path: Path) -> None:
+    with pytest.raises(StatementRefused, match="statement table new FILE") as caught:
+        events("48-*/y1*.csv")
+    assert caught.value.fault is StatementFault.UNKNOWN_COLUMNS
+    filename, content = case("48-*/y1*.csv")
+    (tmp_path / "own.toml").write_text(drafting.draft(io.BytesIO(content), filename, "own").text)
+    own = tables.beside(tmp_path)
+    lines = [one for one in proved(own.read(io.BytesIO(content))) if isinstance(one, StatementLine)]
+    assert [(str(one.booked_on), one.amount_minor) for one in lines] == [
+        ("2026-02-05", 1500000),
+        ("2026-02-06", -20000),
+    ]
 
 
 def test_03_what_the_payers_typed_is_read() -> None:
@@ -153,7 +184,44 @@ def test_14_and_16_what_stands_inside_an_entry_is_told_apart() -> None:
         assert [(one.amount_minor, one.kind, one.account_reference) for one in lines] == parts
 
 
+_MOVED_NOTHING: dict[str, str | None] = {"verdict": "ignored", "amount": None}
 NOTICES: dict[str, tuple[CallbackAdapter, dict[str, str | None]]] = {
+    "01-*/*.json": (
+        mpesa,
+        {
+            "verdict": "paid",
+            "kind": "payment",
+            "reference": "UIF0000021",
+            "amount": "300.00",
+            "occurred_at": "2026-09-15T11:15:02+03:00",
+            "channel_account": "600310",
+        },
+    ),
+    "06-*/c05*.json": (
+        mpesa,
+        {
+            "verdict": "paid",
+            "kind": "payment",
+            "reference": "UIF0000025",
+            "amount": "83.00",
+            "occurred_at": "2026-09-15T00:00:00+03:00",
+            "account_reference": "482915363",
+        },
+    ),
+    "06-*/c04*.json": (mpesa, _MOVED_NOTHING),
+    "07-*/c22*.json": (mpesa, _MOVED_NOTHING),
+    "07-*/c23*.json": (mpesa, _MOVED_NOTHING),
+    "08-*/*.json": (mpesa, {"verdict": "paid", "reference": "UIF0000047", "amount": "800.00"}),
+    "09-*/*.json": (
+        mpesa,
+        {
+            "verdict": "paid",
+            "kind": "payout",
+            "reference": "UIF0000022",
+            "amount": "10.00",
+            "occurred_at": "2026-09-15T11:45:50+03:00",
+        },
+    ),
     "10-*/*.json": (
         jenga,
         {"verdict": "paid", "reference": "UIF0000034", "amount": "20.00", "channel_account": None},
@@ -174,3 +242,9 @@ def test_notice(name: str) -> None:
     adapter, expected = NOTICES[name]
     facts = as_wire(adapter.interpret(case(name)[1]))
     assert {key: facts[key] for key in expected} == expected
+
+
+def test_08_bill_manager_hears_what_it_looks_for() -> None:
+    body = case("08-*/*.json")[1]
+    assert mpesa.ack_for(AckOutcome.KEPT, body) == b'{"resmsg":"Success","rescode":"200"}'
+    assert mpesa.ack_for(AckOutcome.KEPT, b'{"TransID":"UIF0000047"}') == mpesa.ack(AckOutcome.KEPT)

@@ -38,7 +38,7 @@ def new_books(migrated: embedded.Servers) -> Callable[[], AbstractContextManager
         name = f"many_{os.getpid()}_{next(numbers)}"
         with psycopg.connect(migrated.database_url, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
             books = Books(in_database(migrated.database_url, name))
             try:
                 yield books

@@ -6,13 +6,14 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import BinaryIO
 
 import pytest
 
 from adapters.mpesa import adapter as mpesa
 from adapters.statements.tally import Tally
+from revenue_engine import periods
 from revenue_engine.channels import deliveries
 from revenue_engine.db import transaction
 from revenue_engine.periods import NAIROBI
@@ -203,20 +204,21 @@ def test_a_payout_told_again_in_other_words_is_not_settled_by_another_credit(ban
     bring(bank, of(SHORTCODE, *told))
     bring(bank, of(BANK, Move("FT1", 900, 15, said="MPS 600100")), channel=2)
     bring(bank, of(BANK, Move("FT2", 900, 16, said="MPS 600100"), opening=900), channel=2)
-    assert (held(bank), held(bank, "1200.1")) == (1800, -800)
+    assert (held(bank), held(bank, "1200.1")) == (1800, 100)
     bring(bank, of(SHORTCODE, *(replace(one, said="To Bank") for one in told)))
-    assert (held(bank), held(bank, "1200.1")) == (1800, -800)
+    assert (held(bank), held(bank, "1200.1")) == (1800, 100)
     assert "banked_not_settled" in bank.open_breaks()
 
 
 def test_a_banks_credit_from_our_own_channel_is_moved_before_the_channel_tells_of_it(bank: Books) -> None:
     bring(bank, of(SHORTCODE, Move("UI0000Q011", 1000, 15, "payment")))
     bring(bank, of(BANK, Move("FT1", 900, 15, said="MPS 600100")), channel=2)
-    assert (held(bank), held(bank, "1200.1")) == (900, 100)
+    # A payer may write those words too: the money is held until the channel shows its payout
+    assert (held(bank), held(bank, "1200.1"), held(bank, "2200")) == (900, 1000, -1900)
     assert "banked_not_settled" in bank.open_breaks()
     told = [Move("UI0000Q011", 1000, 15, "payment"), Move("UI0000Q012", -900, 15, "payout")]
     bring(bank, of(SHORTCODE, *told))
-    assert (held(bank), held(bank, "1200.1")) == (900, 100)
+    assert (held(bank), held(bank, "1200.1"), held(bank, "2200")) == (900, 100, -1000)
     assert not {"banked_not_settled", "settlement_not_banked"} & set(bank.open_breaks())
 
 
@@ -428,13 +430,23 @@ def test_a_file_posted_to_a_callback_address_proves_nothing(bank: Books) -> None
 
 
 def test_what_a_statement_dates_ahead_is_booked_today(bank: Books) -> None:
+    ahead = (periods.today() + timedelta(days=3)).isoformat().encode()
     body = of(
         SHORTCODE,
         Move("UI0000P001", 1000, 20, "payment"),
         Move("UI0000P001", -5, 20, "charge"),
         Move("UI0000P002", -900, 20, "payout"),
     )
-    bring(bank, body.replace(b"2026-09-20", b"2199-09-20"))
-    bring(bank, of(BANK, Move("FT1", 900, 20, said="MPS 600100")).replace(b"2026-09-20", b"2199-09-20"), channel=2)
+    bring(bank, body.replace(b"2026-09-20", ahead))
+    bring(bank, of(BANK, Move("FT1", 900, 20, said="MPS 600100")).replace(b"2026-09-20", ahead), channel=2)
     assert (held(bank), held(bank, "5900")) == (900, 5)
     assert bank.rows("SELECT count(*) FROM journal WHERE book_date > current_date + 1") == [(0,)]
+
+
+def test_a_statement_of_days_that_have_not_come_is_refused(bank: Books) -> None:
+    """A week ahead is more than any bank books: day and month were exchanged, or the clock is wrong."""
+    later = (periods.today() + timedelta(days=8)).isoformat().encode()
+    delivery = bring(bank, of(SHORTCODE, Move("UI0000P001", 1000, 20, "payment")).replace(b"2026-09-20", later))
+    ((reason,),) = bank.rows("SELECT reason FROM delivery_state WHERE delivery_id = %s", delivery)
+    assert reason.startswith("refused, bad_date: line 2")
+    assert bank.rows("SELECT count(*) FROM payment") == [(0,)]

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
+import random
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import BinaryIO
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from adapters.statements.tally import Tally
 from revenue_engine.channels import deliveries
+from revenue_engine.collection import settlements
 from revenue_engine.db import transaction
 from revenue_engine.errors import Retryable
 from revenue_engine.ports.callbacks import Kind, Party, Purpose
@@ -354,3 +359,77 @@ def test_times_are_those_of_nairobi(paybill: Books) -> None:
     bring(paybill, statement(("payment", "UI00000P01", 100, "")))
     ((at,),) = paybill.rows("SELECT occurred_at FROM payment")
     assert at == datetime.combine(DAY, NOON.timetz()) + timedelta(minutes=2)
+
+
+# --- legs of a sweep ---
+
+
+def test_the_legs_of_a_sweep_are_one_payout(paybill: Books) -> None:
+    """From account to account of ours in the channel, then to the bank: only the last leg leaves it."""
+    bring(
+        paybill,
+        statement(
+            ("payment", "UIF0000001", 710, "nobody"),
+            ("payout", "UIF00IT002", -710, ""),
+            ("payout", "UIF00IT002", 710, ""),
+            ("payout", "UIF00IT001", -710, ""),
+            ("payout", "UIF00IT001", 710, ""),
+            ("payout", "UIF00WD001", -710, ""),
+        ),
+    )
+    assert paybill.rows("SELECT reference, amount_minor FROM evidence WHERE kind = 'payout'") == [("UIF00WD001", 71000)]
+    assert [one for one in breaks(paybill) if one[0] in {"settlement_not_banked", "duplicate_code"}] == [
+        ("settlement_not_banked", 710, True)
+    ]
+    assert paybill.rows("SELECT count(*) FROM statement_line") == [(6,)]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_legs_that_bear_one_receipt_leave_the_receipt_itself(paybill: Books, turned: bool) -> None:
+    legs = [("payout", "UIF0000009", amount, "") for amount in (-500, 500, -500, 500, -500)]
+    bring(paybill, statement(("payment", "UIF0000001", 500, "nobody"), *(legs[::-1] if turned else legs)))
+    assert paybill.rows("SELECT reference, amount_minor FROM evidence WHERE kind = 'payout'") == [("UIF0000009", 50000)]
+    assert [one[:2] for one in breaks(paybill) if one[0] in {"settlement_not_banked", "duplicate_code"}] == [
+        ("settlement_not_banked", 500)
+    ]
+
+
+def test_two_equal_payouts_are_two(paybill: Books) -> None:
+    """What no leg takes back left the channel, also where the provider repeats a receipt."""
+    bring(
+        paybill,
+        statement(
+            ("payment", "UIF0000001", 1000, "nobody"),
+            ("payout", "UIF0000009", -500, ""),
+            ("payout", "UIF0000009", -500, ""),
+        ),
+    )
+    assert paybill.rows("SELECT sum(amount_minor)::bigint FROM evidence WHERE kind = 'payout'") == [(100000,)]
+    assert breaks(paybill).count(("settlement_not_banked", 500, True)) == 2
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    sweeps=st.lists(st.tuples(st.integers(1, 9), st.integers(0, 3)), min_size=1, max_size=5),
+    order=st.randoms(use_true_random=False),
+)
+def test_what_is_left_of_legs_is_what_they_come_to(sweeps: list[tuple[int, int]], order: random.Random) -> None:
+    """Whatever the order of the rows, the payouts that are left come to the net of all legs, receipt by receipt."""
+    lines = []
+    for at, (amount, between) in enumerate(sweeps):
+        for sign in [-1] + [1, -1] * between:
+            line = StatementLine(0, sign * amount * 100, DAY, f"UIF000000{at}", kind=Kind.PAYOUT)
+            lines.append(line)
+    order.shuffle(lines)
+    lines = [line._replace(number=number) for number, line in enumerate(lines, start=1)]
+    seen: Counter[str] = Counter()
+    named = []
+    for line in lines:
+        seen[line.reference] += line.amount_minor < 0
+        again = line.amount_minor < 0 and seen[line.reference] > 1
+        named.append((line, f"{line.reference}/{seen[line.reference]}" if again else line.reference))
+    legs = settlements.between_our_accounts(named)
+    left = [(line, name) for line, name in named if line.number not in legs.moved_nothing]
+    assert {name: line.amount_minor for line, name in left} == {
+        f"UIF000000{at}": -amount * 100 for at, (amount, _) in enumerate(sweeps)
+    }

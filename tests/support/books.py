@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from adapters.mpesa import adapter as mpesa
 from adapters.sandbox import mpesa_bodies as bodies
@@ -21,6 +23,8 @@ from revenue_engine.ledger import chart
 from revenue_engine.periods import NAIROBI
 from revenue_engine.ports.statements import StatementReader
 from revenue_engine.worker import Worker
+from tests.support import people
+from tests.support.people import Someone
 
 SHORTCODE = "600100"
 DAY = date(2026, 9, 15)
@@ -52,6 +56,32 @@ class Books:
         engine = db.make_engine(self.url, role=role, pool_size=5)
         self.engines.append(engine)
         return engine
+
+    # --- two persons ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def clerk(self) -> Someone:
+        """Who asks."""
+        return people.clerk(self.url)
+
+    @cached_property
+    def treasurer(self) -> Someone:
+        """Who agrees."""
+        return people.treasurer(self.url)
+
+    def judged(self, ask: Callable[[Session], str]) -> str | None:
+        """Let the clerk ask, the treasurer agree and a worker do it; why it was void, or None. Raises what refuses."""
+        with self.clerk.acts(), db.transaction(self.as_role("api")) as session:
+            public = ask(session)
+        people.agree(self.as_role("api"), public, who=self.treasurer)
+        self.work()
+        ((outcome, why),) = self.rows(
+            "SELECT e.outcome, e.reason FROM access.request r LEFT JOIN access.execution e ON e.request_id = r.id"
+            " WHERE r.public_id = %s",
+            public,
+        )
+        assert outcome in ("done", "void"), f"{public} was not worked on"
+        return str(why) if outcome == "void" else None
 
     def close(self) -> None:
         """Let every connection go."""

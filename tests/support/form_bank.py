@@ -51,6 +51,7 @@ class FormBank:
     name: str = "formbank"
     settings_model: type[BaseModel] = Settings
     kept_headers: tuple[str, ...] = (HEADER,)
+    content_type = "text/plain; charset=utf-8"
 
     # --- what a copy may get wrong ---
 
@@ -154,6 +155,7 @@ class FormBank:
             sign=sign,
             body=bodies.FORM,
             direction="cr_dr",
+            pays={"CR"},
             freshness=Freshness(sign, SECONDS),
             both_valid=lambda old: {**settings, "previous_secret": old["secret"]},
         )

@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Literal
 
+from adapters.statements.mpesa_times import month_of
 from adapters.statements.rows import Moment, Number
 from adapters.statements.tables.layout import Amounts
 from revenue_engine.money import LARGEST_MINOR
@@ -16,16 +17,17 @@ from revenue_engine.ports.statements import StatementFault, StatementRefused
 Role = Literal["credit", "debit", "amount", "balance"]
 LARGEST_BALANCE = 1000 * LARGEST_MINOR
 _NUMBER = re.compile(r"(-?)(\d{1,15})(?:\.(\d{1,2}))?", re.ASCII)
-_MONTHS = {
-    name: at
-    for at, name in enumerate(("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"), 1)
-}
 _TOKENS = {
     "dd": r"(?P<day>\d\d)",
+    "d": r"(?P<day>\d\d?)",
     "mm": r"(?P<month>\d\d)",
-    "MON": r"(?P<name>[A-Za-z]{3})",
+    "m": r"(?P<month>\d\d?)",
+    "MON": r"(?P<name>[A-Za-z]{3,9})",
     "yyyy": r"(?P<year>20\d\d)",
+    "yy": r"(?P<year>\d\d)",
     "HH": r"(?P<hour>\d\d)",
+    "H": r"(?P<hour>\d\d?)",
+    "AM": r"(?P<half>[AaPp])\.?[Mm]\.?",
     "MM": r"(?P<minute>\d\d)",
     "SS": r"(?P<second>\d\d)",
 }
@@ -34,6 +36,10 @@ _ISO = re.compile(
     r"(?P<year>20\d\d)-(?P<month>\d\d)-(?P<day>\d\d)(?: (?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d))?"
 )
 _REMEMBERED = 4096
+_PLAIN = str.maketrans(
+    dict.fromkeys("\u00a0\u2007\u2009\u202f", " ") | dict.fromkeys("\u2018\u2019\u02bc", "'") | {"\u2212": "-"}
+)
+"""Blanks, apostrophes and a minus sign as programs write them, and as keys do."""
 
 
 class Figures:
@@ -46,7 +52,13 @@ class Figures:
         whole = rf"\d{{1,3}}(?:{mark}\d{{3}})+|\d{{1,13}}" if mark else r"\d{1,13}"
         cents = rf"(?:{re.escape(declared.decimal)}(\d{{1,2}}))?"
         suffix = f"{re.escape(declared.credit_word)}|{re.escape(declared.debit_word)}"
-        self._pattern = re.compile(rf"(\()?([+-])?({whole}){cents}(\))?(?: ?({suffix}))?", re.ASCII)
+        behind = "(-)?" if declared.minus_behind else "()"
+        self._pattern = re.compile(
+            rf"(\()?([+-])?({whole}){cents}{behind}(\))?(?: ?({suffix})\.?)?", re.ASCII | re.IGNORECASE
+        )
+        words = "|".join(re.escape(word) for word in sorted(declared.currency_beside, key=len, reverse=True))
+        self._beside = re.compile(rf"(?:{words})\.?\s*|\s*(?:{words})\.?$", re.IGNORECASE) if words else None
+        self._nothing = frozenset(declared.nothing)
         example = "1250.00".replace(".", declared.decimal)
         self._unsigned = re.compile(rf"({whole})(?:{re.escape(declared.decimal)}(\d\d))?", re.ASCII)
         self._suffixed = frozenset(declared.suffix_on)
@@ -65,15 +77,17 @@ class Figures:
                 if minor < LARGEST_MINOR:
                     return -minor if role == "debit" else minor
             text = text.strip()
-            if not text:
+            if not text or text in self._nothing:
                 return None
         if isinstance(text, Number):
             found = _NUMBER.fullmatch(text)
-            bracket = closed = suffix = None
+            bracket = closed = suffix = minus = None
             sign, whole, cents = found.groups() if found else ("", "", "")
         else:
-            found = self._pattern.fullmatch(text)
-            bracket, sign, whole, cents, closed, suffix = found.groups() if found else (None,) * 6
+            found = self._pattern.fullmatch(self._plain(text))
+            bracket, sign, whole, cents, minus, closed, suffix = found.groups() if found else (None,) * 7
+            if minus and (sign or bracket):
+                found = None
         if found is None or bool(bracket) != bool(closed) or isinstance(text, Moment):
             raise self._bad(f"{text!r} is no amount such as {self._example}", line, column)
         if self._declared.thousands:
@@ -81,10 +95,16 @@ class Figures:
         minor = int(whole) * 100 + int((cents or "").ljust(2, "0"))
         if minor >= (LARGEST_BALANCE if role == "balance" else LARGEST_MINOR):
             raise self._bad(f"{text!r} is larger than it can be", line, column)
-        below = sign == "-"
+        below = sign == "-" or minus == "-"
         if bracket or suffix or self._declared.suffix_on:
-            below = self._by_words(text, role, below, bool(sign), bool(bracket), suffix, minor, line, column)
+            below = self._by_words(text, role, below, bool(sign or minus), bool(bracket), suffix, minor, line, column)
         return self._signed(text, role, minor, below=below, line=line, column=column)
+
+    def _plain(self, text: str) -> str:
+        """A figure with plain blanks, apostrophes and signs, and without the currency beside it."""
+        if not text.isascii():
+            text = text.translate(_PLAIN)
+        return text if self._beside is None else self._beside.sub("", text, count=1)
 
     def _by_words(
         self,
@@ -107,7 +127,7 @@ class Figures:
         if expected and not suffix and minor:
             words = f"{declared.credit_word} or {declared.debit_word}"
             raise self._sign(f"{text!r} does not end in {words}, so its side is not known", line, column)
-        return below or bracketed or suffix == declared.debit_word
+        return below or bracketed or (suffix or "").upper() == declared.debit_word.upper()
 
     def _signed(self, text: str, role: Role, minor: int, *, below: bool, line: int, column: str) -> int:
         if role == "credit" and below and minor:
@@ -201,14 +221,28 @@ class Days:
 
 
 def _compiled(words: str) -> re.Pattern[str]:
-    pattern = re.sub("yyyy|MON|dd|mm|HH|MM|SS|.", lambda word: _TOKENS.get(word[0], re.escape(word[0])), words)
+    pattern = re.sub("yyyy|yy|MON|dd?|mm?|HH?|MM|SS|AM|.", lambda word: _TOKENS.get(word[0], re.escape(word[0])), words)
     return re.compile(pattern, re.ASCII)
 
 
 def _moment(parts: dict[str, str | None]) -> datetime | None:
-    month = _MONTHS.get((parts.get("name") or "").upper(), 0) if "name" in parts else int(parts["month"] or 0)
+    month = month_of(parts["name"] or "") if "name" in parts else int(parts["month"] or 0)
     hour, minute, second = (int(parts.get(name) or 0) for name in ("hour", "minute", "second"))
+    half = parts.get("half")
+    if half is not None:
+        if not 1 <= hour <= 12:
+            return None
+        hour = hour % 12 + (12 if half in "Pp" else 0)
+    year = int(parts["year"] or 0)
     try:
-        return datetime(int(parts["year"] or 0), month, int(parts["day"] or 0), hour, minute, second, tzinfo=NAIROBI)
+        return datetime(
+            year + 2000 if year < 100 else year,
+            month or 0,
+            int(parts["day"] or 0),
+            hour,
+            minute,
+            second,
+            tzinfo=NAIROBI,
+        )
     except ValueError:
         return None

@@ -19,7 +19,7 @@ from revenue_engine.errors import ConfigurationError
 
 HERE = Path(__file__).parent
 _GROUPS = {"receipt", "reference", "account", "msisdn", "name"}
-_FORMAT_WORDS = re.compile(r"excel|(?:dd|mm|MON|yyyy|HH|MM|SS|[ /:.\-T])+")
+_FORMAT_WORDS = re.compile(r"excel|(?:yyyy|yy|MON|dd?|mm?|HH?|MM|SS|AM|[ /:.,\-T])+")
 
 Heading = Annotated[str, Field(min_length=1)]
 Words = tuple[Heading, ...]
@@ -58,7 +58,8 @@ class Amounts(_Part):
     """How figures are written. Nothing that is not declared here is accepted in a figure."""
 
     decimal: Literal[".", ","] = "."
-    thousands: Literal["", ",", ".", " "] = ""
+    thousands: Literal["", ",", ".", " ", "'"] = ""
+    """A blank stands for every blank there is, and ``'`` for every apostrophe: spreadsheets write others than keys."""
     debit_sign: Literal["none", "minus"] = "none"
     """Whether the figures of the debit column carry a minus sign."""
     brackets: bool = False
@@ -67,7 +68,13 @@ class Amounts(_Part):
     """Columns whose figures end in the word for credit or debit: ``1,250.00 DR`` is below zero."""
     credit_word: str = "CR"
     debit_word: str = "DR"
-    """The words of suffixes and of the indicator column."""
+    """The words of suffixes and of the indicator column, in large or small letters, with or without a dot behind."""
+    nothing: Words = ("-", "--")
+    """What stands where there is no figure, beside an empty cell."""
+    minus_behind: bool = False
+    """``1,250.00-`` is below zero."""
+    currency_beside: Words = ()
+    """Words for the currency that stand in front of a figure or behind, such as ``KES`` and ``KSh``."""
 
     @model_validator(mode="after")
     def _two_signs(self) -> Amounts:
@@ -109,7 +116,9 @@ class Table(_Part):
     optional: Words = ()
     """Headings that may be there and are not read."""
     dates: Words
-    """Formats of dates: words dd mm MON yyyy HH MM SS and what stands between them, or ``excel`` for serial days."""
+    """Formats of dates: words and what stands between them, or ``excel`` for serial days. ``d`` and ``m`` are days and
+    months of one or two digits, ``dd`` and ``mm`` of two, ``MON`` a month's name, ``yyyy`` and ``yy`` years (of this
+    century), ``HH`` or ``H`` hours, ``MM`` minutes, ``SS`` seconds, ``AM`` the half of the day."""
     currency: str = ""
     """ISO 4217, where no column says it."""
     order: Literal["oldest_first", "newest_first", "either"] = "either"
@@ -127,7 +136,9 @@ class Table(_Part):
             raise ValueError("a currency is three capital letters")
         for words in self.dates:
             if not _FORMAT_WORDS.fullmatch(words):
-                raise ValueError(f"the date format {words!r} has other words than dd mm MON yyyy HH MM SS or excel")
+                raise ValueError(
+                    f"the date format {words!r} has other words than d dd m mm MON yy yyyy H HH MM SS AM or excel"
+                )
         for pattern in self.narrations:
             if strange := set(re.compile(pattern).groupindex) - _GROUPS:
                 raise ValueError(f"a narration names groups that nobody reads: {', '.join(sorted(strange))}")
@@ -179,10 +190,13 @@ def conflicts(tables: tuple[Table, ...]) -> list[tuple[str, str]]:
 
 
 @lru_cache(maxsize=8)
-def load_tables(directory: Path = HERE) -> tuple[Table, ...]:
-    """The tables of a directory, by name. Raises ConfigurationError naming the file and what is wrong in it."""
+def load_tables(directory: Path = HERE, own: Path | None = None) -> tuple[Table, ...]:
+    """The tables of a directory and of a county's own, by name. A table of the county's own that has the name of
+    another takes its place. Raises ConfigurationError naming the file and what is wrong in it."""
     tables: list[Table] = []
-    for path in sorted(directory.glob("*.toml")):
+    ours = sorted(own.glob("*.toml")) if own is not None else []
+    replaced = {path.name for path in ours}
+    for path in [*(path for path in sorted(directory.glob("*.toml")) if path.name not in replaced), *ours]:
         try:
             tables.append(Table.model_validate(tomllib.loads(path.read_text("utf-8"))))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError, re.error) as error:

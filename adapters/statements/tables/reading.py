@@ -30,6 +30,8 @@ from revenue_engine.ports.statements import (
 _NOBODY = Party()
 _MANGLED = re.compile(r"\d(?:[.,]\d+)?E\+?\d+", re.IGNORECASE)
 _CURRENCY = re.compile("[A-Z]{3}")
+_SENTENCE = re.compile(r"[^\W\d]{3}")
+"""Words, and no figure that was cut."""
 
 
 class TableReader:
@@ -37,13 +39,20 @@ class TableReader:
 
     name = "table"
 
-    def __init__(self, directory: Path = HERE) -> None:
+    def __init__(self, directory: Path = HERE, own: Path | None = None) -> None:
         self._directory = directory
+        self._own = own
+
+    def beside(self, own: Path) -> TableReader:
+        """A reader that knows the tables of a folder too. Raises ConfigurationError for a broken one."""
+        made = TableReader(self._directory, own)
+        made.tables  # noqa: B018 - a broken table is told when the reader is made, not when a file comes
+        return made
 
     @property
     def tables(self) -> tuple[Table, ...]:
         """The tables it knows. Raises ConfigurationError for a broken one."""
-        return load_tables(self._directory)
+        return load_tables(self._directory, self._own)
 
     @property
     def looks_for(self) -> str:
@@ -109,7 +118,7 @@ def _almost(cells: Sequence[str], tables: tuple[Table, ...]) -> str:
         parts.append(f"has {', '.join(repr(name) for name in strange)}, which nobody described")
     return (
         f"the heading row is almost that of {nearest.title} and {' and '.join(parts)}. Export it with its usual"
-        " columns, or describe this layout in a table of its own"
+        " columns, or describe this layout in a table of its own ('revenue-engine statement table new FILE')"
     )
 
 
@@ -194,6 +203,10 @@ class _Statement:
         self._preamble: dict[str, tuple[str, int]] = {}
         self._fault: tuple[int | None, str | None, str] = (None, None, "")
         self._credits = self._debits = 0
+        self._goes_on = 0
+        """The line of the first row that goes on with the words of the one above it."""
+        self._announced: dict[int, str] = {}
+        """Rows that are only announced: what stands in place of their day, by line."""
 
     def events(self) -> Iterator[StatementEvent]:
         """The statement. Raises StatementRefused."""
@@ -289,8 +302,17 @@ class _Statement:
     def _data(self) -> Iterator[tuple[int, Cells]]:
         """The rows under the headings: repeated headings, page headings and footers are left out."""
         width, booked = len(self._names), self._at.booked
+        self._goes_on = 0
         for line, cells in self._rows.read():
             if len(cells) == width and self._days.reads(cells[booked]):
+                if self._goes_on:
+                    raise self._refused(
+                        StatementFault.BAD_VALUE,
+                        "the row holds words and no movement, and a movement follows: the text of the row above goes on"
+                        " here. Export the file with one row a movement",
+                        self._goes_on,
+                        self._at.text[0],
+                    )
                 yield line, cells
                 continue
             if len(cells) != width and self._width(line, cells, width):
@@ -300,11 +322,37 @@ class _Statement:
                 continue
             if self._skip and self._is_words(cells):
                 continue
+            if self._moves_nothing(line, cells):
+                continue
             yield line, cells
+
+    def _moves_nothing(self, line: int, cells: Cells) -> bool:
+        """Whether a row without a day is no movement: words of a footer, or a payment that is only announced.
+
+        What moves the account has a day and changes the balance; the proof of the balances shows that none was left
+        out. Words that go on with the narrative of the row above are no footer, and stand in ``_goes_on``.
+        """
+        at = self._at
+        if self._mark(cells):
+            return False
+        moved = sum(self._filled(cells, place) for place in (at.credit, at.debit, at.amount))
+        balance = at.balance >= 0 and cells[at.balance].strip()
+        day = cells[at.booked].strip()
+        if not moved and not balance:
+            if not day and any(cells[place].strip() for place in at.text):
+                self._goes_on = self._goes_on or line
+            return True
+        if moved != 1 or balance or at.balance < 0 or any(letter.isdigit() for letter in day):
+            return False
+        self._announced[line] = day
+        return True
 
     def _width(self, line: int, cells: Cells, width: int) -> bool:
         """Whether a row of another width is words to be left out. Raises StatementRefused where it is cut."""
-        if self._is_words(cells) or not any(cell.strip() for cell in cells):
+        filled = [cell.strip() for cell in cells if cell.strip()]
+        if self._is_words(cells) or not filled:
+            return True
+        if len(cells) < width and len(filled) <= 2 and not filled[0][0].isdigit() and _SENTENCE.search(filled[0]):
             return True
         if len(cells) > width and not any(cell.strip() for cell in cells[width:]):
             return False
@@ -498,7 +546,7 @@ class _Statement:
         self, tally: Tally, chain: Chain, found: _Found, opening: int | None, closing: int | None
     ) -> StatementClosed:
         said, closing = closing, chain.closing if closing is None else closing
-        closed = tally.close(closing, notes=self._rows.notes)
+        closed = self._with_announced(tally.close(closing, notes=self._rows.notes))
         line, column, why = self._fault
         if chain.broken:
             line, column, why = chain.broken_line, self._names[self._at.balance], chain.broken
@@ -517,6 +565,23 @@ class _Statement:
         if closed.adds_up and opening is None and found.balances < 2:
             return replace(closed, adds_up=None)  # the only balance was used to find the opening one
         return closed
+
+    def _with_announced(self, closed: StatementClosed) -> StatementClosed:
+        """The foot with the rows that are only announced. Raises StatementRefused where nothing proves them so."""
+        if not self._announced:
+            return closed
+        line, word = next(iter(self._announced.items()))
+        if not closed.adds_up:
+            raise self._refused(
+                StatementFault.BAD_DATE,
+                f"the row has no day ({word!r}), and the balances do not prove that it moved nothing. Export the file"
+                " when every row is booked",
+                line,
+                self._at.booked,
+            )
+        count = len(self._announced)
+        note = f"rows without a day and without a balance are only shown: {count}, the first in line {line}"
+        return replace(closed, shown=closed.shown + count, notes=(*closed.notes, note))
 
     # --- small things ---
 

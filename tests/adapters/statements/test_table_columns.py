@@ -64,7 +64,15 @@ def test_figures(declared: dict[str, Any], text: str, role: Any, minor: int | No
         ({}, Moment("2026-09-01"), "amount"),
         ({"thousands": ","}, "1,25.00", "credit"),
         ({"thousands": ","}, ",250.00", "credit"),
-        ({"thousands": " "}, "1\u00a0250.00", "credit"),
+        ({"thousands": " "}, "1\u00a0 250.00", "credit"),
+        ({"thousands": ","}, "1\u00a0250.00", "credit"),
+        ({"thousands": "'"}, "1'25.00", "credit"),
+        ({}, "12.50-", "amount"),
+        ({"minus_behind": True}, "-12.50-", "amount"),
+        ({}, "KES 12.50", "amount"),
+        ({"currency_beside": ("KES",)}, "USD 12.50", "amount"),
+        ({"currency_beside": ("KES",)}, "KES KES 12.50", "amount"),
+        ({}, "---", "amount"),
         ({"brackets": True}, "(-12.50)", "amount"),
         ({"brackets": True}, "12.50)", "amount"),
         ({"suffix_on": ("balance",)}, "-12.50 DR", "balance"),
@@ -80,8 +88,32 @@ def test_no_figure(declared: dict[str, Any], text: str, role: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("declared", "text", "role", "minor"),
+    [
+        ({"thousands": " "}, "1\u00a0250.00", "credit", 125000),
+        ({"thousands": " ", "decimal": ","}, "1\u202f250\u202f000,50", "credit", 125000050),
+        ({"thousands": "'"}, "1\u2019250.00", "credit", 125000),
+        ({"minus_behind": True}, "1250.00-", "amount", -125000),
+        ({}, "\u22121250.00", "amount", -125000),
+        ({"currency_beside": ("KES", "KSh"), "thousands": ","}, "KSh. 1,250.00", "credit", 125000),
+        ({"currency_beside": ("KES", "KSh"), "thousands": ","}, "1,250.00 kes", "credit", 125000),
+        ({"suffix_on": ("balance",)}, "1250.00 Cr", "balance", 125000),
+        ({"suffix_on": ("balance",)}, "1250.00Dr.", "balance", -125000),
+        ({}, "-", "credit", None),
+        ({"nothing": ("nil",)}, "nil", "debit", None),
+    ],
+)
+def test_figures_as_banks_write_them(declared: dict[str, Any], text: str, role: Any, minor: int | None) -> None:
+    assert Figures(Amounts(**declared)).read(text, role, 7, "Money") == minor
+
+
+@pytest.mark.parametrize(
     ("formats", "text", "day"),
     [
+        (("dd-MON-yy",), "15-SEP-26", "2026-09-15"),
+        (("dd MON yyyy",), "15 September 2026", "2026-09-15"),
+        (("d/m/yyyy",), "5/9/2026", "2026-09-05"),
+        (("dd/mm/yy H:MM AM",), "15/09/26 1:30 PM", "2026-09-15"),
         (("dd/mm/yyyy",), "01/09/2026", "2026-09-01"),
         (("dd-MON-yyyy",), "01-sep-2026", "2026-09-01"),
         (("dd/mm/yyyy HH:MM:SS",), "01/09/2026 23:59:59", "2026-09-01"),

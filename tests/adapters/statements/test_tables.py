@@ -316,9 +316,9 @@ REFUSALS: dict[str, tuple[Callable[[], bytes], StatementFault, int | None, str |
         lambda: changed("kcb", '"Total Sample Energies, rent"', "Total Sample Energies, rent"),
         StatementFault.BAD_VALUE, 11, None,
     ),
-    "words that nobody described": (
-        lambda: changed("kcb", "Page 1 of 2,,,,,,", "Advertisement,,,,,,"),
-        StatementFault.MISSING_FIELD, 8, "Money In",
+    "words that go on with the row above": (
+        lambda: changed("kcb", "Page 1 of 2,,,,,,", ",,goes on here,,,,"),
+        StatementFault.BAD_VALUE, 8, "Transaction Details",
     ),
     "a heading that is missing": (
         lambda: text_of("kcb").replace(",Ledger Balance", ",Available").encode(),

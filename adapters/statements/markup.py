@@ -1,0 +1,156 @@
+"""Spreadsheets that are none: a web page called .xls, and Microsoft's XML of 2003. Rows, read for their values only."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import BinaryIO, Final
+from xml.etree.ElementTree import ParseError
+
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import iterparse
+
+from revenue_engine.ports.statements import StatementFault, StatementRefused
+
+LARGEST: Final = 64 * 2**20
+"""Bytes: such a file is held in memory while it is read."""
+_PAGE: Final = re.compile(rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|meta|body|table|div)\b", re.I | re.S)
+_WORKBOOK: Final = b"urn:schemas-microsoft-com:office:spreadsheet"
+_NAMESPACE: Final = "{urn:schemas-microsoft-com:office:spreadsheet}"
+_CHARSET: Final = re.compile(rb"charset\s*=\s*[\"']?([A-Za-z0-9_-]+)", re.I)
+_WIDEST: Final = 1024
+Cell = tuple[str, str]
+"""What a cell holds and what it is: ``text``, ``number`` or ``date``."""
+Sheet = list[tuple[int, list[Cell]]]
+
+
+def kind_of(head: bytes) -> str:
+    """``page``, ``workbook`` or nothing, by how a file begins."""
+    plain = head.removeprefix(b"\xef\xbb\xbf")
+    if _PAGE.match(plain):
+        return "page"
+    beginning = plain.lstrip()[:4096]
+    if beginning.startswith(b"<?xml") and _WORKBOOK in beginning:
+        return "workbook"
+    if beginning.startswith(b"<?xml") and re.search(rb"<html\b", beginning, re.I):
+        return "page"
+    return ""
+
+
+def sheets(stream: BinaryIO, kind: str) -> list[Sheet]:
+    """The tables of a page, or the sheets of a workbook: their rows with their numbers. Raises StatementRefused."""
+    stream.seek(0)
+    content = stream.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise StatementRefused(
+            StatementFault.TOO_LARGE, f"the file is larger than {LARGEST >> 20} MiB. Open it and save it as .csv"
+        )
+    return _Page(content).tables if kind == "page" else list(_worksheets(content))
+
+
+class _Page(HTMLParser):
+    """The tables of a web page; of a table inside another one the inner one is read."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tables: list[Sheet] = []
+        self._open: list[Sheet] = []
+        self._row: list[Cell] | None = None
+        self._cell: list[str] | None = None
+        self.feed(_decoded(content))
+        self.close()
+        self._end_row()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
+        """A table, a row or a cell begins; a line break inside a cell is a blank."""
+        if tag == "table":
+            self._end_row()
+            self._open.append([])
+            self.tables.append(self._open[-1])
+        elif tag == "tr":
+            self._end_row()
+            self._row = []
+        elif tag in {"td", "th"} and self._row is not None:
+            self._end_cell()
+            self._cell = []
+        elif tag == "br" and self._cell is not None:
+            self._cell.append(" ")
+
+    def handle_endtag(self, tag: str) -> None:
+        """A table, a row or a cell ends."""
+        if tag in {"td", "th"}:
+            self._end_cell()
+        elif tag in {"tr", "table"}:
+            self._end_row()
+            if tag == "table" and self._open:
+                self._open.pop()
+
+    def handle_data(self, data: str) -> None:
+        """Text of a cell."""
+        if self._cell is not None:
+            self._cell.append(data)
+
+    def _end_cell(self) -> None:
+        if self._cell is not None and self._row is not None:
+            self._row.append((" ".join("".join(self._cell).split()), "text"))
+        self._cell = None
+
+    def _end_row(self) -> None:
+        self._end_cell()
+        if self._row and self._open:
+            rows = self._open[-1]
+            rows.append((len(rows) + 1, self._row))
+        self._row = None
+
+
+def _decoded(content: bytes) -> str:
+    named = _CHARSET.search(content[:4096])
+    encoding = named[1].decode("ascii").lower() if named else "utf-8"
+    try:
+        return content.decode("utf-8-sig" if encoding in {"utf-8", "utf8"} else encoding)
+    except (LookupError, UnicodeDecodeError):
+        return content.decode("cp1252", errors="replace")
+
+
+def _worksheets(content: bytes) -> Iterator[Sheet]:
+    sheet: Sheet = []
+    number = 0
+    try:
+        for _, element in iterparse(io.BytesIO(content), events=("end",), forbid_dtd=True):
+            if element.tag == f"{_NAMESPACE}Row":
+                number = _index(element.get(f"{_NAMESPACE}Index"), number + 1, 2**20)
+                sheet.append((number, _cells(element)))
+                element.clear()
+            elif element.tag == f"{_NAMESPACE}Worksheet":
+                yield sheet
+                sheet, number = [], 0
+                element.clear()
+    except DefusedXmlException as error:
+        raise StatementRefused(
+            StatementFault.FORBIDDEN, "the workbook declares an entity, and such a file is not opened"
+        ) from error
+    except (ParseError, ValueError) as error:
+        raise StatementRefused(
+            StatementFault.UNREADABLE, f"the XML of the workbook is broken ({str(error)[:100]}). Download it anew"
+        ) from error
+
+
+def _cells(row: object) -> list[Cell]:
+    cells: list[Cell] = []
+    for cell in row.iter(f"{_NAMESPACE}Cell"):  # type: ignore[attr-defined]
+        at = _index(cell.get(f"{_NAMESPACE}Index"), len(cells) + 1, _WIDEST)
+        cells += [("", "text")] * (at - 1 - len(cells))
+        data = cell.find(f"{_NAMESPACE}Data")
+        text = "" if data is None else "".join(data.itertext())
+        kind = "" if data is None else str(data.get(f"{_NAMESPACE}Type"))
+        cells.append((text, {"Number": "number", "DateTime": "date"}.get(kind, "text")))
+    return cells
+
+
+def _index(written: str | None, following: int, largest: int) -> int:
+    at = int(written) if written else following
+    if not following <= at <= largest:
+        raise ValueError(f"a row or cell has the number {at}")
+    return at

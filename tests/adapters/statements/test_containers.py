@@ -1,0 +1,199 @@
+"""What a file is packed in: pages and XML called .xls, archives of days, and packages that unpack to too much."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+import pytest
+
+from adapters.statements import rows
+from revenue_engine import bootstrap
+from revenue_engine.money import wire
+from revenue_engine.ports import archives
+from revenue_engine.ports.statements import (
+    StatementFault,
+    StatementLine,
+    StatementOpened,
+    StatementRefused,
+    proved,
+)
+
+HEADINGS = (
+    "Transaction Date",
+    "Value Date",
+    "Transaction Details",
+    "Reference",
+    "Money Out",
+    "Money In",
+    "Ledger Balance",
+)
+ROWS = (
+    ("15/09/2026", "15/09/2026", "PAY 482915363 & co", "FT1", "", "1,500.00", "2,500.00"),
+    ("16/09/2026", "16/09/2026", "FEE", "FT2", "200.00", "", "2,300.00"),
+)  # fmt: skip
+
+
+def lines_of(content: bytes, name: str) -> list[StatementLine]:
+    stream = io.BytesIO(content)
+    reader = bootstrap.statement_reader(stream, name)
+    return [e for e in proved(reader.read(stream, filename=name)) if isinstance(e, StatementLine)]
+
+
+def refusal(content: bytes, name: str) -> StatementRefused:
+    with pytest.raises(StatementRefused) as caught:
+        lines_of(content, name)
+    return caught.value
+
+
+def page(*rows: tuple[str, ...], before: str = "") -> bytes:
+    body = "".join("<tr>" + "".join(f"<td>{cell.replace('&', '&amp;')}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"{before}<html><body><table><tr><td>Bank</td></tr></table><table>{body}</table></body></html>".encode()
+
+
+@pytest.mark.parametrize("before", ["", "\ufeff", "  \n", "<!DOCTYPE html>\n", "<!-- made by a portal -->"])
+def test_a_page_called_a_workbook_is_read(before: str) -> None:
+    for name in ("a.xls", "a.html", "a.csv"):
+        found = lines_of(page(HEADINGS, *ROWS, before=before), name)
+        assert [(line.amount_minor, line.text) for line in found] == [(150000, "PAY 482915363 & co"), (-20000, "FEE")]
+
+
+def test_an_mpesa_export_may_be_a_page_too() -> None:
+    head = ("Receipt No.", "Completion Time", "Details", "Transaction Status", "Paid In", "Withdrawn", "Balance")
+    row = ("UIF0000001", "15/09/2026 10:00:00", "Pay Bill Online", "Completed", "10.00", "", "10.00")
+    assert [line.reference for line in lines_of(page(head, row), "a.xls")] == ["UIF0000001"]
+
+
+def test_two_tables_of_one_page_are_no_one_statement() -> None:
+    twice = page(HEADINGS, *ROWS) + page(HEADINGS, *ROWS)
+    assert refusal(twice, "a.xls").fault is StatementFault.UNKNOWN_COLUMNS
+    assert refusal(page(("a", "b", "c")), "a.xls").fault is StatementFault.NOT_A_STATEMENT
+
+
+def xml_workbook(*rows: tuple[str, ...], head: str = "") -> bytes:
+    def cell(text: str) -> str:
+        kind, shown = "String", text.replace("&", "&amp;")
+        if text.replace(",", "").replace(".", "", 1).isdigit():
+            kind, shown = "Number", text.replace(",", "")
+        elif text[2:3] == "/":
+            kind, shown = "DateTime", f"{text[6:]}-{text[3:5]}-{text[:2]}T00:00:00.000"
+        return f'<Cell><Data ss:Type="{kind}">{shown}</Data></Cell>'
+
+    body = "".join(f"<Row>{''.join(map(cell, row))}</Row>" for row in rows)
+    space = "urn:schemas-microsoft-com:office:spreadsheet"
+    return (
+        f'<?xml version="1.0"?>{head}<Workbook xmlns="{space}" xmlns:ss="{space}"><Worksheet ss:Name="S"><Table>{body}'
+        "</Table></Worksheet></Workbook>"
+    ).encode()
+
+
+def test_a_workbook_of_xml_is_read_with_its_numbers_and_dates() -> None:
+    found = lines_of(xml_workbook(HEADINGS, *ROWS), "a.xls")
+    assert [(line.amount_minor, str(line.booked_on)) for line in found] == [
+        (150000, "2026-09-15"),
+        (-20000, "2026-09-16"),
+    ]
+
+
+def test_a_workbook_of_xml_with_an_entity_or_a_cut_is_refused() -> None:
+    entity = xml_workbook(HEADINGS, *ROWS, head='<!DOCTYPE a [<!ENTITY b "c">]>')
+    assert refusal(entity, "a.xls").fault is StatementFault.FORBIDDEN
+    assert refusal(xml_workbook(HEADINGS, *ROWS)[:-60], "a.xls").fault is StatementFault.UNREADABLE
+
+
+# --- archives ---
+
+
+def day(number: int, opening: int, *paid: int, account: str = "1100100") -> bytes:
+    """An MT940 statement of a September day, in cents."""
+
+    def shown(minor: int) -> str:
+        return wire(minor).replace(".", ",")
+
+    entries = "".join(f":61:2609{number:02}C{shown(one)},NMSCNONREF//FT{number}{at}\n" for at, one in enumerate(paid))
+    entries = entries.replace(",NMSC", "NMSC")
+    return (
+        f":20:D{number}\n:25:{account}\n:28C:{number}/1\n:60F:C2609{number:02}KES{shown(opening)}\n{entries}"
+        f":62F:C2609{number:02}KES{shown(opening + sum(paid))}\n-\n"
+    ).encode()
+
+
+def zipped(*files: tuple[str, bytes], how: int = zipfile.ZIP_DEFLATED) -> bytes:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", how) as archive:
+        for name, content in files:
+            archive.writestr(name, content)
+    return held.getvalue()
+
+
+def test_the_days_of_an_archive_follow_each_other_whatever_their_names() -> None:
+    content = zipped(("z.sta", day(14, 0, 100)), ("a.sta", day(16, 130, 7)), ("m/x.sta", day(15, 100, 30)))
+    found = lines_of(content, "days.zip")
+    assert [line.amount_minor for line in found] == [100, 30, 7]
+    assert len({line.number for line in found}) == 3
+
+
+def test_parts_of_one_day_are_put_in_the_order_of_their_balances() -> None:
+    content = zipped(("1.sta", day(15, 130, 7)), ("2.sta", day(15, 100, 30)), ("3.sta", day(15, 137, 1)))
+    assert [line.amount_minor for line in lines_of(content, "a.zip")] == [30, 7, 1]
+
+
+def test_one_archive_may_hold_several_formats_and_accounts() -> None:
+    content = zipped(
+        ("a.sta", day(15, 0, 100)), ("b.xls", page(HEADINGS, *ROWS)), ("__MACOSX/b.xls", b"x"), ("d/", b"")
+    )
+    stream = io.BytesIO(content)
+    events = list(proved(bootstrap.statement_reader(stream, "a.zip").read(stream, filename="a.zip")))
+    assert [e.format for e in events if isinstance(e, StatementOpened)] == ["mt940", "table:kcb"]
+
+
+@pytest.mark.parametrize(
+    ("files", "fault", "said"),
+    [
+        ([("a.sta", day(15, 0, 100)), ("read me.txt", b"hello")], StatementFault.NOT_A_STATEMENT, "read me.txt in the"),
+        ([("a.sta", day(15, 0, 100).replace(b":62F", b":65"))], StatementFault.MISSING_FIELD, "a.sta in the archive"),
+        ([("a.sta", day(14, 0, 100)), ("b.sta", day(16, 130, 7))], StatementFault.SKIPPED, "opens with 1.30"),
+        ([("a.zip", zipped(("a.sta", day(15, 0, 100))))], StatementFault.FORBIDDEN, "archive inside the archive"),
+        ([("__MACOSX/x", b"x")], StatementFault.EMPTY, "no file"),
+        ([("a.sta", day(15, 0, 100)), ("b.sta", day(15, 0, 100))], None, ""),
+    ],
+)
+def test_an_archive_that_may_not_be_read_names_the_file(
+    files: list[tuple[str, bytes]], fault: StatementFault | None, said: str
+) -> None:
+    found = refusal(zipped(*files), "a.zip")
+    assert fault is None or found.fault is fault
+    assert said in found.reason
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "LARGEST_UNPACKED", 10_000)
+    assert refusal(zipped(("a.sta", b" " * 20_000)), "a.zip").fault is StatementFault.TOO_LARGE
+
+
+# --- workbooks that swell ---
+
+
+def swollen(size: int) -> bytes:
+    return zipped(
+        ("[Content_Types].xml", b"<Types/>"),
+        ("xl/workbook.xml", b"<workbook/>"),
+        ("xl/sharedStrings.xml", b"<sst><si><t>" + b"A" * size + b"</t></si></sst>"),
+    )
+
+
+def test_a_workbook_that_unpacks_to_a_thousand_times_itself_is_refused_unopened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rows, "_written", lambda _: pytest.fail("it was opened"))
+    content = swollen(40 * 2**20)
+    assert len(content) < 2**20
+    assert refusal(content, "a.xlsx").fault is StatementFault.TOO_LARGE
+
+
+def test_a_size_that_the_head_of_a_package_denies_is_counted_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "_written", lambda _: pytest.fail("it was opened"))
+    content, true = swollen(40 * 2**20), 40 * 2**20 + len("<sst><si><t></t></si></sst>")
+    lying = content.replace(true.to_bytes(4, "little"), (1000).to_bytes(4, "little"))
+    assert lying != content
+    assert refusal(lying, "a.xlsx").fault is StatementFault.TOO_LARGE
