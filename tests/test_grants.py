@@ -43,6 +43,7 @@ MONEY = frozenset(
         "match_request",
         "payment_match",
         "match_reversal",
+        "money_move",
         "payer_link",
         "payer_link_answer",
         "break_event",
@@ -107,6 +108,7 @@ INSERTS: dict[str, Table] = {
             "matching_run_end",
             "payment_match",
             "match_reversal",
+            "money_move",
             "match_left",
             "match_suggestion",
             "payer_link",
@@ -168,6 +170,7 @@ READS_ONLY: dict[str, Table] = {
             *("journal", "posting", "audit_event", "closed_day", "payment", "evidence", "delivery", "delivery_outcome"),
             *("application", "receipt", "receipt_cancellation", "invoice", "invoice_line", "invoice_cancellation"),
             *("pay_account", "statement", "statement_line", "match_request", "payment_match", "match_reversal"),
+            "money_move",
             *("matching_policy", "policy_trial", "policy_activation", "channel_account", "channel_endpoint", "county"),
             *("tariff_line", "push_request", "break_event", "bank_account"),
         }
