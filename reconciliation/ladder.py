@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from reconciliation import spelling
-from reconciliation.spelling import LOOKALIKES, WALL, Said, Written, folded, tokens_of
+from reconciliation.spelling import LOOKALIKES, WALL, Said, folded, tokens_of
 from revenue_engine import identifiers
 from revenue_engine.identifiers import PAY_ACCOUNT_DIGITS, is_pay_account_number
 
@@ -185,17 +185,22 @@ def clues(text: str, *, prefixes: Collection[str] = (), said: Said | None = None
     receipts = [token for token in tokens if len(token) == _RECEIPT_LENGTH and _RECEIPT.fullmatch(token)]
     receipts = [token for token in receipts if not token.isalpha()]
     names = _object_keys(tokens, prefixes)
-    pairs: tuple[str, ...] = ()
-    if len(tokens) > 1 or _A_PLATE.search(text):
-        parts = spelling.written(text)
-        names += _plates_and_parcels(parts, text)
-        pairs = _pairs(parts, words, text)
+    plates = list(_A_PLATE.finditer(text))
+    names += tuple(folded(identifiers.key(one[0])) for one in plates if one.start() and text[one.start() - 1].isalpha())
+    pairs = [identifiers.key(one[0]) for one in plates]
+    if _JOINED_GROUPS.search(text):
+        groups = spelling.groups_of(spelling.written(text))
+        names += tuple("".join(group) for group in groups if len(group) > 1)
+        pairs += ["/".join(str(int(one)) for one in group) for group in groups if len(group) > 1]
+        pairs += _pairs([group[-1] for group in groups], words)
+    elif words:
+        pairs += _pairs(_numbers_that_end(tokens), words)
     return Clues(
         slips=tuple(one for one in digits if _LEAST_RUN <= len(one) <= _LONGEST_SLIP and not _is_phone(one)),
         cut=last if last.isdigit() and _LEAST_CUT <= len(last) < PAY_ACCOUNT_DIGITS else "",
         phones=tuple(dict.fromkeys((*said.phones, *bare))),
         names=names,
-        pairs=pairs,
+        pairs=tuple(dict.fromkeys(pairs)),
         words=words,
         receipt=receipts[0] if receipts else "",
         weak=weak,
@@ -271,25 +276,23 @@ def _without(key: str, prefixes: tuple[str, ...]) -> list[str]:
 
 
 _A_PLATE = re.compile(r"(?i)(?:k[a-z]{2}|u[a-z]{2}|t)[\s\-]*[0-9]{3}[\s\-]*[a-z]{1,3}(?![a-z])")
-_GLUED_PLATE = re.compile(r"(?i)[a-z](?:k[a-z]{2}|u[a-z]{2})[\s\-]*[0-9]{3}[\s\-]*[a-z]")
 _JOINED_GROUPS = re.compile(r"[0-9]\s*[/\-.]\s*[0-9]")
 
 
-def _plates_and_parcels(found: Written, text: str) -> tuple[str, ...]:
-    """Keys that stand glued to a town (``BUSIAKDA123A``), or hold no letter (``LR 209/1234/5``)."""
-    keys = list(map(folded, spelling.plates_of(found))) if _GLUED_PLATE.search(text) else []
-    if _JOINED_GROUPS.search(text):
-        keys += ["".join(group) for group in spelling.groups_of(found) if len(group) > 1]
-    return tuple(keys)
+def _numbers_that_end(tokens: list[str]) -> list[str]:
+    """Numbers behind which no single letter stands that goes on with them."""
+    after = [*tokens[1:], ""]
+    return [
+        one
+        for one, then in zip(tokens, after, strict=True)
+        if one.isdigit() and not (len(then) == 1 and then.isalpha())
+    ]
 
 
-def _pairs(found: Written, words: tuple[str, ...], text: str) -> tuple[str, ...]:
-    groups = spelling.groups_of(found)
-    numbers = dict.fromkeys(int(group[-1]) for group in groups if len(group[-1]) < PAY_ACCOUNT_DIGITS)
-    pairs = [f"{word}{number}" for word in words if len(word) >= _LEAST_WORD for number in numbers]
-    pairs += ["/".join(str(int(one)) for one in group) for group in groups if len(group) > 1]
-    pairs += [identifiers.key(plate[0]) for plate in _A_PLATE.finditer(text)]
-    return tuple(dict.fromkeys(pairs))
+def _pairs(numbers: list[str], words: tuple[str, ...]) -> list[str]:
+    """A word and a number in any order, as one key."""
+    whole = [str(int(number)) for number in numbers if len(number) < PAY_ACCOUNT_DIGITS]
+    return [f"{word}{number}" for word in words if len(word) >= _LEAST_WORD for number in whole]
 
 
 NOTHING = frozenset(("", "0", "NA", "N", "A", "NONE", "NIL", "NULL", "X", "TEST", "HAKUNA"))
@@ -315,9 +318,8 @@ def hear_all(texts: list[tuple[str, str]], prefixes: tuple[str, ...]) -> list[He
 
 
 def _hear(typed: str, narrative: str, prefixes: tuple[str, ...]) -> Heard:
-    spoke = "".join(tokens_of(typed)) not in NOTHING
-    text = typed
-    said = spelling.said(text)
+    text, said = typed, spelling.said(typed)
+    spoke = bool(said.loose) and "".join(said.loose) not in NOTHING
     numbers, weak = _numbers_of(said) if spoke or not narrative else ((), ())
     if narrative and not numbers:
         text = f"{typed} {WALL} {narrative}" if spoke else narrative

@@ -10,13 +10,13 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index,
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine.db import Base, Sealed, raw
-from revenue_engine.errors import Conflict, InvalidValue, NotFound
+from revenue_engine.errors import Conflict, NotFound
 from revenue_engine.identifiers import public_id
 from revenue_engine.work.locks import Lock
 
 
 class MatchRequest(Sealed, Base):
-    """A person asks that money in suspense be set against a bill; another person agrees, or nothing happens."""
+    """What a person asked for before approvals were one mechanism. Kept; nothing is added."""
 
     __tablename__ = "match_request"
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
@@ -37,12 +37,19 @@ class PaymentMatch(Sealed, Base):
         Index("ix_payment_match_invoice_id", "invoice_id"),
         Index("ix_payment_match_run_id", "run_id"),
         CheckConstraint("amount_minor > 0", name="amount"),
-        CheckConstraint("(run_id IS NULL) <> (request_id IS NULL)", name="origin"),
+        CheckConstraint("num_nonnulls(run_id, request_id, approval_id) = 1", name="origin"),
+        Index(
+            "uq_payment_match_approval_id",
+            "approval_id",
+            unique=True,
+            postgresql_where=text("approval_id IS NOT NULL"),
+        ),
     )
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     public_id: Mapped[str] = mapped_column(unique=True)
     run_id: Mapped[int | None] = mapped_column(ForeignKey("matching_run.id"))
     request_id: Mapped[int | None] = mapped_column(ForeignKey("match_request.id"), unique=True)
+    approval_id: Mapped[int | None]
     payment_id: Mapped[int] = mapped_column(ForeignKey("payment.id"))
     invoice_id: Mapped[int] = mapped_column(ForeignKey("invoice.id"))
     amount_minor: Mapped[int]
@@ -62,6 +69,7 @@ class MatchReversal(Sealed, Base):
     reason: Mapped[str]
     reversed_by: Mapped[str]
     reversed_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    approval_id: Mapped[int | None]
 
 
 class NewMatch(NamedTuple):
@@ -76,14 +84,14 @@ class NewMatch(NamedTuple):
 
 
 def note(
-    session: Session, made: Sequence[NewMatch], *, by: str, run_id: int | None = None, request_id: int | None = None
+    session: Session, made: Sequence[NewMatch], *, by: str, run_id: int | None = None, approval_id: int | None = None
 ) -> None:
-    """Keep what was matched and why. The database refuses a match by hand that one person asked for and agreed to."""
+    """Keep what was matched and why. The database refuses a match by hand that two persons have not agreed to."""
     with raw(session).cursor() as cursor:
         cursor.executemany(
-            "INSERT INTO payment_match (public_id, run_id, request_id, payment_id, invoice_id, amount_minor, rung, why,"
-            " journal_id, made_by) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            [(public_id("mat"), run_id, request_id, *one, by) for one in made],
+            "INSERT INTO payment_match (public_id, run_id, approval_id, payment_id, invoice_id, amount_minor, rung,"
+            " why, journal_id, made_by) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            [(public_id("mat"), run_id, approval_id, *one, by) for one in made],
         )
 
 
@@ -107,12 +115,15 @@ def standing(session: Session, payment_id: int) -> list[Standing]:
     return [Standing(*row) for row in rows]
 
 
-def take_back(session: Session, matches: Iterable[Standing], *, journal_id: int, reason: str, by: str) -> None:
-    """Note that a person took matches back, beside the journal that moved the money."""
+def take_back(
+    session: Session, matches: Iterable[Standing], *, journal_id: int, reason: str, by: str, approval_id: int
+) -> None:
+    """Note that two persons took matches back, beside the journal that moved the money."""
     with raw(session).cursor() as cursor:
         cursor.executemany(
-            "INSERT INTO match_reversal (match_id, journal_id, reason, reversed_by) VALUES (%s, %s, %s, %s)",
-            [(one.id, journal_id, reason, by) for one in matches],
+            "INSERT INTO match_reversal (match_id, journal_id, reason, reversed_by, approval_id)"
+            " VALUES (%s, %s, %s, %s, %s)",
+            [(one.id, journal_id, reason, by, approval_id) for one in matches],
         )
 
 
@@ -152,47 +163,6 @@ def payment_named(session: Session, reference: str) -> int:
             f"{len(rows)} channels have a payment {reference!r}: name it by its public id", field="reference"
         )
     return int(rows[0][0])
-
-
-def request(session: Session, *, payment_id: int, invoice_id: int, reason: str, by: str) -> str:
-    """Ask that a payment be set against a bill; answers the request's public id. InvalidValue without a reason."""
-    if not reason.strip():
-        raise InvalidValue("say why the money belongs to this bill", field="reason")
-    public = public_id("mrq")
-    raw(session).execute(
-        "INSERT INTO match_request (public_id, payment_id, invoice_id, reason, requested_by)"
-        " VALUES (%s, %s, %s, %s, %s)",
-        (public, payment_id, invoice_id, reason.strip(), by),
-    )
-    return public
-
-
-class Asked(NamedTuple):
-    """A request for a match by hand."""
-
-    id: int
-    payment_id: int
-    invoice_id: int
-    reason: str
-    requested_by: str
-    done: bool
-
-
-def asked(session: Session, public: str) -> Asked:
-    """A request by its public id. Raises NotFound."""
-    row = (
-        raw(session)
-        .execute(
-            "SELECT r.id, r.payment_id, r.invoice_id, r.reason, r.requested_by,"
-            " EXISTS (SELECT FROM payment_match m WHERE m.request_id = r.id)"
-            " FROM match_request r WHERE r.public_id = %s",
-            (public,),
-        )
-        .fetchone()
-    )
-    if row is None:
-        raise NotFound(f"no request {public!r}", public_id=public)
-    return Asked(*row)
 
 
 # --- what is left ----------------------------------------------------------------------------------------------------

@@ -59,9 +59,10 @@ _BEFORE_NUMBERS = frozenset(
 """Words that stand before a bill's number; other letters before a year and a serial make a permit of them."""
 _STROKE = re.compile(r"(?<=[0-9])\s*[/\\:*_=|~]+\s*(?=[0-9])")
 _MAY_MISLEAD = re.compile(
-    r"[/\\:*_=|~+(]|254|(?<![0-9A-Z])[0O][\s\-./]*[17IL]|CHQ|CHEQ|CHECK|CQ|SLIP|DRAFT|TEL|PHONE|SIMU|CELL|MOB|XX"
-    r"|20[0-9]{2}"
+    r"[0-9]\s*[/\\:*_=|~.]\s*[0-9]|[0-9]-[0-9]{1,2}-[0-9]|\*\*|254|(?<![0-9A-Z])\(?[0O]\)?[\s\-./()]*[17IL]"
+    r"|CHQ|CHEQ|CHECK|CQ|SLIP|DRAFT|TEL|PHONE|SIMU|CELL|MOB|XX|20[0-9]{2}"
 )
+_A_DIGIT = re.compile("[0-9]")
 MISLEADING = "(?i)CHQ|CHEQ|CHECK|CQ|SLIP|DRAFT|TEL|PHONE|SIMU|CELL|MOB|[a-z][^0-9a-z]*20[0-4][0-9]{6}"
 """For columns: texts with one number among words, which may be a cheque's, a phone or a permit."""
 
@@ -90,7 +91,7 @@ class Said(NamedTuple):
 def said(text: str) -> Said:
     """Cut out of a text what is no number of a bill, and keep the phones."""
     upper = plain(text if text.isascii() else text.translate(_STARS)).upper()
-    if not _MAY_MISLEAD.search(upper):
+    if not _A_DIGIT.search(upper) or not _MAY_MISLEAD.search(upper):
         words = _TOKEN.findall(upper)
         return Said(words, words, ())
     phones: list[str] = []

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import psycopg
 import structlog
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from reconciliation.runs import payer_links, policies, running
 from revenue_engine.access import approvals
 from revenue_engine.access.approvals import Agreed
 from revenue_engine.collection.tools import Tools
-from revenue_engine.errors import IntegrityFault
+from revenue_engine.db import refusal
+from revenue_engine.errors import IntegrityFault, Rejected
 from revenue_engine.work.kinds import Kind, Work
 
 log = structlog.get_logger("judgements")
@@ -18,15 +22,32 @@ log = structlog.get_logger("judgements")
 DONE_BY_DATABASE = frozenset({"person_add", "person_reset", "role_grant", "role_end"})
 """Kinds whose whole work is a function of the database."""
 
-DONE_HERE: Mapping[str, Callable[[Session, Agreed], object]] = {}
+DONE_HERE: Mapping[str, Callable[[Session, Agreed], object]] = {
+    "match": running.set_agreed,
+    "match_reversal": running.take_back_agreed,
+    "policy": policies.activate_agreed,
+    "link": payer_links.use_agreed,
+}
 """The other kinds. Their rows name the request, and a trigger looks for its execution in the same transaction."""
 
 
 def do(session: Session, number: int) -> None:
-    """Do an agreed request in this transaction. What is void by now is not done, and says why in its execution.
+    """Do an agreed request in this transaction. What does not hold any more is void, and its execution says why.
 
     Raises what the database refuses: not enough persons, done already. Raises IntegrityFault for a kind nobody does.
     """
+    try:
+        with session.begin_nested():
+            _do(session, number)
+    except (Rejected, psycopg.Error, DBAPIError) as error:
+        refused = error if isinstance(error, Rejected) else refusal(error)
+        if refused is None or not approvals.is_agreed(session, number):
+            raise
+        approvals.void(session, number, why=refused.message)
+        log.info("void", request=number, why=refused.message)
+
+
+def _do(session: Session, number: int) -> None:
     agreed = approvals.execute(session, number)
     if agreed is None:
         log.info("void", request=number)

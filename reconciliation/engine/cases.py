@@ -173,7 +173,10 @@ def _plain_numbers(texts: Any) -> Ints:
     squeezed = squeezed_column(texts)
     readable = pc.string_is_ascii(texts)  # digits of other scripts are read one by one
     nine = pc.and_(pc.equal(pc.binary_length(squeezed), columns.one(9)), pc.match_substring_regex(squeezed, _NINE_LIKE))
-    nine = pc.and_(nine, pc.invert(pc.match_substring_regex(texts, _GROUPS_THAT_MISLEAD)))
+    at = columns.ints(np.flatnonzero(columns.out(nine)))
+    odd = np.zeros(len(texts), dtype=bool)
+    odd[columns.out(at)] = columns.out(pc.match_substring_regex(texts.take(at), _GROUPS_THAT_MISLEAD))
+    nine = pc.and_not(nine, columns.flags(odd))
     grouped = pc.if_else(nine, folded_column(squeezed), columns.one(""))
     number = pc.if_else(readable, pc.coalesce(alone, grouped), columns.one(""))
     return digits_to_int(number, size=PAY_ACCOUNT_DIGITS)
@@ -365,7 +368,8 @@ def _told_beside(bills: Bills, telling: list[tuple[Case, set[int]]]) -> None:
     payers = {case.payment: own for case, own in telling}
     phones = [[(int(phone), case.amount_minor) for phone in case.clues.phones] for case in cases]
     names = [[(key, case.amount_minor) for key in _names_told(case) if bills.payers_of_name(key)] for case in cases]
-    by_phone = grouped(cases, phones, _over(bills.rows_of_phone, bills.open_minor))
+    look = _over(bills.rows_of_phone, bills.open_minor) if any(phones) else lambda _: []
+    by_phone = grouped(cases, phones, look)
     by_name = grouped(cases, names, bills.rows_of_name)
     for (case, _, first), (_, _, second) in zip(by_phone, by_name, strict=True):
         rows = _few(itertools.chain(*first, *(rows for rows in second if len(rows) <= MOST_OF_A_NAME)))

@@ -67,8 +67,13 @@ def _references(bills: Bills, cases: list[Case], rows: dict[int, list[int]]) -> 
 def _sort_by_fit(bills: Bills, cases: list[Case], rows: dict[int, list[int]], prefixes: tuple[str, ...]) -> None:
     """Tell what a text names from what is written with the same characters: a longer name, strokes elsewhere."""
     for case, words in zip(cases, _references(bills, cases, rows), strict=True):
-        text = spelling.written(case.said)
-        names = {word: spelling.fit(text, spelling.written(word), prefixes, typed=case.typed) for _, word in words}
+        text, whole = spelling.written(case.said), case.said.upper()
+        names = {
+            word: spelling.Named(Fit.VERBATIM, 0, len(text.words))
+            if word == whole
+            else spelling.fit(text, spelling.written(word), prefixes, typed=case.typed)
+            for word in dict.fromkeys(word for _, word in words)
+        }
         named = [one for one in names.values() if one.fit > 0]
         weak = {one for one in named if one.fit is Fit.WEAK}
         good = {one for one in named if not any(spelling.is_inside(one, other) for other in named)}

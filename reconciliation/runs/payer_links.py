@@ -11,13 +11,13 @@ import re
 from datetime import datetime
 from typing import NamedTuple
 
-import psycopg
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from reconciliation import ladder
+from revenue_engine.access import approvals
+from revenue_engine.access.approvals import Agreed
 from revenue_engine.db import Base, Sealed, raw
-from revenue_engine.errors import Conflict, NotFound
 from revenue_engine.identifiers import public_id
 
 LEAST_WORDS = 2
@@ -62,6 +62,7 @@ class PayerLinkAnswer(Sealed, Base):
     agreed: Mapped[bool]
     answered_by: Mapped[str]
     answered_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    approval_id: Mapped[int | None]
 
 
 def words_digest(said: str) -> bytes | None:
@@ -152,19 +153,23 @@ def _answered_or_waiting(session: Session) -> set[tuple[bytes, int]]:
     return {(bytes(row[0]), row[1]) for row in rows}
 
 
-def answer(session: Session, public: str, *, agreed: bool, by: str) -> None:
-    """Agree to a proposal or refuse it for ever. Raises NotFound; Conflict for who proposed it, or once answered."""
-    row = raw(session).execute("SELECT id, proposed_by FROM payer_link WHERE public_id = %s", (public,)).fetchone()
-    if row is None:
-        raise NotFound(f"no link {public!r}", public_id=public)
-    if row[1] == by:
-        raise Conflict("a link is answered by another person than let it be proposed", field="by")
-    try:
-        raw(session).execute(
-            "INSERT INTO payer_link_answer (link_id, agreed, answered_by) VALUES (%s, %s, %s)", (row[0], agreed, by)
-        )
-    except psycopg.errors.UniqueViolation as error:
-        raise Conflict(f"link {public} was answered already", public_id=public) from error
+def ask(session: Session, public: str, *, reason: str) -> str:
+    """Ask that a proposed link be used; answers the request's public id. Raises NotFound, Conflict once answered."""
+    return approvals.ask(session, "link", subject=public, payload={"link": public}, reason=reason)
+
+
+def use_agreed(session: Session, agreed: Agreed) -> None:
+    """Let words mean a payer, as two persons agreed."""
+    raw(session).execute(
+        "INSERT INTO payer_link_answer (link_id, agreed, answered_by, approval_id)"
+        " SELECT id, true, %s, %s FROM payer_link WHERE public_id = %s",
+        (f"approval {agreed.public_id}", agreed.number, agreed.payload["link"]),
+    )
+
+
+def refuse(session: Session, public: str) -> None:
+    """Refuse a proposed link for ever; one person may. Raises NotFound, NotAllowed, Conflict once answered."""
+    raw(session).execute("SELECT refuse_link(%s)", (public,))
 
 
 class Listed(NamedTuple):

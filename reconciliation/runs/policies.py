@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
-import psycopg
 from psycopg.types.json import Jsonb
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -18,6 +17,8 @@ from reconciliation.engine import matching
 from reconciliation.engine.policy import RULES_VERSION, Policy
 from reconciliation.engine.rows import BillRow, PaymentRow, bill_table, payment_table
 from reconciliation.runs import snapshot as books
+from revenue_engine.access import approvals
+from revenue_engine.access.approvals import Agreed
 from revenue_engine.db import Base, Sealed, raw, scalar
 from revenue_engine.errors import Conflict, InvalidValue, NotFound
 
@@ -57,6 +58,7 @@ class PolicyActivation(Sealed, Base):
     trial_id: Mapped[int] = mapped_column(ForeignKey("policy_trial.id"))
     activated_by: Mapped[str]
     activated_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    approval_id: Mapped[int | None]
 
 
 def settings_of(policy: Policy) -> dict[str, Any]:
@@ -268,20 +270,19 @@ def backtest(session: Session, named: str, *, by: str) -> dict[str, Any]:
     return {"policy": digest, "trial": trial, "history": seen.hexdigest(), **figures}
 
 
-def activate(session: Session, named: str, *, by: str) -> str:
-    """Let runs use a policy from now on; answers its digest. Raises Conflict where it was not tried on history, or by
-    who proposed it."""
-    digest, _, proposer = proposed(session, named)
-    if proposer == by:
-        raise Conflict("a policy is activated by another person than proposed it", field="by")
-    trial = raw(session).execute("SELECT max(id) FROM policy_trial WHERE policy_digest = %s", (digest,)).fetchone()
-    if trial is None or trial[0] is None:
-        raise Conflict("this policy was not tried on history: run its back-test first", digest=digest)
-    try:
-        raw(session).execute(
-            "INSERT INTO policy_activation (policy_digest, trial_id, activated_by) VALUES (%s, %s, %s)",
-            (digest, trial[0], by),
-        )
-    except psycopg.errors.CheckViolation as error:
-        raise Conflict(str(error).splitlines()[0], digest=digest) from error
+def ask_activation(session: Session, named: str, *, reason: str) -> str:
+    """Ask that runs use a policy that was tried on history; answers the request's public id. Raises NotFound, Conflict
+    where it was not tried, and what ``approvals.ask`` raises."""
+    digest, _, _ = proposed(session, named)
+    return approvals.ask(session, "policy", subject=digest[:12], payload={"policy": digest}, reason=reason)
+
+
+def activate_agreed(session: Session, agreed: Agreed) -> str:
+    """Let runs use a policy from now on, as two persons agreed; answers its digest."""
+    digest, _, _ = proposed(session, agreed.payload["policy"])
+    raw(session).execute(
+        "INSERT INTO policy_activation (policy_digest, trial_id, activated_by, approval_id)"
+        " SELECT %(digest)s, max(id), %(by)s, %(number)s FROM policy_trial WHERE policy_digest = %(digest)s",
+        {"digest": digest, "by": f"approval {agreed.public_id}", "number": agreed.number},
+    )
     return digest

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import psycopg
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -22,11 +21,12 @@ from reconciliation.runs import manifest, payer_links, policies
 from reconciliation.runs import snapshot as books
 from reconciliation.runs.snapshot import Snapshot
 from revenue_engine import ledger, payments, periods
-from revenue_engine.access import audit
+from revenue_engine.access import approvals, audit
+from revenue_engine.access.approvals import Agreed
 from revenue_engine.billing import open_bills
 from revenue_engine.collection import held_money
 from revenue_engine.db import raw, transaction
-from revenue_engine.errors import Conflict, IntegrityFault, InvalidValue
+from revenue_engine.errors import Conflict, IntegrityFault
 from revenue_engine.ledger import chart
 from revenue_engine.money import parse_wire, wire
 from revenue_engine.payments import NewApplication, receipts
@@ -340,62 +340,67 @@ def _of_judged(
 # --- by hand ---------------------------------------------------------------------------------------------------------
 
 
-def ask(session: Session, reference: str, number: str, *, reason: str, by: str) -> str:
+def ask(session: Session, reference: str, number: str, *, reason: str) -> str:
     """Ask that money in suspense be set against the bill of a number; answers the request's public id.
 
-    The bill is named as it is printed: by its pay account number in groups or not, or by its own number. Raises
-    NotFound for an unknown payment or bill, Conflict where none of the payment is in suspense or the bill takes none.
+    The bill is named as it is printed: by its pay account number in groups or not, or by its own number. The request
+    holds the amount that the bill would take now. Raises NotFound for an unknown payment or bill, Conflict where none
+    of the payment is in suspense or nothing is left of the bill, and what ``approvals.ask`` raises.
     """
     payment_id = reconciliation_matches.payment_named(session, reference)
     invoice_id, number = open_bills.payable(session, number)
-    if not any(one.account == chart.SUSPENSE for one in payments.held(session, payment_ids=[payment_id])):
-        raise Conflict(f"nothing of {reference} is in suspense", reference=reference)
-    public = reconciliation_matches.request(session, payment_id=payment_id, invoice_id=invoice_id, reason=reason, by=by)
-    audit.record(session, actor=by, action="match.asked", subject=public, facts={"payment": reference, "bill": number})
-    return public
+    held = payments.held(session, payment_ids=[payment_id])
+    waits = sum(one.amount_minor for one in held if one.account == chart.SUSPENSE)
+    payload = {
+        "payment_id": payment_id,
+        "invoice_id": invoice_id,
+        "amount_minor": min(waits, open_bills.outstanding(session, invoice_id)),
+    }
+    return approvals.ask(session, "match", subject=f"{reference} to {number}", payload=payload, reason=reason)
 
 
-def agree(session: Session, public: str, *, by: str) -> int:
-    """Agree to a request, and so set the money against the bill; answers the cents that the bill took.
+def set_agreed(session: Session, agreed: Agreed) -> int:
+    """Set money against a bill as two persons agreed; answers the cents that the bill took.
 
-    Raises Conflict for who asked, for a request that was done, a bill that takes no money, or money that moved on.
+    Raises Conflict where, under the locks, it is not what they saw any more.
     """
-    asked = reconciliation_matches.asked(session, public)
-    if asked.requested_by == by:
-        raise Conflict("a match by hand is agreed to by another person than asked for it", field="by")
-    if asked.done:
-        raise Conflict(f"request {public} was agreed to already", public_id=public)
-    bills, held = _lock(session, [asked.invoice_id], [asked.payment_id])
-    bill, money = bills[asked.invoice_id], held.get(asked.payment_id)
-    if money is None:
-        raise Conflict("the money is in suspense no more", public_id=public)
-    if not bill.outstanding_minor:
-        raise Conflict("nothing is left of the bill", public_id=public)
+    payment_id, invoice_id = int(agreed.payload["payment_id"]), int(agreed.payload["invoice_id"])
+    bills, held = _lock(session, [invoice_id], [payment_id])
+    bill, money = bills[invoice_id], held.get(payment_id)
+    if money is None or min(bill.outstanding_minor, money.amount_minor) != agreed.payload["amount_minor"]:
+        raise Conflict("the money or the bill is not what it was when it was agreed to", request=agreed.public_id)
     taken = min(bill.outstanding_minor, money.amount_minor)
     move = held_money.Move.plan(money, [(bill, money.amount_minor)], rung=BY_HAND)
     (journal,) = held_money.identify_many(session, [move])
     assert journal is not None  # noqa: S101 - the bill took some of it
-    new = NewMatch(asked.payment_id, asked.invoice_id, taken, BY_HAND, asked.reason, journal.id)
-    try:
-        reconciliation_matches.note(session, [new], request_id=asked.id, by=by)
-    except psycopg.errors.UniqueViolation as error:
-        raise Conflict(f"request {public} was agreed to already", public_id=public) from error
-    audit.record(session, actor=by, action="match.agreed", subject=public, facts={"amount": wire(taken)})
+    new = NewMatch(payment_id, invoice_id, taken, BY_HAND, agreed.reason, journal.id)
+    reconciliation_matches.note(session, [new], approval_id=agreed.number, by=f"approval {agreed.public_id}")
     return taken
 
 
 # --- back again ------------------------------------------------------------------------------------------------------
 
 
-def reverse(session: Session, reference: str, *, reason: str, by: str) -> int:
-    """Take a payment's matches back: its money returns to suspense, its receipt is cancelled, its break is open again.
-
-    Answers the cents that are in suspense now. No run sets the payment against that bill again. Raises NotFound,
-    InvalidValue without a reason, Conflict where no match stands or the money has gone on from where it was set.
-    """
-    if not reason.strip():
-        raise InvalidValue("say why the match is taken back", field="reason")
+def ask_back(session: Session, reference: str, *, reason: str) -> str:
+    """Ask that a payment's matches be taken back; answers the request's public id. Raises as ``ask`` does."""
     payment_id = reconciliation_matches.payment_named(session, reference)
+    return approvals.ask(
+        session, "match_reversal", subject=reference, payload={"payment_id": payment_id}, reason=reason
+    )
+
+
+def take_back_agreed(session: Session, agreed: Agreed) -> int:
+    """Take matches back as two persons agreed; answers the cents that are in suspense now."""
+    return _reverse(session, int(agreed.payload["payment_id"]), agreed)
+
+
+def _reverse(session: Session, payment_id: int, agreed: Agreed) -> int:
+    """Take a payment's matches back: its money returns to suspense, its receipt is cancelled, its break opens again.
+
+    Answers the cents that are in suspense now. No run sets the payment against that bill again. Raises Conflict where
+    no match stands or the money has gone on from where it was set.
+    """
+    reason, reference = agreed.reason, agreed.subject
     _lock(session, {one.invoice_id for one in reconciliation_matches.standing(session, payment_id)}, [payment_id])
     matches = reconciliation_matches.standing(session, payment_id)  # read again under the locks
     if not matches:
@@ -407,13 +412,19 @@ def reverse(session: Session, reference: str, *, reason: str, by: str) -> int:
     for journal_id in sorted({one.journal_id for one in matches}):
         here = [one for one in matches if one.journal_id == journal_id]
         last = _undo(session, payment_id, journal_id, reason=reason)
-        reconciliation_matches.take_back(session, here, journal_id=last.id, reason=reason, by=by)
+        reconciliation_matches.take_back(
+            session,
+            here,
+            journal_id=last.id,
+            reason=reason,
+            by=f"approval {agreed.public_id}",
+            approval_id=agreed.number,
+        )
     assert last is not None  # noqa: S101 - there was a match
     held = payments.held(session, payment_ids=[payment_id])
     minor = sum(one.amount_minor for one in held if one.account == chart.SUSPENSE)
     breaks.reopen(session, break_keys.suspense(payment_id), amount_minor=minor)
     jobs.add(session, kind=Kind.PAY_REOPENED, refs=sorted({one.invoice_id for one in matches}))
-    audit.record(session, actor=by, action="match.reversed", subject=reference, facts={"amount": wire(minor)})
     if minor == payment.amount_minor:
         receipts.cancel(session, [payment_id], reason="its match was taken back", kinds=["receipt"])
         turn = receipts.turns(session, [payment_id], kind="acknowledgement").get(payment_id, 1)

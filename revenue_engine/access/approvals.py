@@ -49,6 +49,7 @@ class Agreed:
     payload: dict[str, Any]
     public_id: str
     reason: str
+    subject: str
 
 
 def ask(session: Session, kind: str, *, subject: str, payload: Mapping[str, Any], reason: str) -> str:
@@ -120,8 +121,23 @@ def execute(session: Session, number: int) -> Agreed | None:
 
     For the worker. The database refuses what is not agreed to by enough persons, has expired or was done already.
     """
-    row = raw(session).execute("SELECT kind, payload, public_id, reason FROM access.execute(%s)", (number,)).fetchone()
+    row = (
+        raw(session)
+        .execute("SELECT kind, payload, public_id, reason, subject FROM access.execute(%s)", (number,))
+        .fetchone()
+    )
     return Agreed(number, *row) if row else None
+
+
+def is_agreed(session: Session, number: int) -> bool:
+    """Whether a request has its persons and was neither done nor voided; for the worker."""
+    row = raw(session).execute("SELECT access.is_agreed(%s)", (number,)).fetchone()
+    return bool(row and row[0])
+
+
+def void(session: Session, number: int, *, why: str) -> None:
+    """Say that an agreed request cannot be done any more, and why; for the worker."""
+    raw(session).execute("SELECT access.void(%s, %s)", (number, why[:500]))
 
 
 def enrolment_half(session: Session, public_id: str) -> tuple[str, str, bool]:

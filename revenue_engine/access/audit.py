@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from datetime import datetime
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Identity, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import XID8, Base
+from revenue_engine.db import XID8, Base, raw
 
 
 class AuditEvent(Base):
@@ -27,17 +26,16 @@ class AuditEvent(Base):
     leaf: Mapped[bytes]
 
 
-def record(session: Session, *, actor: str, action: str, subject: str, facts: dict[str, Any] | None = None) -> None:
-    """Write one audit row. ``facts`` must hold no names or phone numbers; ``leaf`` is SHA-256(0x00 || content)."""
-    content = json.dumps(
-        {"actor": actor, "action": action, "object": subject, "facts": facts or {}},
-        sort_keys=True,
-        separators=(",", ":"),
-        default=str,
-    ).encode()
-    leaf = hashlib.sha256(b"\x00" + content).digest()
-    session.add(AuditEvent(actor=actor, action=action, object=subject, content=content, leaf=leaf))
-    session.flush()
+def record(
+    session: Session, *, action: str, subject: str, facts: dict[str, Any] | None = None, actor: str | None = None
+) -> None:
+    """Write one audit row. ``facts`` must hold no names or phone numbers; ``leaf`` is SHA-256(0x00 || content).
+
+    The database names the actor: the person whom the session's secret proves. ``actor`` is what a process says of
+    itself where nobody is signed in; the row then begins with the database role it says it under.
+    """
+    told = json.dumps(facts or {}, sort_keys=True, default=str)
+    raw(session).execute("SELECT access.audit(%s, %s, %s::jsonb, %s)", (action, subject, told, actor))
 
 
 def facts_of(session: Session, *, action: str, subject: str) -> list[dict[str, Any]]:

@@ -149,6 +149,14 @@ def _open(row: Sequence[object]) -> Open:
     )
 
 
+def outstanding(session: Session, invoice_id: int) -> int:
+    """What is left of a bill now, in cents; nothing of a bill that does not exist."""
+    row = (
+        raw(session).execute("SELECT outstanding_minor FROM open_bill WHERE invoice_id = %s", (invoice_id,)).fetchone()
+    )
+    return int(row[0]) if row else 0
+
+
 def lock_payers(session: Session, payer_ids: Iterable[int]) -> None:
     """Serialise work on the unapplied credit of payers, in id order, to the end of the transaction."""
     wanted = sorted(set(payer_ids))

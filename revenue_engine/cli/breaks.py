@@ -1,7 +1,8 @@
-"""``break list|show``: differences that somebody must look at, with a reason, an owner and an age."""
+"""``break list|show|assign|note``: differences that somebody must look at, with a reason, an owner and an age."""
 
 from __future__ import annotations
 
+import getpass
 from typing import Annotated, Any
 
 import typer
@@ -69,3 +70,45 @@ def _say(found: dict[str, Any]) -> None:
                 out.print(f"  {one}", highlight=False, markup=False, soft_wrap=True)
         elif value not in (None, ""):
             out.print(f"{name.replace('_', ' '):14} {value}", highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command("assign")
+def assign(
+    name: _Named,
+    owner: Annotated[str, typer.Option("--to", help="Who looks from now on: finance, ict, or a person.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Give an open break to somebody."""
+    from reconciliation import breaks
+    from revenue_engine import bootstrap
+    from revenue_engine.db import transaction
+
+    with answering(as_json=as_json):
+        with transaction(bootstrap.engine("api")) as session:
+            found = breaks.named(session, name)
+            breaks.assign(session, found.public_id, owner=owner, by=f"cli:{getpass.getuser()}")
+        if as_json:
+            print_json({"ok": True, "number": found.number, "id": found.public_id, "owner": owner})
+        else:
+            out.print(f"break {found.number} is now for {owner}", highlight=False)
+
+
+@app.command("note")
+def note(
+    name: _Named,
+    words: Annotated[str, typer.Argument(help="What is to be kept with the break; no names, phones or id numbers.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Say something of a break; the words stay with it and are never changed."""
+    from reconciliation import breaks
+    from revenue_engine import bootstrap
+    from revenue_engine.db import transaction
+
+    with answering(as_json=as_json):
+        with transaction(bootstrap.engine("api")) as session:
+            found = breaks.named(session, name)
+            breaks.note(session, found.public_id, words=words, by=f"cli:{getpass.getuser()}")
+        if as_json:
+            print_json({"ok": True, "number": found.number, "id": found.public_id})
+        else:
+            out.print(f"noted with break {found.number}", highlight=False)

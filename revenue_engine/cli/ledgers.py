@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from revenue_engine.cli.output import FAILED, JsonFlag, answering, out, print_json
+from revenue_engine.cli import days
+from revenue_engine.cli.output import FAILED, JsonFlag, answering, check_place, err, out, print_json
 from revenue_engine.money import wire
 
+if TYPE_CHECKING:
+    from revenue_engine.verification.invariants import Verification
+
 app = typer.Typer(help="The books.", no_args_is_help=True)
-Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last book date counted.")]
+Day = Annotated[str | None, typer.Option(help=f"Last book date counted: {days.DAY_HELP}.")]
 
 
 @app.callback()
@@ -30,20 +34,33 @@ def verify(as_json: JsonFlag = False) -> None:
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("migrate")) as session:
-            found = checking.verify(session)
+            sources = checking.Sources(bootstrap.adapters(), bootstrap.statement_readers())
+            found = checking.verify(session, sources=sources)
         if as_json:
             print_json(found.as_dict())
         else:
-            table = Table("", "invariant", "rows", "what it says", box=None)
-            for invariant in found.invariants:
-                mark = "[red]✗[/]" if invariant.failures else "[green]✓[/]"
-                table.add_row(mark, invariant.name, f"{invariant.rows_checked:,}", invariant.statement)
-            out.print(table)
-            for invariant in found.invariants:
-                for failure in invariant.failures:
-                    out.print(f"[red]✗[/] {invariant.name}: {failure.table} {failure.key}: {failure.detail}")
+            _tell(found)
     if not found.ok:
         raise typer.Exit(FAILED)
+
+
+def _tell(found: Verification) -> None:
+    """The verdict and every failure first, what was checked after."""
+    failed = [one for one in found.invariants if one.failed]
+    if failed:
+        out.print(f"[red]✗ the books do not hold[/]: {len(failed)} of {len(found.invariants)} invariants are broken")
+    else:
+        out.print(f"[green]✓ the books hold[/]: {len(found.invariants)} invariants, {found.rows_checked:,} rows")
+    for invariant in failed:
+        for failure in invariant.failures:
+            out.print(f"[red]✗[/] {invariant.name}: {failure.table} {failure.key}: {failure.detail}")
+        if invariant.failed > len(invariant.failures):
+            out.print(f"  {invariant.name}: {invariant.failed - len(invariant.failures):,} more")
+    table = Table("", "invariant", "rows", "what it says", box=None)
+    for invariant in sorted(found.invariants, key=lambda one: not one.failed):
+        mark = "[red]✗[/]" if invariant.failed else "[green]✓[/]"
+        table.add_row(mark, invariant.name, f"{invariant.rows_checked:,}", invariant.statement)
+    out.print(table)
 
 
 @app.command("balance")
@@ -53,8 +70,9 @@ def balance(on: Day = None, as_json: JsonFlag = False) -> None:
     from revenue_engine.db import transaction
 
     with answering(as_json=as_json):
+        until = days.day(on, field="on")
         with transaction(bootstrap.engine("report")) as session:
-            lines = ledger.trial_balance(session, effective=on.date() if on else None)
+            lines = ledger.trial_balance(session, effective=until)
         debits, credits_ = sum(line.debit_minor for line in lines), sum(line.credit_minor for line in lines)
         if as_json:
             print_json(
@@ -87,11 +105,26 @@ def balance(on: Day = None, as_json: JsonFlag = False) -> None:
 
 
 @app.command("export")
-def export() -> None:
-    """The whole book as hledger journal text on standard output, for a check by another program."""
-    from revenue_engine import bootstrap, ledger
+def export(
+    first: Annotated[str | None, typer.Option("--from", help=f"First book date: {days.DAY_HELP}.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help=f"Last book date: {days.DAY_HELP}.")] = None,
+    out_file: Annotated[
+        Path | None, typer.Option("--out", help="File to write, with a manifest and its SHA-256 beside it.")
+    ] = None,
+) -> None:
+    """The book as plain-text accounting (hledger reads it, strictly): codes, bills, receipts, stations as tags."""
+    from revenue_engine import bootstrap
     from revenue_engine.db import transaction
+    from revenue_engine.reports import journal
 
-    with answering(as_json=False), transaction(bootstrap.engine("report")) as session:
-        for part in ledger.hledger(session):
-            sys.stdout.write(part)
+    with answering(as_json=False):
+        begin, end = days.span(first, last)
+        if out_file is not None:
+            check_place(out_file)
+        with transaction(bootstrap.engine("report")) as session:
+            if out_file is None:
+                for part in journal.text(session, journal.Exported(), first=begin, last=end):
+                    sys.stdout.write(part)
+                return
+            manifest = journal.write(session, out_file, first=begin, last=end)
+        err.print(f"wrote {out_file} and {manifest}", highlight=False, soft_wrap=True)

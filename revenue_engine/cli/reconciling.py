@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from revenue_engine.cli import approvals, signing
 from revenue_engine.cli.output import ATTENTION, JsonFlag, answering, out, print_json
 
 app = typer.Typer(help="Money in suspense: find its bills, and take a match back.", no_args_is_help=True)
@@ -17,10 +17,6 @@ policy_app = typer.Typer(help="What runs may do: proposed, tried on history, act
 link_app = typer.Typer(help="Words that mean a payer.", no_args_is_help=True)
 app.add_typer(policy_app, name="policy")
 app.add_typer(link_app, name="link")
-
-
-def _by() -> str:
-    return f"cli:{getpass.getuser()}"
 
 
 @app.command("run")
@@ -31,9 +27,14 @@ def run(
     """Set money in suspense against its bills where that is certain. Exit 3 when some changed under the run."""
     from reconciliation.runs import running
     from revenue_engine import bootstrap
+    from revenue_engine.access import sessions
+    from revenue_engine.db import transaction
 
-    with answering(as_json=as_json):
-        done = running.run(bootstrap.engine("worker"), by=_by(), dry_run=dry_run)
+    with answering(as_json=as_json), signing.signed_in():
+        with transaction(bootstrap.engine("api")) as session:
+            sessions.must(session, "matching.run")
+            by = sessions.whoami(session).login
+        done = running.run(bootstrap.engine("worker"), by=by, dry_run=dry_run)
         matched = [
             {"payment": one.reference, "bill": part.number, "amount": _wire(part.amount_minor), "rung": part.rung}
             | {"why": part.why}
@@ -89,15 +90,16 @@ def reverse(
     reason: Annotated[str, typer.Option(help="Why the match is taken back.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Take a payment's match back: its money returns to suspense, and no run sets it against that bill again."""
+    """Ask that a payment's match be taken back. Once another person agrees, its money returns to suspense, and no run
+    sets it against that bill again."""
     from reconciliation.runs import running
     from revenue_engine import bootstrap
     from revenue_engine.db import transaction
 
-    with answering(as_json=as_json):
-        with transaction(bootstrap.engine("worker")) as session:
-            minor = running.reverse(session, reference, reason=reason, by=_by())
-        _said({"ok": True, "payment": reference, "in_suspense": _wire(minor)}, as_json=as_json)
+    with answering(as_json=as_json), signing.signed_in():
+        with transaction(bootstrap.engine("api")) as session:
+            public = running.ask_back(session, reference, reason=reason)
+        _asked(public, as_json=as_json)
 
 
 @app.command("ask")
@@ -112,23 +114,27 @@ def ask(
     from revenue_engine import bootstrap
     from revenue_engine.db import transaction
 
-    with answering(as_json=as_json):
+    with answering(as_json=as_json), signing.signed_in():
         with transaction(bootstrap.engine("api")) as session:
-            public = running.ask(session, reference, bill, reason=reason, by=_by())
-        _said({"ok": True, "request": public}, as_json=as_json)
+            public = running.ask(session, reference, bill, reason=reason)
+        _asked(public, as_json=as_json)
 
 
 @app.command("agree")
-def agree(request: Annotated[str, typer.Argument(help="The request's id.")], as_json: JsonFlag = False) -> None:
-    """Agree to what another person asked for: the money leaves suspense for the bill."""
-    from reconciliation.runs import running
-    from revenue_engine import bootstrap
-    from revenue_engine.db import transaction
+def agree(
+    request: Annotated[str, typer.Argument(help="The request's id.")],
+    shown: Annotated[str | None, typer.Option(help="The hash you were shown, or its beginning.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Agree to what another person asked for; the same as 'approval agree'."""
+    approvals.agree([request], shown=shown, as_json=as_json)
 
-    with answering(as_json=as_json):
-        with transaction(bootstrap.engine("worker")) as session:
-            minor = running.agree(session, request, by=_by())
-        _said({"ok": True, "request": request, "applied": _wire(minor)}, as_json=as_json)
+
+def _asked(public: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"ok": True, "request": public})
+    else:
+        out.print(f"asked as {public}; another person: revenue-engine approval agree {public}", highlight=False)
 
 
 def _said(answer: dict[str, Any], *, as_json: bool) -> None:
@@ -164,7 +170,7 @@ def propose(
     """Propose a policy. Settings that the file does not name keep their standard value."""
     from reconciliation.runs import policies
     from revenue_engine import bootstrap
-    from revenue_engine.access import audit
+    from revenue_engine.access import audit, sessions
     from revenue_engine.db import transaction
     from revenue_engine.errors import InvalidValue
 
@@ -175,9 +181,10 @@ def propose(
             raise InvalidValue(f"{file.name} is not JSON: {error}", file=file.name) from None
         if not isinstance(settings, dict):
             raise InvalidValue(f'{file.name} holds no settings: write it like {{"trust_payer": false}}', file=file.name)
-        with transaction(bootstrap.engine("api")) as session:
-            digest = policies.propose(session, settings, by=_by())
-            audit.record(session, actor=_by(), action="policy.proposed", subject=digest)
+        with signing.signed_in(), transaction(bootstrap.engine("api")) as session:
+            sessions.must(session, "policy.ask")
+            digest = policies.propose(session, settings, by=sessions.whoami(session).login)
+            audit.record(session, action="policy.proposed", subject=digest)
         _said({"ok": True, "policy": digest}, as_json=as_json)
 
 
@@ -188,15 +195,15 @@ def backtest(
     """Try a policy on confirmed history, beside the policy in force."""
     from reconciliation.runs import policies
     from revenue_engine import bootstrap
-    from revenue_engine.access import audit
+    from revenue_engine.access import audit, sessions
     from revenue_engine.db import transaction
 
     with answering(as_json=as_json):
-        with transaction(bootstrap.engine("api")) as session:
-            figures = policies.backtest(session, digest, by=_by())
+        with signing.signed_in(), transaction(bootstrap.engine("api")) as session:
+            sessions.must(session, "policy.ask")
+            figures = policies.backtest(session, digest, by=sessions.whoami(session).login)
             audit.record(
                 session,
-                actor=_by(),
                 action="policy.tried",
                 subject=figures["policy"],
                 facts={"history": figures["history"]},
@@ -215,19 +222,19 @@ def _ratio(of_10000: int | None) -> str | None:
 
 @policy_app.command("activate")
 def activate(
-    digest: Annotated[str, typer.Argument(help="The policy's digest, or its beginning.")], as_json: JsonFlag = False
+    digest: Annotated[str, typer.Argument(help="The policy's digest, or its beginning.")],
+    reason: Annotated[str, typer.Option(help="Why runs should use it.")] = "its trial on history",
+    as_json: JsonFlag = False,
 ) -> None:
-    """Let runs use a policy that was tried on history. Refused to who proposed it."""
+    """Ask that runs use a policy that was tried on history; another person agrees."""
     from reconciliation.runs import policies
     from revenue_engine import bootstrap
-    from revenue_engine.access import audit
     from revenue_engine.db import transaction
 
-    with answering(as_json=as_json):
+    with answering(as_json=as_json), signing.signed_in():
         with transaction(bootstrap.engine("api")) as session:
-            whole = policies.activate(session, digest, by=_by())
-            audit.record(session, actor=_by(), action="policy.activated", subject=whole)
-        _said({"ok": True, "policy": whole}, as_json=as_json)
+            public = policies.ask_activation(session, digest, reason=reason)
+        _asked(public, as_json=as_json)
 
 
 @link_app.command("list")
@@ -250,25 +257,30 @@ def listing(as_json: JsonFlag = False) -> None:
 
 
 @link_app.command("confirm")
-def confirm(link: Annotated[str, typer.Argument(help="The link's id.")], as_json: JsonFlag = False) -> None:
-    """Agree that these words mean this payer."""
-    _answer(link, agreed=True, as_json=as_json)
+def confirm(
+    link: Annotated[str, typer.Argument(help="The link's id.")],
+    reason: Annotated[str, typer.Option(help="How you know.")] = "known to us",
+    as_json: JsonFlag = False,
+) -> None:
+    """Ask that these words mean this payer; another person agrees."""
+    from reconciliation.runs import payer_links
+    from revenue_engine import bootstrap
+    from revenue_engine.db import transaction
+
+    with answering(as_json=as_json), signing.signed_in():
+        with transaction(bootstrap.engine("api")) as session:
+            public = payer_links.ask(session, link, reason=reason)
+        _asked(public, as_json=as_json)
 
 
 @link_app.command("refuse")
 def refuse_link(link: Annotated[str, typer.Argument(help="The link's id.")], as_json: JsonFlag = False) -> None:
     """Say that these words do not mean this payer; it is never proposed again."""
-    _answer(link, agreed=False, as_json=as_json)
-
-
-def _answer(link: str, *, agreed: bool, as_json: bool) -> None:
     from reconciliation.runs import payer_links
     from revenue_engine import bootstrap
-    from revenue_engine.access import audit
     from revenue_engine.db import transaction
 
-    with answering(as_json=as_json):
+    with answering(as_json=as_json), signing.signed_in():
         with transaction(bootstrap.engine("api")) as session:
-            payer_links.answer(session, link, agreed=agreed, by=_by())
-            audit.record(session, actor=_by(), action="link.agreed" if agreed else "link.refused", subject=link)
-        _said({"ok": True, "link": link, "state": "in use" if agreed else "refused"}, as_json=as_json)
+            payer_links.refuse(session, link)
+        _said({"ok": True, "link": link, "state": "refused"}, as_json=as_json)

@@ -200,7 +200,8 @@ def _find(stage: _Stage, running: Running, provider: Provider, plan: mpesa.Plan,
         pulled = finding.found(session).pulled
     progress(f"asked: the provider told {pulled:,} payments of the last two days that no callback had told")
     files = finding.bring_statements(api, provider, plan, stage.accounts)
-    _wait_for_backlog(stage, running)
+    progress(f"statements: {files} files are being read and proved, line by line")
+    _wait_for_backlog(stage, running, lambda left: progress(f"statements: {files - left} of {files} files done"))
     with transaction(stage.engine("migrate")) as session:
         stated = finding.found(session).stated
     progress(f"statements: {files} files told {stated:,} more")
@@ -237,8 +238,16 @@ def _send(stage: _Stage, running: Running, plan: mpesa.Plan, progress: Say) -> S
     return sent
 
 
-def _wait_for_backlog(stage: _Stage, running: Running) -> None:
-    """Wait until no work waits. Raises Retryable when the worker makes no progress."""
+TELL_EVERY = 4.0
+"""Seconds between two words about a backlog that is waited for."""
+
+
+def _wait_for_backlog(stage: _Stage, running: Running, tell: Callable[[int], None] = lambda _: None) -> None:
+    """Wait until no work waits; ``tell`` hears now and then how much does.
+
+    Raises Retryable when the worker makes no progress.
+    """
+    told = time.monotonic()
     least, moved = -1, time.monotonic()
     while True:
         running.check()
@@ -246,6 +255,9 @@ def _wait_for_backlog(stage: _Stage, running: Running) -> None:
             waiting = jobs.backlog(session).ready
         if not waiting:
             return
+        if time.monotonic() - told > TELL_EVERY:
+            told = time.monotonic()
+            tell(waiting)
         if waiting != least:
             least, moved = waiting, time.monotonic()
         elif time.monotonic() - moved > STALLED_AFTER:
@@ -284,6 +296,9 @@ def _result(
         report_url=stage.role_url("report"),
         callback_url=f"{running.url}/cb/v1/{stage.tokens[home, Purpose.CONFIRMATION]}",
         shortcode=home,
+        some_code=next(
+            (credit.reference for credit in plan.truth.standing.values() if not credit.bills and not credit.spot), ""
+        ),
         open_bill=next(
             bill
             for bill in people.bills
@@ -304,7 +319,7 @@ def command(settings: Settings, *, days: int, payments: int, seed: int, reset: b
     out, err = Console(), Console(stderr=True)
 
     def after(result: DemoResult, running: Running) -> None:
-        _print(out, result, as_json=as_json)
+        _print(out, result, settings.state_dir, as_json=as_json)
         if serve:
             showing.next_steps(err if as_json else out, result)
             _until_interrupted(running)
@@ -325,28 +340,24 @@ def command(settings: Settings, *, days: int, payments: int, seed: int, reset: b
     return 0 if result.ok else 1
 
 
-def _print(out: Any, result: DemoResult, *, as_json: bool) -> None:
+def _print(out: Any, result: DemoResult, state_dir: Path, *, as_json: bool) -> None:
     import json
     import sys
 
-    from revenue_engine.demo import showing
-    from revenue_engine.reports import daily
-    from revenue_engine.reports import render as rendering
+    from revenue_engine.demo import leaving, showing
 
     if as_json:
         sys.stdout.write(json.dumps(result.as_dict(), indent=2) + "\n")
         sys.stdout.flush()
         return
-    showing.show(out, result)
     engine = bootstrap.make_engine(result.database_url, "report", shared=True)
     try:
-        with transaction(engine) as session:
-            report = daily.daily(session, result.last)
+        left = leaving.leave(engine, result, state_dir)
     finally:
         engine.dispose()
-    out.print()
-    sys.stdout.write(rendering.render(report, "table").decode())
-    sys.stdout.flush()
+    showing.files(out, left)
+    showing.commands(out, result)
+    showing.show(out, result)
 
 
 def _leave(*_: object) -> None:

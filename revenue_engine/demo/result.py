@@ -31,6 +31,8 @@ class DemoResult:
     shortcode: str
     open_bill: Bill
     """A bill nobody has paid, for whoever wants to."""
+    some_code: str = ""
+    """The reference of one payment that nobody could place, to look for."""
 
     @property
     def ok(self) -> bool:

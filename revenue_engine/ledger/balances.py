@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
 from revenue_engine.db import raw
 from revenue_engine.errors import NotFound
 from revenue_engine.ledger.chart import AccountType
-from revenue_engine.money import wire
 
 NEWEST = 2**62
 
@@ -212,23 +212,40 @@ def statement(
     return StatementOfAccount(account, opening, tuple(entries), running)
 
 
-def hledger(session: Session) -> Iterator[str]:
-    """The whole book as hledger journal text, so that a program nobody here wrote can check our sums."""
-    heads = {
-        row[0]: f"{row[1]}:{row[0].replace('.', ':')}" for row in raw(session).execute("SELECT code, type FROM account")
-    }
-    with raw(session).cursor(name="hledger") as cursor:
+class ExportRow(NamedTuple):
+    """One posting and its journal, as an export writes them; the amount in cents."""
+
+    journal_id: int
+    book_date: date
+    key: str
+    kind: str
+    debit: str
+    credit: str
+    amount_minor: int
+    payment_id: int | None
+    invoice_id: int | None
+    stream_code: str | None
+    station_code: str | None
+
+
+def export_rows(session: Session, *, first: date | None = None, last: date | None = None) -> Iterator[ExportRow]:
+    """Every posting of some book dates (both included), journal by journal in the order of the book; streamed."""
+    with raw(session).cursor(name="export") as cursor:
         cursor.itersize = 5_000
         cursor.execute(
             """
-            SELECT j.id, j.book_date, j.key, j.kind, p.debit, p.credit, p.amount_minor
+            SELECT j.id, j.book_date, j.key, j.kind, p.debit, p.credit, p.amount_minor, p.payment_id, p.invoice_id,
+                   p.stream_code, p.station_code
               FROM journal j JOIN posting p ON p.journal_id = j.id AND p.book_date = j.book_date
+             WHERE j.book_date BETWEEN coalesce(%s, '-infinity'::date) AND coalesce(%s, 'infinity'::date)
              ORDER BY j.book_date, j.id, p.seq
-            """
+            """,
+            (first, last),
         )
-        last = None
-        for journal_id, book_date, key, kind, debit, credit, amount in cursor:
-            if journal_id != last:
-                yield f"\n{book_date} {kind}  ; key: {key}\n"
-                last = journal_id
-            yield f"    {heads[debit]}  KES {wire(amount)}\n    {heads[credit]}  KES -{wire(amount)}\n"
+        yield from map(ExportRow._make, cursor)
+
+
+def account_heads(session: Session) -> dict[str, tuple[str, str]]:
+    """What plain-text accounting calls each account (``asset:1200:1``) and our name of it, by the account's code."""
+    rows = raw(session).execute("SELECT code, type, name FROM account")
+    return {code: (f"{kind}:{code.replace('.', ':')}", name) for code, kind, name in rows}

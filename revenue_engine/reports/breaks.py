@@ -13,7 +13,7 @@ from reconciliation.breaks import BreakReason, Listed
 from revenue_engine import payments, periods
 from revenue_engine.billing import payers
 from revenue_engine.channels import accounts
-from revenue_engine.money import wire
+from revenue_engine.money import grouped, wire
 from revenue_engine.reports.homes import homes
 from revenue_engine.reports.model import Column, Kind, Section
 
@@ -132,4 +132,15 @@ def describe(session: Session, name: str) -> dict[str, Any]:
         "payment": None if home is None else home.payment.identity.reference,
         "money": [] if home is None else [*home.lines, *home.papers],
         "delivery": one.delivery_id,
+        "said": [
+            f"{event.at.astimezone(periods.NAIROBI):%d %b %Y %H:%M} {event.actor} {_event(event)}"
+            for event in breaks.history(session, one.public_id)
+        ],
     }
+
+
+def _event(event: breaks.Said) -> str:
+    words = f": {event.words}" if event.words else ""
+    to = f" to {event.owner}" if event.event == "assigned" and event.owner else ""
+    amount = f" {grouped(event.amount_minor)}" if event.amount_minor is not None else ""
+    return f"{event.event}{to}{amount}{words}"

@@ -75,7 +75,7 @@ ALLOWED = {
         *("who_may", "enrol", "disable_person", "revoke_sessions", "persons", "issue_token", "revoke_token", "tokens"),
         *("ask", "agree", "refuse", "agree_list", "withdraw", "requests", "enrolment_half"),
     },
-    "worker": {"acting", "may", "must", "why_nobody", "audit", "execute", "doing"},
+    "worker": {"acting", "may", "must", "why_nobody", "audit", "execute", "doing", "void", "is_agreed"},
     "report": {"acting", "may", "must", "why_nobody", "audit"},
     "intake": set[str](),
     "seal": set[str](),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import threading
 import time
 from collections.abc import Iterable
@@ -311,36 +310,3 @@ def test_a_payers_statement_holds_the_payers_lines_alone(books: Books) -> None:
     assert [(e.journal_key, e.other_account, e.debit_minor, e.credit_minor) for e in shown.entries] == [
         ("paid 1", "1200.mpesa-600100", 0, 3_000)
     ]
-
-
-# --- the export to hledger -------------------------------------------------------------------------------------------
-
-LINE = re.compile(r"    ([a-z_]+):(\S+)  KES (-?)(\d+)\.(\d\d)")
-
-
-def read_hledger(text: str) -> dict[str, tuple[int, int]]:
-    """A little reader of hledger journals that knows nothing of ours: account to (debits, credits) in cents."""
-    found: dict[str, tuple[int, int]] = {}
-    for block in text.strip().split("\n\n"):
-        head, *body = block.splitlines()
-        date.fromisoformat(head.split()[0])
-        balance = 0
-        for line in body:
-            parts = LINE.fullmatch(line)
-            assert parts, line
-            _, path, sign, whole, cents = parts.groups()
-            amount = int(whole) * 100 + int(cents)
-            account = path.replace(":", ".")
-            debit, credit = found.get(account, (0, 0))
-            found[account] = (debit, credit + amount) if sign else (debit + amount, credit)
-            balance += -amount if sign else amount
-        assert balance == 0, block
-    return found
-
-
-def test_another_reader_of_the_export_finds_the_same_sums(books: Books) -> None:
-    fill(books, seed=11)
-    with transaction(books.engine) as session:
-        text = "".join(ledger.hledger(session))
-    assert read_hledger(text) == trial(books)
-    assert text.count("; key: ") == books.rows("SELECT count(*) FROM journal")[0][0]

@@ -6,12 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from reconciliation.runs import payer_links, running
+from reconciliation.runs import payer_links
 from revenue_engine.db import transaction
-from revenue_engine.errors import Conflict
 from tests.conftest import Database
-from tests.matching.test_policies import by_hand
-from tests.matching.test_runs import ACCOUNTANT, CLERK, RUNNER, payer, proves, run
+from tests.matching.test_runs import by_hand, payer, proves, run, take_back
 from tests.support.books import Books
 
 SAID = "Ziwa Traders shop rent"
@@ -29,9 +27,15 @@ def listed(books: Books) -> list[tuple[str, str]]:
         return [(one.state, one.words) for one in payer_links.listed(session)]
 
 
-def answer(books: Books, *, agreed: bool, by: str = ACCOUNTANT) -> None:
+def answer(books: Books, *, agreed: bool) -> None:
+    """Two persons say yes; one says no."""
     with transaction(books.as_role("api")) as session:
-        payer_links.answer(session, payer_links.listed(session)[0].public_id, agreed=agreed, by=by)
+        public = payer_links.listed(session)[0].public_id
+    if agreed:
+        assert books.judged(lambda session: payer_links.ask(session, public, reason="known to us")) is None
+    else:
+        with books.clerk.acts(), transaction(books.as_role("api")) as session:
+            payer_links.refuse(session, public)
 
 
 def taught(books: Books) -> tuple[int, str]:
@@ -50,8 +54,8 @@ def test_words_that_two_persons_placed_are_proposed_and_then_find_the_next_bill(
     bill = books.bill(800, payer=owner)
     books.pay(800, f"{SAID} FEB 2026")
     assert run(books).matched == []  # nobody has agreed yet
-    with transaction(books.as_role("api")) as session, pytest.raises(Conflict, match="another person"):
-        payer_links.answer(session, payer_links.listed(session)[0].public_id, agreed=True, by=RUNNER)
+    with pytest.raises(Exception, match="another person agreed"):  # also who holds the database is told
+        books.execute("INSERT INTO payer_link_answer (link_id, agreed, answered_by) VALUES (1, true, 'me')")
     answer(books, agreed=True)
     done = run(books)
     assert [one.parts[0].number for one in done.matched] == [bill.pay_account_number]
@@ -63,8 +67,7 @@ def test_words_that_two_persons_placed_are_proposed_and_then_find_the_next_bill(
 def test_a_link_is_undone_with_the_match_that_taught_it(books: Books) -> None:
     owner, paid = taught(books)
     answer(books, agreed=True)
-    with transaction(books.as_role("worker")) as session:
-        running.reverse(session, paid, reason="another Ziwa", by=CLERK)
+    take_back(books, paid)
     assert [state for state, _ in listed(books)] == ["undone"]
     books.bill(800, payer=owner)
     books.pay(800, f"{SAID} FEB 2026")

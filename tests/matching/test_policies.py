@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from reconciliation.engine.policy import Policy
-from reconciliation.runs import policies, running
+from reconciliation.runs import policies
 from revenue_engine.db import transaction
-from revenue_engine.errors import Conflict, InvalidValue, NotFound
+from revenue_engine.errors import Conflict, InvalidValue, NotAllowed, NotFound
 from tests.conftest import Database
-from tests.matching.test_runs import ACCOUNTANT, CLERK, payer, proves, run, slip
+from tests.matching.test_runs import by_hand, payer, proves, run, slip, take_back
+from tests.support import people
 from tests.support.books import Books
 
 
@@ -22,62 +23,70 @@ def books(database: Database) -> Iterator[Books]:
     kept.close()
 
 
-def by_hand(books: Books, reference: str, number: str) -> None:
-    """Two persons set a payment against a bill."""
+def propose(books: Books, **settings: object) -> str:
     with transaction(books.as_role("api")) as session:
-        asked = running.ask(session, reference, number, reason="seen at the desk", by=CLERK)
-    with transaction(books.as_role("worker")) as session:
-        running.agree(session, asked, by=ACCOUNTANT)
+        return policies.propose(session, settings, by="clerk")
 
 
-def propose(books: Books, by: str = CLERK, **settings: object) -> str:
+def try_out(books: Books, digest: str) -> int:
     with transaction(books.as_role("api")) as session:
-        return policies.propose(session, settings, by=by)
+        return int(policies.backtest(session, digest, by="clerk")["trial"])
 
 
-def test_a_policy_is_activated_only_after_its_own_trial_and_by_another_person(books: Books) -> None:
+def activate(books: Books, digest: str) -> None:
+    assert books.judged(lambda session: policies.ask_activation(session, digest, reason="it finds more")) is None
+
+
+def test_a_policy_is_activated_only_after_its_own_trial_and_by_two_persons(books: Books) -> None:
     strict, other = propose(books, correct_slips=False), propose(books, trust_payer=False)
-    with transaction(books.as_role("api")) as session, pytest.raises(Conflict, match="not tried"):
-        policies.activate(session, strict, by=ACCOUNTANT)
-    with transaction(books.as_role("api")) as session:
-        policies.backtest(session, other, by=CLERK)
-    with transaction(books.as_role("api")) as session, pytest.raises(Conflict, match="not tried"):
-        policies.activate(session, strict, by=ACCOUNTANT)  # the trial of another policy is none
-    with transaction(books.as_role("api")) as session:
-        policies.backtest(session, strict[:12], by=CLERK)
-    with transaction(books.as_role("api")) as session, pytest.raises(Conflict, match="another person"):
-        policies.activate(session, strict, by=CLERK)
+    with pytest.raises(Conflict, match="not tried"):
+        activate(books, strict)
+    try_out(books, other)
+    with pytest.raises(Conflict, match="not tried"):
+        activate(books, strict)  # the trial of another policy is none
+    try_out(books, strict[:12])
+    with books.treasurer.acts(), transaction(books.as_role("api")) as session:
+        public = policies.ask_activation(session, strict, reason="it finds more")
+    with pytest.raises(NotAllowed, match="another person"):
+        people.agree(books.as_role("api"), public, who=books.treasurer)
     with transaction(books.as_role("api")) as session:
         assert policies.active(session) == Policy()
-        assert policies.activate(session, strict[:12], by=ACCOUNTANT) == strict
+    activate(books, strict[:12])
     with transaction(books.as_role("api")) as session:
         assert policies.active(session) == Policy(correct_slips=False)
 
 
 def test_the_database_refuses_it_too(books: Books) -> None:
     strict, other = propose(books, correct_slips=False), propose(books, trust_payer=False)
-    with transaction(books.as_role("api")) as session:
-        trial = policies.backtest(session, other, by=CLERK)["trial"]
+    trial = try_out(books, other)
     statement = "INSERT INTO policy_activation (policy_digest, trial_id, activated_by) VALUES (%s, %s, %s)"
     with pytest.raises(Exception, match="not tried"):
-        books.execute(statement, strict, trial, ACCOUNTANT)
-    with pytest.raises(Exception, match="another person"):
-        books.execute(statement, other, trial, CLERK)
+        books.execute(statement, strict, trial, "the treasurer")
+    with pytest.raises(Exception, match="another person agreed"):
+        books.execute(statement, other, trial, "the treasurer")
+
+
+def test_a_policy_tried_again_meanwhile_is_another_question(books: Books) -> None:
+    strict = propose(books, correct_slips=False)
+    try_out(books, strict)
+    with books.clerk.acts(), transaction(books.as_role("api")) as session:
+        public = policies.ask_activation(session, strict, reason="it finds more")
+    try_out(books, strict)
+    with pytest.raises(Conflict, match="has changed since it was asked for"):
+        people.agree(books.as_role("api"), public, who=books.treasurer)
 
 
 def test_runs_use_the_active_policy_and_name_it(books: Books) -> None:
     bill = books.bill(1_000, payer=payer(books))
     books.pay(1_000, slip(bill), names=("ACHIENG", "", ""))
     strict = propose(books, correct_slips=False, trust_payer=False)
-    with transaction(books.as_role("api")) as session:
-        policies.backtest(session, strict, by=CLERK)
-        policies.activate(session, strict, by=ACCOUNTANT)
+    try_out(books, strict)
+    activate(books, strict)
     assert run(books).matched == []
     assert books.rows("SELECT policy_digest FROM matching_run") == [(strict,)]
     again = propose(books)
-    with transaction(books.as_role("api")) as session:
-        policies.backtest(session, again, by=CLERK)
-        policies.activate(session, again, by=ACCOUNTANT)
+    try_out(books, again)
+    activate(books, again)
     assert len(run(books).matched) == 1
 
 
@@ -91,7 +100,7 @@ def test_a_trial_counts_what_a_policy_would_win_and_lose(books: Books) -> None:
     books.pay(900, third.pay_account_number)
     strict = propose(books, correct_slips=False)
     with transaction(books.as_role("api")) as session:
-        told = policies.backtest(session, strict, by=CLERK)
+        told = policies.backtest(session, strict, by="clerk")
     assert {name: told[name] for name in ("confirmed", "matched", "right", "wrong", "new", "lost", "changed")} == {
         "confirmed": 4,  # three as they came, one once more without its number
         "matched": 1,
@@ -119,10 +128,9 @@ def test_a_match_taken_back_is_no_history(books: Books) -> None:
     bill = books.bill(1_000, payer=payer(books))
     paid = books.pay(1_000, slip(bill))
     by_hand(books, paid, bill.pay_account_number)
-    with transaction(books.as_role("worker")) as session:
-        running.reverse(session, paid, reason="the desk erred", by=CLERK)
+    take_back(books, paid)
     with transaction(books.as_role("api")) as session:
-        assert policies.backtest(session, propose(books), by=CLERK)["confirmed"] == 0
+        assert policies.backtest(session, propose(books), by="clerk")["confirmed"] == 0
 
 
 @pytest.mark.parametrize(

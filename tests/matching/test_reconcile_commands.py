@@ -12,18 +12,32 @@ from typer.testing import CliRunner
 
 from reconciliation.engine.policy import Policy
 from revenue_engine import bootstrap
+from revenue_engine.cli import signing
 from revenue_engine.cli.app import app
 from tests.conftest import Database
 from tests.matching.test_runs import payer, slip
 from tests.support.books import Books
+from tests.support.people import Someone
 
 
 @pytest.fixture
 def books(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Books]:
     kept = Books(database.url)
     monkeypatch.setattr(bootstrap, "engine", lambda role, pool_size=5: kept.as_role(role))
+    sits(monkeypatch, kept.clerk)
     yield kept
     kept.close()
+
+
+def sits(monkeypatch: pytest.MonkeyPatch, who: Someone) -> None:
+    """Let this person sit at the keyboard."""
+    monkeypatch.setattr(signing, "read", lambda: who.secret)
+
+
+def agreed(*words: str, status: int = 0) -> Any:
+    done = CliRunner().invoke(app, ["approval", "agree", *words, "--json"])
+    assert done.exit_code == status, done.output
+    return json.loads(done.stdout)
 
 
 def said(*words: str, status: int = 0) -> str:
@@ -55,14 +69,19 @@ def test_from_suspense_to_the_bill_and_back(books: Books, monkeypatch: pytest.Mo
     (left,) = told("left")
     assert (left["amount"], left["suggestions"]) == ("75.00", [])
     assert "75.00" in said("left")
-    assert told("reverse", paid, "--reason", "not hers")["in_suspense"] == "1250.00"
+    back = told("reverse", paid, "--reason", "not hers")["request"]
+    sits(monkeypatch, books.treasurer)
+    assert agreed(back)["requests"][0]["stands"] == "done"
+    sits(monkeypatch, books.clerk)
     assert told("reverse", paid, "--reason", "not hers", status=1)["code"] == "conflict"
     assert told("reverse", "NOSUCH", "--reason", "not hers", status=1)["code"] == "not_found"
     assert "0" in said("run")
     request = told("ask", paid, bill.pay_account_number, "--reason", "she came with the message")["request"]
-    assert told("agree", request, status=1)["code"] == "conflict"  # by the one who asked
-    monkeypatch.setattr("getpass.getuser", lambda: "nekesa")
-    assert told("agree", request)["applied"] == "1250.00"
+    assert told("agree", request, status=1)["code"] == "not_allowed"  # by the one who asked
+    monkeypatch.setenv("LOGNAME", "treasurer")
+    assert told("agree", request, status=1)["code"] == "not_allowed"
+    sits(monkeypatch, books.treasurer)
+    assert told("agree", request)["requests"][0]["amount"] == "1250.00"
     assert books.left(bill) == 0
 
 
@@ -81,7 +100,6 @@ def test_what_is_printed_is_understood_when_somebody_asks(books: Books) -> None:
 def test_a_policy_goes_its_whole_way(books: Books, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "policy.json"
     file.write_text('{"trust_payer": false}', encoding="utf-8")
-    monkeypatch.setattr("getpass.getuser", lambda: "wanjala")
     digest = told("policy", "propose", str(file))["policy"]
     assert told("policy", "show", digest)["trust_payer"] is False
     assert told("policy", "activate", digest, status=1)["code"] == "conflict"
@@ -94,9 +112,10 @@ def test_a_policy_goes_its_whole_way(books: Books, tmp_path: Path, monkeypatch: 
         "1.0000",
         "0.5000",
     )
-    assert told("policy", "activate", digest, status=1)["message"].startswith("a policy is activated by another person")
-    monkeypatch.setattr("getpass.getuser", lambda: "nekesa")
-    assert told("policy", "activate", digest)["policy"] == digest
+    asked = told("policy", "activate", digest)["request"]
+    assert agreed(asked, status=1)["code"] == "not_allowed"
+    sits(monkeypatch, books.treasurer)
+    assert agreed(asked)["requests"][0]["stands"] == "done"
     assert told("policy", "show")["policy"] == digest
     file.write_text("[]", encoding="utf-8")
     assert told("policy", "propose", str(file), status=1)["code"] == "invalid_value"

@@ -10,15 +10,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from adapters.mpesa import adapter as mpesa
 from reconciliation.runs import running
+from revenue_engine import db
 from revenue_engine.billing import invoices, payers
-from revenue_engine.db import transaction
-from revenue_engine.errors import Conflict, InvalidValue
+from revenue_engine.db import raw, transaction
+from revenue_engine.errors import Conflict, InvalidValue, NotAllowed
 from revenue_engine.verification import verify
+from revenue_engine.worker import Worker
 from tests.conftest import Database
-from tests.support.books import Books
+from tests.support import people
+from tests.support.books import Books, confirmation
 
-CLERK, ACCOUNTANT, RUNNER = "cli:wanjala", "cli:nekesa", "cli:timer"
+RUNNER = "timer"
 
 
 @pytest.fixture
@@ -53,8 +57,26 @@ def proves(books: Books) -> bool:
 
 
 def take_back(books: Books, reference: str, reason: str = "another Achieng paid it") -> int:
-    with transaction(books.as_role("worker")) as session:
-        return running.reverse(session, reference, reason=reason, by=ACCOUNTANT)
+    """Two persons take a match back; the cents in suspense then. Raises Conflict also where it was void when done."""
+    why = books.judged(lambda session: running.ask_back(session, reference, reason=reason))
+    if why is not None:
+        raise Conflict(why)
+    return in_suspense(books, reference)
+
+
+def by_hand(books: Books, reference: str, number: str) -> None:
+    """Two persons set a payment against a bill."""
+    why = books.judged(lambda session: running.ask(session, reference, number, reason="seen at the desk"))
+    assert why is None
+
+
+def in_suspense(books: Books, reference: str) -> int:
+    ((minor,),) = books.rows(
+        "SELECT coalesce(sum(CASE credit WHEN '2200' THEN o.amount_minor ELSE -o.amount_minor END), 0)::bigint"
+        " FROM posting o JOIN payment p ON p.id = o.payment_id WHERE p.reference = %s AND '2200' IN (debit, credit)",
+        reference,
+    )
+    return int(minor)
 
 
 def test_a_slip_from_the_payers_own_phone_leaves_suspense_for_its_bill(books: Books) -> None:
@@ -187,12 +209,7 @@ def test_a_match_taken_back_is_as_if_it_had_not_been_made(books: Books) -> None:
     books.work()  # the bill is open again: nothing that named it may slip through, and least of all this payment
     assert run(books).matched == []
     assert (books.balances(), books.left(bill), books.open_breaks()) == before
-    with transaction(books.as_role("api")) as session:
-        asked = running.ask(session, paid, bill.pay_account_number, reason="she came with the message", by=CLERK)
-    with transaction(books.as_role("worker")) as session, pytest.raises(Conflict, match="another person"):
-        running.agree(session, asked, by=CLERK)
-    with transaction(books.as_role("worker")) as session:
-        assert running.agree(session, asked, by=ACCOUNTANT) == 100_000
+    by_hand(books, paid, bill.pay_account_number)
     assert (books.balances(), books.left(bill), books.open_breaks()) == after
     assert books.papers(paid)[-1] == "receipt 2627-2"
     assert proves(books)
@@ -204,7 +221,7 @@ def test_a_match_is_taken_back_once_and_with_a_reason(books: Books) -> None:
     with pytest.raises(Conflict, match="no match"):
         take_back(books, paid)
     run(books)
-    with pytest.raises(InvalidValue, match="why"):
+    with pytest.raises(InvalidValue, match="reason"):
         take_back(books, paid, " ")
     take_back(books, paid)
     with pytest.raises(Conflict, match="no match"):
@@ -221,17 +238,67 @@ def test_a_run_offers_no_bill_that_a_person_refused(books: Books) -> None:
     assert books.rows("SELECT failed FROM match_left") == [("taken_back",)]
 
 
-def test_a_person_cannot_be_both_of_two_even_in_sql(books: Books) -> None:
+def test_a_person_cannot_be_both_of_two(books: Books) -> None:
     bill = books.bill(1_000, payer=payer(books))
     paid = books.pay(1_000, "for the shop")
-    with transaction(books.as_role("api")) as session:
-        running.ask(session, paid, bill.pay_account_number, reason="seen at the desk", by=CLERK)
-    with pytest.raises(Exception, match="another person"):
-        books.execute(
-            "INSERT INTO payment_match (public_id, request_id, payment_id, invoice_id, amount_minor, rung, why,"
-            " journal_id, made_by) SELECT 'mat_x', id, payment_id, invoice_id, 1, 'hand', '', 1, requested_by"
-            " FROM match_request"
-        )
+    with books.treasurer.acts(), transaction(books.as_role("api")) as session:
+        public = running.ask(session, paid, bill.pay_account_number, reason="seen at the desk")
+    with pytest.raises(NotAllowed, match="another person"):
+        people.agree(books.as_role("api"), public, who=books.treasurer)
+    assert books.left(bill) == 1_000
+
+
+@pytest.mark.parametrize("role", [None, "worker", "api"])
+def test_no_role_writes_a_match_that_was_not_agreed_to(books: Books, role: str | None) -> None:
+    bill = books.bill(1_000, payer=payer(books))
+    paid = books.pay(1_000, "for the shop")
+    with books.clerk.acts(), transaction(books.as_role("api")) as session:
+        running.ask(session, paid, bill.pay_account_number, reason="seen at the desk")
+    ((number,),) = books.rows("SELECT id FROM access.request")
+    for named in ("approval_id", "request_id"):
+        with pytest.raises(Exception, match=r"another person agreed|permission denied|foreign key"):
+            execute_as(
+                books,
+                role,
+                f"INSERT INTO payment_match (public_id, {named}, payment_id, invoice_id, amount_minor, rung, why,"
+                " journal_id, made_by) SELECT 'mat_x', %s, p.id, %s, 1, 'hand', '', 1, 'me' FROM payment p",
+                number,
+                bill.id,
+            )
+    run(books)
+
+
+def execute_as(books: Books, role: str | None, statement: str, *values: object) -> None:
+    with transaction(books.as_role(role)) as session:
+        raw(session).execute(statement, values)  # type: ignore[arg-type]
+
+
+def test_bait_and_switch_finds_no_bill(books: Books) -> None:
+    """Asked when 1000.00 was open; by the time it is agreed to, or done, the bill takes 10.00: nothing moves."""
+    owner = payer(books)
+    bill = books.bill(1_000, payer=owner)
+    paid = books.pay(1_000, "for the shop")
+    with books.clerk.acts(), transaction(books.as_role("api")) as session:
+        early = running.ask(session, paid, bill.pay_account_number, reason="seen at the desk")
+    late = books.bill(500, payer=owner)
+    other = books.pay(500, "for the other shop")
+    with books.clerk.acts(), transaction(books.as_role("api")) as session:
+        agreed = running.ask(session, other, late.pay_account_number, reason="seen at the desk")
+    people.agree(books.as_role("api"), agreed, who=books.treasurer)
+    for one, shillings in ((bill, 990), (late, 490)):
+        books.deliver(confirmation(shillings, one.pay_account_number))
+    worker = Worker(db.make_engine(books.url, role="worker", pool_size=2), {"mpesa": mpesa}, {})
+    books.engines.append(worker.engine)
+    worker._deliveries(worker._claim("interpret", 50))  # the payments first, what was agreed to after them
+    with pytest.raises(Conflict, match=r"the bill would take 10\.00 and not 1000\.00"):
+        people.agree(books.as_role("api"), early, who=books.treasurer)
+    books.work()
+    assert (books.left(bill), books.left(late)) == (10, 10)
+    assert in_suspense(books, paid) == 100_000
+    assert in_suspense(books, other) == 50_000
+    ((why,),) = books.rows("SELECT reason FROM access.execution")
+    assert why.startswith("what it rests on changed after it was agreed to: the bill would take 10.00 and not 500.00")
+    assert proves(books)
 
 
 def test_what_a_provider_takes_back_is_no_match_to_reverse(books: Books) -> None:
@@ -255,10 +322,7 @@ def test_what_was_above_the_bill_comes_back_too_unless_it_has_paid_another(books
     paid = books.pay(1_000, "for the shop")
 
     def by_two_persons() -> None:
-        with transaction(books.as_role("api")) as session:
-            asked = running.ask(session, paid, bill.pay_account_number, reason="seen at the desk", by=CLERK)
-        with transaction(books.as_role("worker")) as session:
-            assert running.agree(session, asked, by=ACCOUNTANT) == 60_000
+        by_hand(books, paid, bill.pay_account_number)
 
     before = books.balances()
     by_two_persons()

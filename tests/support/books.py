@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from adapters.mpesa import adapter as mpesa
 from adapters.sandbox import mpesa_bodies as bodies
@@ -23,6 +25,8 @@ from revenue_engine.periods import NAIROBI
 from revenue_engine.ports.statements import StatementReader
 from revenue_engine.treasury import bank_accounts
 from revenue_engine.worker import Worker
+from tests.support import people
+from tests.support.people import Someone
 
 SHORTCODE = "600100"
 CLEARING = f"1200.mpesa-{SHORTCODE}"
@@ -56,6 +60,32 @@ class Books:
         engine = db.make_engine(self.url, role=role, pool_size=5)
         self.engines.append(engine)
         return engine
+
+    # --- two persons ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def clerk(self) -> Someone:
+        """Who asks."""
+        return people.clerk(self.url)
+
+    @cached_property
+    def treasurer(self) -> Someone:
+        """Who agrees."""
+        return people.treasurer(self.url)
+
+    def judged(self, ask: Callable[[Session], str]) -> str | None:
+        """Let the clerk ask, the treasurer agree and a worker do it; why it was void, or None. Raises what refuses."""
+        with self.clerk.acts(), db.transaction(self.as_role("api")) as session:
+            public = ask(session)
+        people.agree(self.as_role("api"), public, who=self.treasurer)
+        self.work()
+        ((outcome, why),) = self.rows(
+            "SELECT e.outcome, e.reason FROM access.request r LEFT JOIN access.execution e ON e.request_id = r.id"
+            " WHERE r.public_id = %s",
+            public,
+        )
+        assert outcome in ("done", "void"), f"{public} was not worked on"
+        return str(why) if outcome == "void" else None
 
     def close(self) -> None:
         """Let every connection go."""

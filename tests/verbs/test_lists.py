@@ -167,3 +167,12 @@ def test_the_commands_answer_write_and_refuse(books: Books, database: Database, 
     assert json.loads(run("station", "list", "--json", env=env))[0]["station"] == "MALABA"
     assert json.loads(run("invoice", "list", "--state", "paid", "--json", env=env))[0]["outstanding"] == "0.00"
     run("serve", "--demo", status=1)
+    number = str(json.loads(run("break", "list", "--json", env=env))[0]["number"])
+    assert json.loads(run("break", "assign", number, "--to", "m.wanjala", "--json", env=env))["owner"] == "m.wanjala"
+    run("break", "note", number, "rang the provider, ticket 12", env=env)
+    run("break", "note", number, "  ", env=env, status=1)
+    shown = json.loads(run("break", "show", number, "--json", env=env))
+    assert shown["owner"] == "m.wanjala"
+    assert [line.split(" ", 5)[5].split(":")[0] for line in shown["said"]][1:] == ["assigned to m.wanjala", "noted"]
+    assert shown["said"][-1].endswith("noted: rang the provider, ticket 12")
+    assert len(json.loads(run("break", "list", "--owner", "m.wanjala", "--json", env=env))) == 1
