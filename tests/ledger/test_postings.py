@@ -55,6 +55,38 @@ TABLE: list[Row] = [
         ["DR 1200.mpesa-600100 CR 2200 50.00"],
     ),
     (
+        "Money of the Fund pays a facility's bill, by two persons",
+        lambda: facts.paid_between_entities(
+            [Placed(4_000, STALL)], held_in="2200", payment_id=9, at=NOON, reason="paid to the county's pay bill"
+        ),
+        "paid_between_entities",
+        ["DR 2200 CR 1300.RENT 40.00", "DR 1480 CR 2480 40.00"],
+    ),
+    (
+        "The holder's bank shows that the money left",
+        lambda: facts.entity_paid(4_000, bank="1100.KCB", payment_id=9, at=NOON),
+        "entity_paid",
+        ["DR 2480 CR 1100.KCB 40.00"],
+    ),
+    (
+        "The destination's bank shows that the money came",
+        lambda: facts.entity_received(4_000, bank="1100.FIF", payment_id=9, at=NOON),
+        "entity_received",
+        ["DR 1100.FIF CR 1480 40.00"],
+    ),
+    (
+        "Opening balance of a bank account",
+        lambda: facts.opening_balance("1100.KCB", 70_000, at=NOON, reason="certificate of balance"),
+        "opening_balance",
+        ["DR 1100.KCB CR 3000 700.00"],
+    ),
+    (
+        "Opening balance of payers' credit",
+        lambda: facts.opening_balance("2100", 900, at=NOON, reason="list of prepayments", owed=True),
+        "opening_balance",
+        ["DR 3000 CR 2100 9.00"],
+    ),
+    (
         "Suspense identified",
         lambda: facts.suspense_identified(
             [Placed(4_000, STALL), Placed(1_000, payer_id=8)],
