@@ -296,7 +296,12 @@ def test_the_api_cannot_post_money_that_the_county_holds(database: Database) -> 
 
     books = Books(database.url)
     bill = books.bill(100, payer=books.payer())
-    for debit, credit in (("1200.1", "1300.SBP"), ("2200", "1300.SBP"), ("2100", "1300.SBP"), ("1000", "1300.SBP")):
+    for debit, credit in (
+        ("1200.mpesa-600100", "1300.SBP"),
+        ("2200", "1300.SBP"),
+        ("2100", "1300.SBP"),
+        ("1000", "1300.SBP"),
+    ):
         with database.connect("api") as connection, pytest.raises(errors.InsufficientPrivilege):
             connection.execute(
                 "WITH j AS (INSERT INTO journal (book_date, key, kind, occurred_at, digest)"
