@@ -45,6 +45,7 @@ class BreakReason(enum.StrEnum):
     SETTLEMENT_NOT_BANKED = "settlement_not_banked"
     BANKED_NOT_SETTLED = "banked_not_settled"
     NOT_ASKED_IN_TIME = "not_asked_in_time"
+    FILE_NOT_AGREED = "file_not_agreed"
 
 
 class BreakEvent(Sealed, Base):
