@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, quote, quote_plus
 
 from revenue_engine.errors import InvalidValue
 from revenue_engine.ports.callbacks import BodyFormat, Pairs
-from revenue_engine.ports.strict_json import MAX_BYTES, storable
+from revenue_engine.ports.strict_json import MAX_BYTES, name_shown, storable
 
 MOST_FIELDS: Final = 200
 """Most fields of a form. A payment notice has about ten."""
@@ -36,7 +36,7 @@ def once(pairs: Pairs) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, text in pairs:
         if name in found:
-            raise InvalidValue(f"the field {name[:40]!r} stands twice", key=name[:40])
+            raise InvalidValue(f"the field {name_shown(name)} stands twice")
         found[name] = text
     return found
 

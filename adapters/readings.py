@@ -30,9 +30,35 @@ _LONGEST_TEXT: Final = 500
 
 
 def shown(value: object) -> str:
-    """A value for a reason: its literal form, cut, so that it can neither flood a log nor break a database."""
-    text = "nothing" if value is None else repr(str(value)[:40] if isinstance(value, Decimal) else value)
-    return storable(text if len(text) <= 48 else f"{text[:45]}...")
+    """What a field holds, for a reason: the type and the size, never the value.
+
+    Reasons are kept for ever and are read by many, and in a wrong field may stand somebody's name or phone. The value
+    itself stands in the raw delivery.
+    """
+    if isinstance(value, str):
+        return f"text of {len(value)} characters" if value else "an empty text"
+    return _TYPES.get(type(value), "a value of another type")
+
+
+_TYPES = {
+    type(None): "nothing",
+    bool: "true or false",
+    int: "a whole number",
+    Decimal: "a number",
+    list: "a list",
+    dict: "an object",
+}
+_CODE = re.compile(r"[A-Za-z0-9._-]{1,16}", re.ASCII)
+
+
+def code_shown(value: object) -> str:
+    """A provider's own code for a reason, as it stands; what may be a phone or an identity number is only described."""
+    text = str(value) if type(value) is int else value
+    if type(text) is str and _CODE.fullmatch(text) and re.search(r"\d", text) and not re.search(r"\d{6}", text):
+        digits = re.sub(r"\D", "", text)
+        if len(digits) < 9 or not digits.startswith(("0", "1", "7", "254")):
+            return repr(text)
+    return shown(value)
 
 
 def at(doc: object, path: str) -> object:

@@ -104,10 +104,10 @@ def _database(server: str) -> Iterator[str]:
 
 def _set_up(url: str, token: str) -> None:
     with psycopg.connect(url) as connection:
-        connection.execute("INSERT INTO account (code, name, type) VALUES ('100001', 'M-PESA 600100', 'asset')")
+        connection.execute("INSERT INTO account (code, name, type) VALUES ('1200.1', 'M-PESA 600100', 'asset')")
         connection.execute(
             "INSERT INTO channel_account (id, public_id, name, adapter, identifier, mode, status, clearing_account,"
-            " settings) VALUES (1, 'chn_bench', 'bench', 'mpesa', '600100', 'test', 'sample', '100001', %s)",
+            " settings) VALUES (1, 'chn_bench', 'bench', 'mpesa', '600100', 'test', 'sample', '1200.1', %s)",
             (json.dumps({"shortcode": "600100", "peers": ["127.0.0.1"]}),),
         )
         connection.execute(

@@ -6,7 +6,7 @@ Whoever opens a break and whoever closes it may stand in different rooms; both t
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 _REQUEST = "request:"
 SUSPENSE_PREFIX = "suspense:"
@@ -24,9 +24,24 @@ def clock(delivery_id: int, item: int = 0) -> str:
     return _of("clock", delivery_id, item)
 
 
-def conflict(delivery_id: int, item: int = 0) -> str:
-    """A message that disagrees with what was posted."""
-    return _of("conflict", delivery_id, item)
+def conflict(channel_account_id: int, kind: str, reference: str, field: str) -> str:
+    """Messages about one movement that disagree on a field of it, whichever of them came first."""
+    return f"conflict:{channel_account_id}:{kind}:{reference}:{field}"
+
+
+def wrong_address(channel_account_id: int, purpose: str, day: date) -> str:
+    """Messages of a day that came to an address of ours which was registered for other ones."""
+    return f"wrong-address:{channel_account_id}:{purpose}:{day:%Y%m%d}"
+
+
+def dead(kind: str, ref_id: int) -> str:
+    """Work that was given up after all its tries."""
+    return f"dead:{kind}:{ref_id}"
+
+
+def before_books(channel_account_id: int, reference: str) -> str:
+    """Money of a time before the books were opened."""
+    return f"before-books:{channel_account_id}:{reference}"
 
 
 def doubt(channel_account_id: int, reference: str) -> str:
@@ -59,9 +74,9 @@ def reversal(channel_account_id: int, reference: str) -> str:
     return f"reversal:{channel_account_id}:{reference}"
 
 
-def reversal_twice(channel_account_id: int, reference: str) -> str:
-    """A reversal of a payment that another reversal took back."""
-    return f"{reversal(channel_account_id, reference)}:twice"
+def reversal_twice(channel_account_id: int, payment_reference: str) -> str:
+    """A payment that more than one reversal takes back; by the payment, whichever reversal came first."""
+    return f"reversed-twice:{channel_account_id}:{payment_reference}"
 
 
 def reversal_amount(channel_account_id: int, reference: str) -> str:

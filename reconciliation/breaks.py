@@ -46,6 +46,10 @@ class BreakReason(enum.StrEnum):
     BANKED_NOT_SETTLED = "banked_not_settled"
     NOT_ASKED_IN_TIME = "not_asked_in_time"
     FILE_NOT_AGREED = "file_not_agreed"
+    WRONG_ADDRESS = "wrong_address"
+    WORK_FAILED = "work_failed"
+    BEFORE_BOOKS = "before_books"
+    RETURNED_BY_BANK = "returned_by_bank"
 
 
 class BreakEvent(Sealed, Base):
@@ -121,6 +125,8 @@ OWNERS = {
     BreakReason.WRONG_SHORTCODE_OR_STREAM: "ict",
     BreakReason.CLOCK_DIFFERS: "ict",
     BreakReason.NOT_ASKED_IN_TIME: "ict",
+    BreakReason.WRONG_ADDRESS: "ict",
+    BreakReason.WORK_FAILED: "ict",
 }
 """Who looks first; everything else is for finance."""
 
@@ -208,6 +214,12 @@ def reopen(session: Session, key: str, *, amount_minor: int, by: str = ENGINE) -
     )
 
 
+def is_closed(session: Session, key: str) -> bool:
+    """Whether the break of a key was opened before and is closed now."""
+    row = raw(session).execute("SELECT closed_at IS NOT NULL FROM break_case WHERE key = %s", (key,)).fetchone()
+    return bool(row and row[0])
+
+
 def open_keys(session: Session, reason: BreakReason, *, channel_account_id: int) -> set[str]:
     """The keys of the open breaks of one reason and channel account."""
     rows = raw(session).execute(
@@ -217,14 +229,15 @@ def open_keys(session: Session, reason: BreakReason, *, channel_account_id: int)
     return {row[0] for row in rows}
 
 
-def open_of(session: Session, reason: BreakReason) -> list[tuple[str, int, int]]:
-    """The open breaks of one reason, oldest first: key, channel account, amount in cents."""
+def open_of(session: Session, reason: BreakReason) -> list[tuple[str, int, int, int | None]]:
+    """The open breaks of one reason, oldest first: key, channel account, amount in cents, payment."""
     rows = raw(session).execute(
-        "SELECT key, channel_account_id, amount_minor FROM break_case WHERE closed_at IS NULL AND reason = %s"
+        "SELECT key, channel_account_id, amount_minor, payment_id FROM break_case"
+        " WHERE closed_at IS NULL AND reason = %s"
         " ORDER BY occurred_at, id",
         (reason.value,),
     )
-    return [(row[0], row[1], row[2]) for row in rows]
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +312,16 @@ def of_payments(session: Session, payment_ids: Sequence[int]) -> list[Listed]:
     """Every break about some payments, open or closed, in the order they were opened."""
     rows = raw(session).execute(_LISTED + " WHERE payment_id = ANY(%s) ORDER BY id", (list(payment_ids),))
     return [_listed(row) for row in rows]
+
+
+def words_of_deliveries(session: Session, delivery_ids: Sequence[int]) -> dict[int, str]:
+    """What the oldest open break of each delivery says; a delivery without an open break is left out."""
+    rows = raw(session).execute(
+        "SELECT DISTINCT ON (delivery_id) delivery_id, detail FROM break_case"
+        " WHERE delivery_id = ANY(%s) AND closed_at IS NULL ORDER BY delivery_id, id",
+        (list(delivery_ids),),
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 @dataclass(frozen=True, slots=True)

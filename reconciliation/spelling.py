@@ -47,7 +47,7 @@ _CHEQUE = re.compile(
     r"[0-9](?:[\s./\-]*[0-9])*"
 )
 _YEAR_AND_SERIAL = re.compile(r"(?<![0-9])(?:19|20)[0-9]{2}[\s./\-]+[0-9]{5}(?![0-9])")
-_PERMIT = re.compile(r"([A-Z]{2,})[\s./\-]*20[0-4][0-9]{6}(?![0-9])")
+_PERMIT = re.compile(r"([A-Z]{2,})-?20[0-4][0-9]{6}(?![0-9])")
 _BEFORE_NUMBERS = frozenset(
     word
     for words in (
@@ -63,7 +63,7 @@ _MAY_MISLEAD = re.compile(
     r"|CHQ|CHEQ|CHECK|CQ|SLIP|DRAFT|TEL|PHONE|SIMU|CELL|MOB|XX|20[0-9]{2}"
 )
 _A_DIGIT = re.compile("[0-9]")
-MISLEADING = "(?i)CHQ|CHEQ|CHECK|CQ|SLIP|DRAFT|TEL|PHONE|SIMU|CELL|MOB|[a-z][^0-9a-z]*20[0-4][0-9]{6}"
+MISLEADING = "(?i)CHQ|CHEQ|CHECK|CQ|SLIP|DRAFT|TEL|PHONE|SIMU|CELL|MOB|[a-z]-?20[0-4][0-9]{6}"
 """For columns: texts with one number among words, which may be a cheque's, a phone or a permit."""
 
 

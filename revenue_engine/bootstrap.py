@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -16,7 +14,7 @@ import structlog
 from pydantic import ValidationError
 from sqlalchemy import Engine
 
-from revenue_engine import db, embedded, periods
+from revenue_engine import db, embedded, logs, periods
 from revenue_engine.channels.accounts import Channel
 from revenue_engine.channels.settings import read_secret
 from revenue_engine.collection.polling import Clients
@@ -203,15 +201,4 @@ def statement_reader(stream: BinaryIO, filename: str) -> StatementReader:
 
 def configure_logging(level: str) -> None:
     """One JSON line an event on standard error, times in UTC; libraries speak from warnings up."""
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
+    logs.configure(level)

@@ -22,7 +22,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from revenue_engine import judgements, ledger
-from revenue_engine.collection import held_money, pipeline
+from revenue_engine.collection import given_up, held_money, pipeline
 from revenue_engine.collection.polling import Asker
 from revenue_engine.collection.tools import Tools
 from revenue_engine.db import transaction
@@ -147,7 +147,7 @@ class Worker:
             held = jobs.claim(session, kind=kind, worker=self.name, limit=limit, lease_seconds=lease)
         worn_out = [claimed for claimed in held if claimed.attempts > self.max_attempts]
         if worn_out:
-            self._give_back(worn_out, RevenueError(f"{self.max_attempts} workers were lost while they held it"))
+            self._give_back(kind, worn_out, RevenueError(f"{self.max_attempts} workers were lost while they held it"))
         return [claimed for claimed in held if claimed not in worn_out]
 
     def _deliveries(self, claims: Sequence[Claim]) -> None:
@@ -164,16 +164,18 @@ class Worker:
                 again = self._again(session, claims, outcome)
                 again_ids = {claimed.id for claimed in again}
                 jobs.look_again(session, worker=self.name, claims=again, seconds=LOOK_AGAIN_SECONDS)
-                jobs.finish(session, worker=self.name, claims=[c for c in claims if c.id not in again_ids])
+                finished = [claimed for claimed in claims if claimed.id not in again_ids]
+                jobs.finish(session, worker=self.name, claims=finished)
+                given_up.resolve(session, Kind.INTERPRET, (claimed.ref_id for claimed in finished))
         except Exception as error:  # noqa: BLE001 - whatever one row does, the others go on and this one is kept
             if _is_transient(error):
-                self._give_back(claims, error)
+                self._give_back(Kind.INTERPRET, claims, error)
             elif len(claims) > 1:
                 middle = len(claims) // 2
                 self._deliveries(claims[:middle])
                 self._deliveries(claims[middle:])
             else:
-                self._give_back(claims, error)
+                self._give_back(Kind.INTERPRET, claims, error)
             return
         self.tally.deliveries += len(claims)
         self.tally.recorded += outcome.recorded
@@ -211,10 +213,11 @@ class Worker:
             with transaction(self.engine) as session:
                 work.do(session, claimed.ref_id, self._tools(claimed, work))
                 jobs.finish(session, worker=self.name, claims=[claimed])
+                given_up.resolve(session, work.kind, [claimed.ref_id])
         except Exception as error:  # noqa: BLE001 - whatever one row does, the others go on and this one is kept
-            self._give_back([claimed], error)
+            self._give_back(work.kind, [claimed], error)
 
-    def _give_back(self, claims: Sequence[Claim], error: Exception) -> None:
+    def _give_back(self, kind: Kind, claims: Sequence[Claim], error: Exception) -> None:
         """Return jobs for another try later; the words kept are the error's kind and code, never a row's content.
 
         Bad luck (a lost lease, a lock, a server that went away) is nobody's fault and never makes work dead.
@@ -235,6 +238,7 @@ class Worker:
                 )
                 self.tally.dead += dead
                 if dead:
+                    given_up.open_break(session, kind, claimed.ref_id, error=words)
                     log.error("job dead", job=claimed.id, ref=claimed.ref_id, error=words)
         log.warning("batch given back", jobs=len(claims), error=words)
 

@@ -33,6 +33,7 @@ NOT_MONEY_FILES = {
     "collection/polling.py": "schedules, in seconds",
     "config.py": "likeness of names",
     "doctor.py": "clock differences and shares of a disk",
+    "logs.py": "waits, in seconds",
     "worker.py": "waits, in seconds",
 }
 """Single files in which a float may stand, and what it measures there."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import os
 import subprocess
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 import pytest
+from rich.console import Console
 
 from revenue_engine import demo, embedded
 from revenue_engine.config import Settings
-from revenue_engine.demo import database, showing
+from revenue_engine.demo import database, population, showing
+from revenue_engine.demo.comparing import Comparison
 from revenue_engine.demo.processes import Running
 from revenue_engine.demo.result import DemoResult
 from revenue_engine.errors import ConfigurationError, Conflict
@@ -131,3 +137,55 @@ def test_the_main_database_is_not_the_demos(servers: embedded.Servers) -> None:
     name = main.partition("://")[2].partition("/")[2].partition("?")[0]
     with pytest.raises(ConfigurationError):
         database.make(servers, name, reset=True)
+
+
+def test_no_two_vehicles_of_the_demo_are_a_single_slip_apart() -> None:
+    plates = [
+        f"{start}{'ACEHJKMNPT'[number % 10]} {population._apart(number, start)}"
+        for starts in population.VEHICLES.values()
+        for number in range(population.MOST_VEHICLES)
+        for start in (starts[number % len(starts)],)
+    ]
+    assert len(set(plates)) == len(plates)
+    least = min(
+        sum(one != other for one, other in zip(first, second, strict=True))
+        for first, second in itertools.combinations(plates, 2)
+    )
+    assert least == 2
+
+
+def test_the_proof_is_short_and_says_what_does_not_agree() -> None:
+    comparison = Comparison()
+    comparison.money("suspense", 100, 100)
+    comparison.count("bills, each paid what it was sent", 2, [])
+    for where, words in (([], "and 1 more comparisons"), (["INV-1"], "INV-1")):
+        comparison.lines[1:] = []
+        comparison.count("bills, each paid what it was sent", 2, where)
+        said = io.StringIO()
+        result = SimpleNamespace(comparison=comparison, payments=1, callbacks=1, seconds=1, ok=comparison.agrees)
+        showing.show(Console(file=said, width=100), result)  # type: ignore[arg-type]
+        assert words in said.getvalue()
+        assert "in suspense: nobody can say yet whose" in said.getvalue()
+        last = said.getvalue().strip().splitlines()[-1]
+        assert last.startswith("Every shilling has a home." if result.ok else "The books do not agree")
+
+
+def test_the_demo_leaves_its_files_and_names_what_to_ask_next(made: Settings, tmp_path: Path) -> None:
+    from revenue_engine import bootstrap
+    from revenue_engine.demo import leaving
+
+    result = demo.run_demo(made, days=2, payments=60, name=NAME)
+    engine = bootstrap.make_engine(result.database_url, "report", shared=True)
+    try:
+        left = leaving.leave(engine, result, tmp_path)
+    finally:
+        engine.dispose()
+    assert [file.name for file in left] == ["daily.xlsx", "daily.txt", "breaks.csv", "book.journal"]
+    assert all(file.stat().st_size > 100 for file in left)
+    assert (tmp_path / "demo" / "book.journal.manifest.json").is_file()
+    said = io.StringIO()
+    console = Console(file=said, width=100)
+    showing.files(console, left)
+    showing.commands(console, result)
+    assert "daily.xlsx" in said.getvalue()
+    assert f"payment find {result.some_code} --demo" in said.getvalue()

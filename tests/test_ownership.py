@@ -169,7 +169,7 @@ def test_the_keys_of_breaks_do_not_collide() -> None:
         break_keys.of_delivery(1),
         break_keys.of_delivery(1, 1),
         break_keys.clock(1),
-        break_keys.conflict(1),
+        break_keys.conflict(1, "payment", "A", "amount"),
         break_keys.doubt(1, "A"),
         break_keys.unconfirmed(1, "A"),
         break_keys.request("A"),

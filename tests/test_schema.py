@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import migrations
+from revenue_engine.verification.schema import SHIPPED as GOLDEN
+from revenue_engine.verification.schema import dump
 from tests.conftest import Database
-from tests.support.schema_dump import dump
-
-GOLDEN = Path(__file__).parent / "golden" / "schema.txt"
 
 
 def test_the_mapped_classes_and_the_migrated_database_agree(database: Database) -> None:
@@ -28,7 +26,6 @@ def test_the_schema_is_the_golden_one(database: Database) -> None:
     with database.connect() as connection:
         found = dump(connection)
     if os.environ.get("REVENUE_TEST_WRITE_GOLDEN"):
-        GOLDEN.parent.mkdir(exist_ok=True)
         GOLDEN.write_text(found, encoding="utf-8")
     golden = GOLDEN.read_text(encoding="utf-8").splitlines()
     gone = sorted(set(golden) - set(found.splitlines()))

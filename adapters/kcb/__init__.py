@@ -34,7 +34,7 @@ from revenue_engine.ports.callbacks import (
     Unknown,
     Verdict,
 )
-from revenue_engine.ports.strict_json import loads
+from revenue_engine.ports.strict_json import loads, name_shown
 
 SIGNATURE: Final = "Signature"
 _STAMPS: Final = ("%Y%m%d%H%M%S", "%Y%m%d%H%M", "iso")
@@ -101,7 +101,7 @@ class KcbAdapter:
             return Unknown(f"payment notice: {error.message}")
         if _question(doc):
             return Ignored("bill validation request: nothing has moved yet")
-        listed = ", ".join(readings.shown(name) for name in list(doc)[:6]) or "none"
+        listed = ", ".join(name_shown(name) for name in list(doc)[:6]) or "none"
         return Unknown(f"not a known KCB message; its keys are {listed}")
 
     def ack(self, outcome: AckOutcome) -> bytes:
@@ -220,7 +220,10 @@ def _time(value: object, where: str) -> tuple[datetime | None, str]:
             return readings.moment(value, _STAMPS, where), ""
         except InvalidValue:
             said = readings.shown(value)
-            return None, f"{where} {said} cannot be read for certain: booked at the time it was received"
+            return (
+                None,
+                f"{where} ({said}) cannot be read for certain: booked at the time it was received",
+            )
 
 
 adapter = KcbAdapter()

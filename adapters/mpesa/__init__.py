@@ -28,10 +28,11 @@ from revenue_engine.ports.callbacks import (
     Purpose,
     Rehearsal,
     Signed,
+    Strength,
     Unknown,
     Verdict,
 )
-from revenue_engine.ports.strict_json import loads
+from revenue_engine.ports.strict_json import loads, name_shown
 
 PUBLISHED_PEERS: Final = (
     "196.201.212.69",
@@ -187,7 +188,7 @@ def _late(purpose: Purpose | None) -> str:
 
 
 def _names(doc: _Body) -> str:
-    listed = ", ".join(readings.shown(name) for name in list(doc)[:6])
+    listed = ", ".join(name_shown(name) for name in list(doc)[:6])
     if not listed:
         return "none"
     return listed if len(doc) <= 6 else f"{listed} and {len(doc) - 6} more"
@@ -207,13 +208,14 @@ def _request_of(doc: _Body) -> str:
 def _customer_payment(doc: _Body, purpose: Purpose | None) -> Interpretation:
     """A customer's payment (C2B): the same body asks first (validation) and tells afterwards (confirmation).
 
-    What the endpoint was registered for decides. Where that is not known, an OrgAccountBalance that is there and empty
-    marks a validation: the balance is known only once the money has moved.
+    OrgAccountBalance tells them apart: the balance is known only once the money has moved, so a question has it empty.
+    The two addresses may have been swapped when they were registered. A question at the address for confirmations
+    posts nothing by itself, and money told of at the address for questions is money.
     """
     get = doc.get
-    if purpose is Purpose.VALIDATION:
-        return Ignored(_ASKS_FIRST)
-    if purpose is not Purpose.CONFIRMATION and get("OrgAccountBalance", "none") in ("", None):
+    balance = get("OrgAccountBalance", "none")
+    asks = balance in ("", None)
+    if purpose is not Purpose.CONFIRMATION and (asks or (purpose is Purpose.VALIDATION and balance == "none")):
         return Ignored(_ASKS_FIRST)
     try:
         names = (get("FirstName"), get("MiddleName"), get("LastName"))
@@ -223,7 +225,10 @@ def _customer_payment(doc: _Body, purpose: Purpose | None) -> Interpretation:
             occurred_at=fields.stamp(get("TransTime"), "TransTime"),
             channel_account=fields.shortcode(get("BusinessShortCode"), "BusinessShortCode"),
             account_reference=fields.typed(get("BillRefNumber"), "BillRefNumber"),
-            message="C2B confirmation",  # never with words of the body: two of these are still one kind of message
+            # A question bears the same name: with its confirmation it is one kind of message, and no second proof.
+            message="C2B confirmation",
+            strength=Strength.SUPPORTS if asks else Strength.CONFIRMS,
+            wrong_address=asks or purpose is Purpose.VALIDATION,
             party=Party(" ".join([fields.lenient(name) for name in names if name]), fields.lenient(get("MSISDN"))),
         )
     except InvalidValue as error:
@@ -256,15 +261,15 @@ def _error(doc: _Body) -> Interpretation:
     """An error answered at once. Only a call refused at the door is known to have moved nothing."""
     code = fields.code(doc["errorCode"])
     if code.startswith(("400.", "401.", "404.")) or code in ("500.003.02", "500.003.03"):
-        return Ignored(f"error {readings.shown(code)}: the call was refused, nothing has moved")
+        return Ignored(f"error {readings.code_shown(code)}: the call was refused, nothing has moved")
     return Unknown(
-        f"error {readings.shown(code)} has several meanings, one is still being processed: query the request"
+        f"error {readings.code_shown(code)} has several meanings, one is still being processed: query the request"
     )
 
 
 def _registered(doc: _Body) -> Interpretation:
     code = fields.code(doc.get("Response Status"))
-    return Ignored(f"the answer to a pull registration (status {readings.shown(code)}): not a payment")
+    return Ignored(f"the answer to a pull registration (status {readings.code_shown(code)}): not a payment")
 
 
 def _accepted(doc: _Body) -> Interpretation:
@@ -272,7 +277,7 @@ def _accepted(doc: _Body) -> Interpretation:
     if code == "0":
         return Ignored("the request was accepted: nothing has moved yet", request_id)
     return Unknown(
-        f"the request was not accepted (ResponseCode {readings.shown(code)}): ask for its status", request_id
+        f"the request was not accepted (ResponseCode {readings.code_shown(code)}): ask for its status", request_id
     )
 
 

@@ -79,7 +79,7 @@ def judge(status: int, body: bytes) -> Heard:
         if doc:
             return Heard(Proof.TAKEN, body=body, doc=doc)
         return Heard(Proof.OPEN, f"the answer of status {status} is no JSON object", body=body)
-    reason = f"M-PESA answered {status}" + (f", error {readings.shown(code)}" if code else "")
+    reason = f"M-PESA answered {status}" + (f", error {readings.code_shown(code)}" if code else "")
     token_refused = code in _TOKEN_REFUSED or code.startswith(_GATEWAY_TOKEN) or (status == 401 and not code)
     if status == 429 or code in _BUSY or code.startswith(_GATEWAY_BUSY):
         proof = Proof.BUSY

@@ -14,7 +14,7 @@ from adapters import readings
 from adapters.readings import shown
 from revenue_engine.errors import InvalidValue
 from revenue_engine.periods import NAIROBI
-from revenue_engine.ports.strict_json import storable
+from revenue_engine.ports.strict_json import name_shown, storable
 
 _RECEIPT = re.compile(r"[A-Za-z0-9]{8,12}")
 _STAMP = re.compile(r"\d{14}", re.ASCII)
@@ -159,7 +159,7 @@ class Pairs(dict[str, object]):
     def __getitem__(self, name: str) -> object:
         """The value of a name. Raises InvalidValue where it stands twice, and KeyError where it does not stand."""
         if name in self.twice:
-            raise InvalidValue(f"{self._where} names {shown(name)} twice")
+            raise InvalidValue(f"{self._where} names {name_shown(name)} twice")
         return super().__getitem__(name)
 
     def get(self, name: str, default: object = None) -> object:

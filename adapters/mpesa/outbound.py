@@ -283,7 +283,7 @@ def _sending(heard: Heard, *ids: str) -> Sending:
     accepted = fields.code(heard.doc.get("ResponseCode"))
     found = [one for one in (fields.request_id(heard.doc.get(name)) for name in ids) if one]
     if accepted != "0":
-        return NotKnown(f"the answer says ResponseCode {readings.shown(accepted)}, which is not success", accepted)
+        return NotKnown(f"the answer says ResponseCode {readings.code_shown(accepted)}, which is not success", accepted)
     if not found:
         return NotKnown("the answer says success and names no request id", accepted)
     return Sent(found[0], tuple(found[1:]))

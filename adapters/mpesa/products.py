@@ -86,7 +86,8 @@ def _not_express(code: str, request_id: str) -> Ignored | Unknown:
     meaning = _EXPRESS_FAILURES.get(code)
     if meaning is None:
         return Unknown(
-            f"B2B Express: result code {readings.shown(code)} does not prove that nothing moved: look at the statement",
+            f"B2B Express: result code {readings.code_shown(code)} does not prove that nothing moved: look at the"
+            " statement",
             request_id,
         )
     return Ignored(
@@ -106,4 +107,6 @@ def ratiba(doc: Mapping[str, object]) -> Interpretation:
         return Unknown("a standing order result without a readable responseCode", request_id)
     if code in {"0", "200"}:
         return Ignored("a standing order was set up: nothing has moved yet, each payment is told by itself", request_id)
-    return Ignored(f"a standing order was not set up, responseCode {readings.shown(code)}: nothing moved", request_id)
+    return Ignored(
+        f"a standing order was not set up, responseCode {readings.code_shown(code)}: nothing moved", request_id
+    )

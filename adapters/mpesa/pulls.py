@@ -58,7 +58,7 @@ def pulled(doc: Mapping[str, object]) -> list[Interpretation]:
     """What each row means; one Ignored when there is none, one Unknown when the answer was not given."""
     found = rows(doc)
     if found is None:
-        code = readings.shown(fields.code(doc.get("ResponseCode")))
+        code = readings.code_shown(fields.code(doc.get("ResponseCode")))
         return [Unknown(f"a pull answer that was not given (ResponseCode {code}): pull again")]
     return [_row(row) for row in found] or [Ignored(_NOTHING)]
 

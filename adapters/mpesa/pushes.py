@@ -27,7 +27,7 @@ def failed_push(code: str, request_id: str) -> Ignored | Unknown:
     meaning = DEFINITE_FAILURES.get(code)
     if meaning is None:
         return Unknown(
-            f"ResultCode {readings.shown(code)} does not prove that nothing was paid: "
+            f"ResultCode {readings.code_shown(code)} does not prove that nothing was paid: "
             "query the push, or wait for its confirmation",
             request_id,
         )
@@ -51,7 +51,7 @@ def push_result(doc: Mapping[str, object]) -> Interpretation:
         if code != "0":
             if items.get("MpesaReceiptNumber"):
                 return Unknown(
-                    f"ResultCode {readings.shown(code)} says not paid beside a receipt: query it", request_id
+                    f"ResultCode {readings.code_shown(code)} says not paid beside a receipt: query it", request_id
                 )
             return failed_push(code, request_id)
         return Paid(
@@ -78,7 +78,9 @@ def queried(doc: Mapping[str, object]) -> Interpretation:
     if code == PENDING:
         return Unknown(f"error {code}: the push is still being processed, ask again", request_state="pending")
     if code:
-        return Unknown(f"error {readings.shown(code)}: the question was not answered and tells nothing about the push")
+        return Unknown(
+            f"error {readings.code_shown(code)}: the question was not answered and tells nothing about the push"
+        )
     return Unknown("not an answer to a query of a push: ask again")
 
 
@@ -88,7 +90,7 @@ def push_query(doc: Mapping[str, object]) -> Interpretation:
     asked, code = fields.code(doc.get("ResponseCode")), fields.code(doc.get("ResultCode"))
     if asked != "0" or not code:
         return Unknown(
-            f"the query of the push was not answered (ResponseCode {readings.shown(asked)}): ask again", request_id
+            f"the query of the push was not answered (ResponseCode {readings.code_shown(asked)}): ask again", request_id
         )
     if code == "0":
         return Unknown(
@@ -106,5 +108,5 @@ def push_accepted(doc: Mapping[str, object]) -> Interpretation:
     request_id = fields.request_id(doc.get("CheckoutRequestID"))
     code = fields.code(doc.get("ResponseCode"))
     if code != "0":
-        return Unknown(f"the push was not accepted (ResponseCode {readings.shown(code)}): query it", request_id)
+        return Unknown(f"the push was not accepted (ResponseCode {readings.code_shown(code)}): query it", request_id)
     return Ignored("the prompt was queued: nothing has moved yet", request_id)

@@ -14,6 +14,7 @@ from adapters.mpesa import fields
 from adapters.mpesa.pushes import DEFINITE_FAILURES
 from revenue_engine.errors import InvalidValue
 from revenue_engine.ports.callbacks import Ignored, Interpretation, Kind, Paid, Party, Reversed, Strength, Unknown
+from revenue_engine.ports.strict_json import name_shown
 
 Params: TypeAlias = Mapping[str, object]
 _Reader: TypeAlias = Callable[[Mapping[str, object], Params, str], Interpretation]
@@ -78,7 +79,7 @@ def _failure(code: str, request_id: str) -> Ignored | Unknown:
     if not code:
         return Unknown("a result without a readable ResultCode: ask for the status of the transaction", request_id)
     return Unknown(
-        f"ResultCode {readings.shown(code)} does not prove that nothing moved: ask for the status of the transaction",
+        f"ResultCode {readings.code_shown(code)} does not prove that nothing moved: ask for its status",
         request_id,
     )
 
@@ -91,7 +92,7 @@ def _parameters(doc: Mapping[str, object]) -> Params:
 
 
 def _names(params: Params) -> str:
-    listed = ", ".join(readings.shown(name) for name in list(params)[:6])
+    listed = ", ".join(name_shown(name) for name in list(params)[:6])
     return listed if len(params) <= 6 else f"{listed} and {len(params) - 6} more"
 
 
@@ -101,7 +102,7 @@ def _agreed_receipt(doc: Mapping[str, object], params: Params, key: str) -> str:
     found = fields.receipt(params.get(key), key)
     outer = doc.get("TransactionID")
     if isinstance(outer, str) and outer and outer.upper() != found:
-        raise InvalidValue(f"{key} {found} and TransactionID {readings.shown(outer)} disagree")
+        raise InvalidValue(f"{key} and TransactionID name two receipts")
     return found
 
 
@@ -181,8 +182,9 @@ def _direction(params: Params) -> tuple[Literal[Kind.PAYMENT, Kind.PAYOUT], str,
     into, out_of = fields.named_shortcode(credited), fields.named_shortcode(debited)
     reason = params.get("ReasonType")
     plain = reason.strip().lower() if isinstance(reason, str) else ""
-    if any(word in plain for word in _NOT_PLAIN):
-        raise InvalidValue(f"ReasonType {readings.shown(reason)} is no plain payment: the statement decides")
+    special = next((word for word in _NOT_PLAIN if word in plain), "")
+    if special:
+        raise InvalidValue(f"ReasonType holds the word part {special!r} and is no plain payment: the statement decides")
     if into and out_of:
         raise InvalidValue("both parties are organisations, so the direction cannot be told: the statement decides")
     if out_of:

@@ -20,8 +20,8 @@ _MOST_SWAPS: Final = 4
 
 
 def spaced_number(rng: random.Random, number: str) -> str:
-    """A number broken up, as people read it to each other."""
-    separator = rng.choice((" ", "-", ".", "/"))
+    """A number broken up, as people read it to each other. Not by strokes: those leave a doubt, and go to a person."""
+    separator = rng.choice((" ", "-", ".", "  "))
     return separator.join((number[:3], number[3:6], number[6:]))
 
 

@@ -43,7 +43,7 @@ from revenue_engine.ports.callbacks import (
     Unknown,
     Verdict,
 )
-from revenue_engine.ports.strict_json import loads, storable
+from revenue_engine.ports.strict_json import loads, name_shown, storable
 
 _LONGEST_ECHO = 100
 _NO_YEAR = 2100
@@ -117,7 +117,7 @@ class SignedJsonAdapter:
             return Unknown("a timeout: the outcome is not known")
         form = form_of(self.bank, doc)
         if form is None:
-            listed = ", ".join(readings.shown(name) for name in list(doc)[:6]) or "none"
+            listed = ", ".join(name_shown(name) for name in list(doc)[:6]) or "none"
             return Unknown(f"not a known message of {self.bank.title}; its keys are {listed}")
         if form.meaning == "question":
             return Ignored(form.reason or "a question before payment: nothing has moved yet")

@@ -78,7 +78,7 @@ def payment(form: Form, doc: Doc) -> Interpretation:
     if form.status is not None:
         word = _word(readings.at(doc, form.status.path))
         if word in _lower(form.status.no):
-            return Ignored(f"{form.name}: {form.status.path} is {readings.shown(word)}, no money has moved")
+            return Ignored(f"{form.name}: {form.status.path} is {word!r}, no money has moved")
         if word not in _lower(form.status.yes) and (word or not form.status.optional):
             return Unknown(f"{form.name}: {form.status.path} is {readings.shown(word)}: the outcome is not known")
     amount_path = form.amount.path
@@ -152,4 +152,7 @@ def _occurred(source: mapping.Moment, doc: Doc) -> tuple[datetime | None, str]:
         except InvalidValue:
             break
     said = readings.shown(value)
-    return None, f"{source.paths[0]} {said} cannot be read for certain: booked at the time it was received"
+    return (
+        None,
+        f"{source.paths[0]} ({said}) cannot be read for certain: booked at the time it was received",
+    )

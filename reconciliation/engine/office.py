@@ -200,7 +200,7 @@ def unknown_status(word: str, count: int) -> str:
     )
 
 
-def read(grid: Grid, what: str, reading: Reading) -> Read:
+def read(grid: Grid, what: str, reading: Reading, *, currency: str = "KES") -> Read:
     """``invoices`` or ``payments`` of a grid, in the engine's columns. Raises InvalidValue with all that is wrong."""
     complaints = Complaints(grid.name)
     places = guess(grid.header, what, reading.headings)
@@ -217,8 +217,12 @@ def read(grid: Grid, what: str, reading: Reading) -> Read:
                 f"no heading is known for {column}; the headings are {heads}. Say which it is in a map for --columns:"
                 f' [{what}] {column} = "..."',
             )
+    keys = [heading_key(cell) for cell in grid.header]
+    for column, at in places.items():
+        if keys.count(keys[at]) > 1:
+            complaints.add(grid.header_line, f"two headings are called {grid.header[at]!r}: which is {column}?")
     complaints.check()
-    rows = _Rows(grid, what, places, reading, complaints)
+    rows = _Rows(grid, what, places, reading, complaints, currency)
     answer = rows.read()
     answer.read_as = {grid.header[at]: column for column, at in places.items() if heading_key(grid.header[at])}
     answer.notes[:0] = grid.notes
@@ -229,8 +233,16 @@ class _Rows:
     """The rows of one grid on their way into columns."""
 
     def __init__(
-        self, grid: Grid, what: str, places: Mapping[str, int], reading: Reading, complaints: Complaints
+        self,
+        grid: Grid,
+        what: str,
+        places: Mapping[str, int],
+        reading: Reading,
+        complaints: Complaints,
+        currency: str,
     ) -> None:
+        self.currency = currency
+        self.currency_at = next((at for at, cell in enumerate(grid.header) if heading_key(cell) == "currency"), -1)
         self.grid, self.what, self.places, self.reading, self.complaints = grid, what, places, reading, complaints
         self.key, self.money = ("invoice_number", "amount_due") if what == "invoices" else ("payment_id", "amount")
         self.cells: dict[str, list[str]] = {column: [] for column in WORDS[what]}
@@ -254,6 +266,7 @@ class _Rows:
             for column, texts in self.cells.items():
                 texts.append(row.get(column, ""))
             self.minor.append(self._minor(line, row[self.money]))
+            self._one_currency(line, cells)
         if not self.lines:
             self.complaints.add(self.grid.header_line, "no row stands below the headings")
         table = self._invoices() if self.what == "invoices" else self._payments()
@@ -274,6 +287,11 @@ class _Rows:
                 f"line {line}: the total says {grouped(told)} and the rows above it come to {grouped(come_to)}"
             )
         return True
+
+    def _one_currency(self, line: int, cells: Sequence[str]) -> None:
+        said = cells[self.currency_at].strip().upper() if -1 < self.currency_at < len(cells) else ""
+        if said and said != self.currency and not (self.currency == "KES" and said in {"KSH", "KSHS"}):
+            self.complaints.add(line, f"the currency is {said!r}; every amount of a run must be {self.currency}")
 
     def _minor(self, line: int, text: str) -> int:
         minor = minor_of(text)

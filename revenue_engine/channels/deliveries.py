@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
 from sqlalchemy import (
@@ -90,6 +90,24 @@ def arrived(session: Session, delivery_ids: Sequence[int]) -> list[Arrived]:
         binary=True,
     )
     return [Arrived(*row) for row in rows.fetchall()]
+
+
+class Origin(NamedTuple):
+    """Where a delivery came, and when."""
+
+    id: int
+    channel_account_id: int
+    received_at: datetime
+
+
+def origin(session: Session, delivery_id: int) -> Origin | None:
+    """Where one delivery came, without its body; None where there is none of this number."""
+    row = (
+        raw(session)
+        .execute("SELECT id, channel_account_id, received_at FROM delivery WHERE id = %s", (delivery_id,))
+        .fetchone()
+    )
+    return Origin(*row) if row else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -12,6 +12,9 @@ from rich.table import Table
 from revenue_engine.cli import days
 from revenue_engine.cli.output import FAILED, JsonFlag, answering, check_place, err, out, print_json
 from revenue_engine.money import wire
+
+if TYPE_CHECKING:
+    from revenue_engine.verification.invariants import Verification
 
 app = typer.Typer(help="The books.", no_args_is_help=True)
 Day = Annotated[str | None, typer.Option(help=f"Last book date counted: {days.DAY_HELP}.")]
@@ -31,20 +34,33 @@ def verify(as_json: JsonFlag = False) -> None:
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("migrate")) as session:
-            found = checking.verify(session)
+            sources = checking.Sources(bootstrap.adapters(), bootstrap.statement_readers())
+            found = checking.verify(session, sources=sources)
         if as_json:
             print_json(found.as_dict())
         else:
-            table = Table("", "invariant", "rows", "what it says", box=None)
-            for invariant in found.invariants:
-                mark = "[red]✗[/]" if invariant.failures else "[green]✓[/]"
-                table.add_row(mark, invariant.name, f"{invariant.rows_checked:,}", invariant.statement)
-            out.print(table)
-            for invariant in found.invariants:
-                for failure in invariant.failures:
-                    out.print(f"[red]✗[/] {invariant.name}: {failure.table} {failure.key}: {failure.detail}")
+            _tell(found)
     if not found.ok:
         raise typer.Exit(FAILED)
+
+
+def _tell(found: Verification) -> None:
+    """The verdict and every failure first, what was checked after."""
+    failed = [one for one in found.invariants if one.failed]
+    if failed:
+        out.print(f"[red]✗ the books do not hold[/]: {len(failed)} of {len(found.invariants)} invariants are broken")
+    else:
+        out.print(f"[green]✓ the books hold[/]: {len(found.invariants)} invariants, {found.rows_checked:,} rows")
+    for invariant in failed:
+        for failure in invariant.failures:
+            out.print(f"[red]✗[/] {invariant.name}: {failure.table} {failure.key}: {failure.detail}")
+        if invariant.failed > len(invariant.failures):
+            out.print(f"  {invariant.name}: {invariant.failed - len(invariant.failures):,} more")
+    table = Table("", "invariant", "rows", "what it says", box=None)
+    for invariant in sorted(found.invariants, key=lambda one: not one.failed):
+        mark = "[red]✗[/]" if invariant.failed else "[green]✓[/]"
+        table.add_row(mark, invariant.name, f"{invariant.rows_checked:,}", invariant.statement)
+    out.print(table)
 
 
 @app.command("balance")

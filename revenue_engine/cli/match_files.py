@@ -84,7 +84,7 @@ def read_invoices(file: Path, maps: Maps, *, currency: str) -> Read:
     """Bills, however they are kept. Raises InvalidValue with everything that is wrong."""
     read = _own(file, "invoices", maps.invoices, currency)
     if read is None:
-        read = _office(file, "invoices", maps.invoices)
+        read = _office(file, "invoices", maps.invoices, currency)
     else:
         counts = Counter(read.table["status"].to_pylist()) if len(read.table) < 50_000 else Counter()
         read.warnings += office.none_open(counts, counts) if counts else []
@@ -99,7 +99,7 @@ def read_payments(file: Path, maps: Maps, *, currency: str) -> Read:
     refused: InvalidValue | None = None
     if not maps.payments.headings:
         try:
-            return _statement(file)
+            return _statement(file, currency)
         except StatementRefused as error:
             refused = InvalidValue(
                 f"{file.name}: {error.message}", file=file.name, line=error.line, reason=error.reason
@@ -107,7 +107,7 @@ def read_payments(file: Path, maps: Maps, *, currency: str) -> Read:
             if error.fault not in {StatementFault.NOT_A_STATEMENT, StatementFault.UNKNOWN_COLUMNS}:
                 raise refused from None
     try:
-        return _office(file, "payments", maps.payments)
+        return _office(file, "payments", maps.payments, currency)
     except _NoHeadings:
         if refused is not None and "no reader knows" not in refused.message:
             raise refused from None
@@ -131,7 +131,7 @@ class _NoHeadings(InvalidValue):
     """No row of a file looks like headings."""
 
 
-def _office(file: Path, what: str, reading: Reading) -> Read:
+def _office(file: Path, what: str, reading: Reading, currency: str) -> Read:
     from adapters.statements import rows
 
     try:
@@ -145,7 +145,7 @@ def _office(file: Path, what: str, reading: Reading) -> Read:
                     file=file.name,
                 )
             grid = Grid(file.name, found.header, found.header_line, found.read, tuple(found.notes))
-            return office.read(grid, what, reading)
+            return office.read(grid, what, reading, currency=currency)
     except StatementRefused as error:
         place = f", line {error.line}" if error.line else ""
         raise InvalidValue(
@@ -203,7 +203,7 @@ class _Credits:
         return whole
 
 
-def _statement(file: Path) -> Read:
+def _statement(file: Path, currency: str) -> Read:
     """The money that came in by a statement. Raises StatementRefused."""
     from revenue_engine import bootstrap
 
@@ -217,6 +217,9 @@ def _statement(file: Path) -> Read:
                 came_in.take(event, names)
             elif isinstance(event, StatementClosed):
                 notes += event.notes
+            elif event.currency != currency:
+                reason = f"the statement is in {event.currency}; every amount of a run must be {currency}"
+                raise InvalidValue(f"{file.name}: {reason}", file=file.name, reason=reason)
     table = came_in.table()
     left = ", ".join(f"{count} {what}" for what, count in sorted(came_in.left_out.items()))
     said = f"read as a statement of the format {reader.name}: {len(table)} payments"

@@ -112,6 +112,9 @@ def sheet(
         "format": f"HTTP POST, {spelled}, one notice a call; amounts exact to the cent, times of Nairobi",
         "acknowledgement": acks["kept"],
         "refusal": acks["refused"],
+        "listening": (
+            "within five seconds, while 'revenue-engine serve' runs; start it again after installing an adapter"
+        ),
         "retries": "send again until the acknowledgement comes; the same notice twice is one payment",
     }
     if rehearsal is not None and tokens:

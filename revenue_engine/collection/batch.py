@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from reconciliation import break_keys
 from reconciliation.breaks import BreakReason, NewBreak
 from revenue_engine import periods
+from revenue_engine.channels.accounts import Channel
 from revenue_engine.channels.deliveries import Arrived
 from revenue_engine.payments import Fact, Identity, Stored, receipts
 
@@ -41,12 +43,21 @@ class Batch:
     told_before: set[Identity] = field(default_factory=set)
     """Movements that an earlier batch has evidence of: only of these a break may stand open."""
     to_receipt: list[receipts.ToIssue] = field(default_factory=list)
-    taken_back: list[int] = field(default_factory=list)
+    taken_back: dict[int, str] = field(default_factory=dict)
+    """Payments that were taken back, by id, and why."""
+    named_channels: dict[str, Channel] = field(default_factory=dict)
+    """A channel of ours that the words of a bank's credit name, by what the credit is known by."""
     ended: list[tuple[int, str, str]] = field(default_factory=list)
     opened: list[NewBreak] = field(default_factory=list)
-    closed: list[str] = field(default_factory=list)
+    closed: dict[str, str] = field(default_factory=dict)
+    """The keys of the breaks to close, and what each is resolved by."""
     push_ends: list[tuple[str, str, int]] = field(default_factory=list)
     """Requests of ours that ended without money: request id, failed or cancelled, the delivery that said so."""
+
+    def resolve(self, keys: Iterable[str], because: str) -> None:
+        """Close these breaks, saying what happened. The first resolution of a key stays."""
+        for key in keys:
+            self.closed.setdefault(key, because)
 
     def received(self) -> defaultdict[int, datetime]:
         """When each delivery of this batch reached us; now, for evidence of an earlier batch."""

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from revenue_engine import ledger, payments, periods
 from revenue_engine.channels.accounts import Channel
+from revenue_engine.collection import disagreements
 from revenue_engine.collection.batch import Batch
 from revenue_engine.ledger import postings
 from revenue_engine.payments import NewPayment
@@ -18,6 +19,8 @@ def record_charges(session: Session, batch: Batch, channels: Mapping[int, Channe
     """Post each charge to its own account."""
     told = [one for one in batch.written if one.identity.kind == Kind.CHARGE]
     known = payments.find(session, (one.identity for one in told))
+    if known:
+        batch.opened += disagreements.among(payments.evidence_of(session, known, written=batch.written), known)
     first = {one.identity: one for one in reversed(told) if one.identity not in known}
     recorded = payments.record(
         session,

@@ -38,7 +38,11 @@ from revenue_engine.ports.callbacks import (
 )
 from revenue_engine.ports.statements import StatementReader
 
-"""Before the id of a request of ours: the key of the break about its end."""
+_SWAPPED = {
+    True: "questions before a payment came to the address for confirmations; a question posts no money",
+    False: "confirmations of payments came to the address for questions; the payments are posted",
+}
+"""What is told of messages at an address that was registered for other ones: questions, or payments."""
 
 __all__ = ["Batch", "Outcome", "book", "close", "keep", "process"]
 
@@ -118,10 +122,15 @@ def close(session: Session, batch: Batch) -> Outcome:
     deliveries.write_outcomes(session, batch.ended)
     payments.write_push_ends(session, batch.push_ends)
     breaks.open_many(session, _still_open(session, batch.opened))
-    breaks.close_many(session, batch.closed, resolution="settled by later evidence")
+    by_resolution: dict[str, list[str]] = {}
+    for key, because in batch.closed.items():
+        by_resolution.setdefault(because, []).append(key)
+    for because, keys in sorted(by_resolution.items()):
+        breaks.close_many(session, keys, resolution=because)
     # Last, since every worker waits for the series of receipts until this transaction ends.
     receipts.issue(session, batch.to_receipt)
-    receipts.cancel(session, batch.taken_back, reason="the provider reversed the payment")
+    for why in sorted(set(batch.taken_back.values())):
+        receipts.cancel(session, [one for one, said in batch.taken_back.items() if said == why], reason=why)
     return batch.outcome
 
 
@@ -217,7 +226,10 @@ def _without_money(batch: Batch, arrived: Arrived, item: int, meaning: Interpret
     if isinstance(meaning, Ignored):
         batch.end(arrived, "ignored", meaning.reason)
         if meaning.request_id and meaning.request_state:  # queued, or accepted, settles nothing
-            batch.closed.append(break_keys.request(meaning.request_id))
+            said = "failed" if meaning.request_state == "failed" else "was cancelled"
+            batch.resolve(
+                [break_keys.request(meaning.request_id)], f"the provider answered: the payment request {said}"
+            )
             batch.push_ends.append((meaning.request_id, meaning.request_state, arrived.id))
     elif isinstance(meaning, Unknown):
         if meaning.request_id:
@@ -247,24 +259,25 @@ def wonder(batch: Batch, arrived: Arrived, item: int, meaning: Unknown) -> None:
 def keep(batch: Batch, arrived: Arrived, channel: Channel, item: int, meaning: Paid | Reversed) -> None:
     """Add what was understood to the facts of a batch, or say why it cannot be one."""
     if not accounts.is_called(channel.identifier, meaning.channel_account):
-        reason = f"the body names account {meaning.channel_account}, the endpoint belongs to {channel.identifier}"
+        reason = f"the message names another account than {channel.identifier}, to which this address belongs"
         batch.end(
             arrived, "waiting", reason, BreakReason.WRONG_SHORTCODE_OR_STREAM, break_keys.of_delivery(arrived.id, item)
         )
         return
     if meaning.currency != KES:
-        reason = f"the primary book takes KES, not {meaning.currency}"
+        reason = f"the message is in {meaning.currency}; the books are kept in KES"
         batch.end(arrived, "waiting", reason, BreakReason.UNPARSEABLE, break_keys.of_delivery(arrived.id, item))
         return
     if isinstance(meaning, Paid) and meaning.kind is not Kind.PAYMENT and meaning.strength is not Strength.PROVES:
-        reason = f"a {meaning.kind} of this channel account was told, and none was expected"
+        reason = f"a message reported a {meaning.kind} of {channel.identifier}; no {meaning.kind} was expected"
         batch.end(arrived, "waiting", reason, BreakReason.PAYOUT_NOT_EXPECTED, break_keys.of_delivery(arrived.id, item))
         return
     batch.facts.append(interpretation.fact(arrived, channel, item, meaning))
     if arrived.purpose != Purpose.STATEMENT:
-        batch.closed.append(break_keys.of_delivery(arrived.id, item))  # whatever an earlier look at it complained of
+        # Whatever an earlier look at the message complained of.
+        batch.resolve([break_keys.of_delivery(arrived.id, item)], "the message was read again and is understood now")
     if meaning.request_id:
-        batch.closed.append(break_keys.request(meaning.request_id))
+        batch.resolve([break_keys.request(meaning.request_id)], "the provider reported the payment of the request")
     _doubt(batch, arrived, channel, item, meaning)
 
 
@@ -273,13 +286,27 @@ def _doubt(batch: Batch, arrived: Arrived, channel: Channel, item: int, meaning:
     said = meaning.doubt if isinstance(meaning, Paid) else ""
     if meaning.occurred_at is None:
         key, why = break_keys.doubt(channel.id, meaning.reference), BreakReason.CLOCK_DIFFERS
-        said = said or "the provider told no time that can be read: booked at the time it was received"
+        said = (
+            said or "the message has no time that can be read; the money is booked at the time we received the message"
+        )
     elif periods.runs_ahead(meaning.occurred_at, known_at=arrived.received_at):
         key, why = break_keys.clock(arrived.id, item), BreakReason.CLOCK_DIFFERS
-        said = "the provider's time is later than ours by more than fifteen minutes"
+        said = "the time in the message is more than fifteen minutes later than our clock"
     else:
         key, why = break_keys.doubt(channel.id, meaning.reference), BreakReason.DUPLICATE_CODE
     if said:
         batch.opened.append(
             NewBreak(key, why, said, arrived.received_at, delivery_id=arrived.id, channel_account_id=channel.id)
+        )
+    if isinstance(meaning, Paid) and meaning.wrong_address:
+        day = periods.nairobi_date(arrived.received_at)
+        batch.opened.append(
+            NewBreak(
+                break_keys.wrong_address(channel.id, arrived.purpose, day),
+                BreakReason.WRONG_ADDRESS,
+                f"{_SWAPPED[meaning.strength is Strength.SUPPORTS]}; register the addresses again",
+                arrived.received_at,
+                delivery_id=arrived.id,
+                channel_account_id=channel.id,
+            )
         )

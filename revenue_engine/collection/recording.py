@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 
 from sqlalchemy.orm import Session
 
 from reconciliation import break_keys, matches
 from reconciliation.breaks import BreakReason, NewBreak
 from revenue_engine import ledger, payments, periods
-from revenue_engine.billing import open_bills
+from revenue_engine.billing import open_bills, tariffs
 from revenue_engine.channels.accounts import Channel
-from revenue_engine.collection import held_money, interpretation, surplus
+from revenue_engine.collection import disagreements, held_money, interpretation, surplus
 from revenue_engine.collection.batch import Batch
 from revenue_engine.collection.placing import Incoming, Placement, Placer
 from revenue_engine.ledger import chart, postings
@@ -52,7 +53,12 @@ def record_payments(
     _post(session, batch, channels, recorded, chosen, facts, asked)
     _identify_by_push(session, weighed, standing.keys() - recorded.keys(), standing, asked)
     agree = surplus.post_rests(session, batch, channels, weighed, standing)
-    _compare(batch, [one for one in weighed if one.id not in agree], standing)
+    batch.opened += disagreements.among((one for one in weighed if one.id not in agree), standing)
+    # A twin, or another look, may find posted what an earlier look had to leave waiting.
+    batch.resolve(
+        (break_keys.unconfirmed(i.channel_account_id, i.reference) for i in standing if i in batch.told_before),
+        "another message confirmed the payment",
+    )
     _wait(batch, weighed, standing)
     return standing
 
@@ -179,9 +185,32 @@ def _post(
     matches.note_left(session, placer.left, placer.suggested)
     batch.outcome.recorded += len(recorded)
     batch.opened += [found for placed in placements for found in placed.breaks]
-    batch.closed += [
-        break_keys.unconfirmed(i.channel_account_id, i.reference) for i in recorded if i in batch.told_before
+    _name_earlier(session, batch, [placed.incoming.payment for placed in placements], [one.book_date for one in posted])
+
+
+def _name_earlier(session: Session, batch: Batch, recorded: Sequence[Recorded], booked: Sequence[date]) -> None:
+    """Name money of a day before the books were opened: the county's earlier system may hold that money already."""
+    late = [
+        (one, paid_on)
+        for one, book_date in zip(recorded, booked, strict=True)
+        if (paid_on := periods.nairobi_date(one.occurred_at)) < book_date
     ]
+    opened = tariffs.county(session).books_open_from if late else None
+    for one, paid_on in late:
+        if opened is None or paid_on >= opened:
+            continue
+        batch.opened.append(
+            NewBreak(
+                break_keys.before_books(one.identity.channel_account_id, one.identity.reference),
+                BreakReason.BEFORE_BOOKS,
+                f"the payment is of {paid_on:%d %b %Y}, and these books opened on {opened:%d %b %Y}; look whether the"
+                f" earlier system holds the payment too; the year of the money is {periods.financial_year(paid_on)}",
+                one.occurred_at,
+                amount_minor=one.amount_minor,
+                payment_id=one.id,
+                channel_account_id=one.identity.channel_account_id,
+            )
+        )
 
 
 def _post_received(
@@ -232,34 +261,6 @@ def _identify_by_push(
             held_money.identify(session, one, bills[told[one.payment_id].invoice_id], rung="push")
 
 
-def _compare(batch: Batch, weighed: Sequence[Stored], standing: Mapping[Identity, Recorded]) -> None:
-    """Disagreement is a break and overwrites nothing: another amount, or the same message with another account."""
-    first: dict[tuple[Identity, str], Stored] = {}
-    for one in weighed:
-        payment = standing.get(one.identity)
-        earlier = first.setdefault((one.identity, one.message), one)
-        differs = ""
-        if payment is not None and one.amount_minor != payment.amount_minor:
-            differs = "the amount"
-        elif earlier.typed_digest != one.typed_digest:
-            differs = "the account typed"
-        if differs:
-            batch.opened.append(
-                NewBreak(
-                    break_keys.conflict(one.delivery_id, one.item),
-                    BreakReason.DUPLICATE_CODE
-                    if one.message != interpretation.STATEMENT_MESSAGE
-                    else BreakReason.AMOUNT_DIFFERS_FROM_STATEMENT,
-                    f"two messages about {one.identity.reference} disagree on {differs}; what was posted first stands",
-                    one.occurred_at,
-                    amount_minor=abs(_amount(one) - payment.amount_minor) if payment is not None else 0,
-                    payment_id=payment.id if payment else None,
-                    delivery_id=one.delivery_id,
-                    channel_account_id=one.identity.channel_account_id,
-                )
-            )
-
-
 def _wait(batch: Batch, weighed: Sequence[Stored], standing: Mapping[Identity, Recorded]) -> None:
     for one in weighed:
         if one.identity in standing:
@@ -270,7 +271,7 @@ def _wait(batch: Batch, weighed: Sequence[Stored], standing: Mapping[Identity, R
             NewBreak(
                 break_keys.unconfirmed(one.identity.channel_account_id, one.identity.reference),
                 BreakReason.UNCONFIRMED,
-                "told once by a message that is not proof alone; waits for another that agrees",
+                "one message that is not proof by itself reported this payment; nothing is posted until another agrees",
                 one.occurred_at,
                 amount_minor=_amount(one),
                 delivery_id=one.delivery_id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy.orm import Session
 
@@ -11,7 +11,7 @@ from reconciliation.breaks import BreakReason, NewBreak
 from revenue_engine import ledger, payments, periods
 from revenue_engine.billing import open_bills
 from revenue_engine.channels.accounts import Channel
-from revenue_engine.collection import surplus
+from revenue_engine.collection import disagreements, surplus
 from revenue_engine.collection.batch import Batch
 from revenue_engine.errors import IntegrityFault
 from revenue_engine.ledger import postings
@@ -29,43 +29,99 @@ def record_reversals(
         session, (fact.identity for fact in batch.facts if fact.identity.kind == "reversal"), written=batch.written
     )
     told += payments.reversals_waiting_for(session, [payment.identity.reference for payment in standing.values()])
-    by_identity: dict[Identity, Stored] = {}
-    for one in told:  # the first that says what is taken back, for a statement may not
-        if one.identity not in by_identity or (one.reverses and not by_identity[one.identity].reverses):
-            by_identity[one.identity] = one
-    done = payments.find(session, by_identity)
-    todo = [one for identity, one in by_identity.items() if identity not in done]
-    if not todo:
+    if not told:
         return
-    originals = payments.find(
-        session, (Identity(one.identity.channel_account_id, "payment", one.reverses) for one in todo)
-    )
+    # Evidence may have come with an earlier batch only: all that is told of a reversal is weighed together.
+    told = payments.evidence_of(session, {one.identity for one in told}, written=batch.written)
+    done = payments.find(session, {one.identity for one in told})
+    originals = payments.find(session, {_original(one) for one in told if one.reverses})
     rests = surplus.standing_of(session, originals)
+    batch.opened += disagreements.among(told, done, _agreeing(told, originals, rests))
+    todo = _chosen((one for one in told if one.identity not in done), originals, rests)
+    batch.resolve(
+        (
+            key
+            for one in told
+            if one.identity in done
+            for key in (break_keys.reversal(*_about(one)), break_keys.reversal_amount(*_about(one)))
+        ),
+        _TAKEN_BACK,
+    )
     taken = payments.reversed_already(session, [payment.id for payment in originals.values()])
-    ready = []
-    for one in sorted(todo, key=lambda one: one.id):
-        original = originals.get(Identity(one.identity.channel_account_id, "payment", one.reverses))
-        about = (one.identity.channel_account_id, one.identity.reference)
+    ready: list[tuple[Stored, Recorded]] = []
+    for one in todo:
+        original = originals.get(_original(one))
         if original is None:
-            batch.outcome.look_again.add(one.delivery_id)
-            detail = f"{one.reverses} is not known yet" if one.reverses else "nothing says what it takes back"
-            _refuse(batch, one, break_keys.reversal(*about), BreakReason.REVERSAL_WITHOUT_PAYMENT, detail)
+            _refuse_unknown(batch, one)
+            continue
+        batch.resolve([break_keys.reversal(*_about(one))], "the payment that the reversal names is in the books now")
+        rest = rests.get(original.identity)
+        if one.amount_minor not in _whole(original, rest):
+            detail = f"{one.reverses} was reversed for another amount than was paid; nothing is taken back yet"
+            key = break_keys.reversal_amount(*_about(one))
+            _refuse(batch, one, key, BreakReason.REVERSAL_AMOUNT_DIFFERS, detail, original)
         elif original.id in taken:
-            twice = f"{one.reverses} was reversed before"
-            _refuse(batch, one, break_keys.reversal_twice(*about), BreakReason.DUPLICATE_CODE, twice)
-        elif one.amount_minor in _whole(original, rests.get(original.identity)):
+            detail = f"two reversals name the payment {one.reverses}; the payment was taken back once"
+            key = break_keys.reversal_twice(one.identity.channel_account_id, one.reverses)
+            _refuse(batch, one, key, BreakReason.DUPLICATE_CODE, detail, original)
+        else:
             taken.add(original.id)
             ready.append((one, original))
-            if one.amount_minor != original.amount_minor and original.identity in rests:
-                rest = rests[original.identity]
+            if one.amount_minor != original.amount_minor and rest is not None:
                 ready.append((surplus.taken_back(session, one, rest), rest))
-            batch.closed += [break_keys.reversal(*about), break_keys.reversal_amount(*about)]
-        else:
-            detail = f"{one.reverses} was reversed for another amount than it was paid"
-            _refuse(
-                batch, one, break_keys.reversal_amount(*about), BreakReason.REVERSAL_AMOUNT_DIFFERS, detail, original.id
-            )
-    _take_back(session, batch, channels, ready)
+            batch.resolve([break_keys.reversal_amount(*_about(one))], _TAKEN_BACK)
+    take_back(session, batch, channels, ready)
+
+
+_TAKEN_BACK = "the reversal took the payment back"
+
+
+def _about(one: Stored) -> tuple[int, str]:
+    return one.identity.channel_account_id, one.identity.reference
+
+
+def _original(one: Stored) -> Identity:
+    return Identity(one.identity.channel_account_id, "payment", one.reverses)
+
+
+def _chosen(
+    waiting: Iterable[Stored], originals: Mapping[Identity, Recorded], rests: Mapping[Identity, Recorded]
+) -> list[Stored]:
+    """One message for each reversal, in the order told: one that can act, else one whose payment is known, else one
+    that names a payment, for a statement may not. So the first message does not decide what the reversal does."""
+
+    def rank(one: Stored) -> tuple[bool, bool, bool, int]:
+        original = originals.get(_original(one))
+        whole = original is not None and one.amount_minor in _whole(original, rests.get(original.identity))
+        return not whole, original is None, not one.reverses, one.id
+
+    chosen: dict[Identity, Stored] = {}
+    for one in sorted(waiting, key=rank):
+        chosen.setdefault(one.identity, one)
+    return sorted(chosen.values(), key=lambda one: one.id)
+
+
+def _agreeing(
+    told: Iterable[Stored], originals: Mapping[Identity, Recorded], rests: Mapping[Identity, Recorded]
+) -> dict[Identity, set[int]]:
+    """Amounts of one reversal that agree: what a message told of its payment, and what a statement proved of it."""
+    found: dict[Identity, set[int]] = {}
+    for one in told:
+        original = originals.get(_original(one))
+        if original is not None and original.identity in rests:
+            whole = _whole(original, rests[original.identity])
+            found.setdefault(one.identity, set()).update(amount for amount in whole if amount is not None)
+    return found
+
+
+def _refuse_unknown(batch: Batch, one: Stored) -> None:
+    batch.outcome.look_again.add(one.delivery_id)
+    detail = (
+        f"the payment {one.reverses} was reversed and is not in the books yet"
+        if one.reverses
+        else f"the reversal {one.identity.reference} does not say which payment is taken back"
+    )
+    _refuse(batch, one, break_keys.reversal(*_about(one)), BreakReason.REVERSAL_WITHOUT_PAYMENT, detail)
 
 
 def _whole(original: Recorded, rest: Recorded | None) -> tuple[int | None, ...]:
@@ -75,7 +131,7 @@ def _whole(original: Recorded, rest: Recorded | None) -> tuple[int | None, ...]:
 
 
 def _refuse(
-    batch: Batch, one: Stored, key: str, reason: BreakReason, detail: str, payment_id: int | None = None
+    batch: Batch, one: Stored, key: str, reason: BreakReason, detail: str, original: Recorded | None = None
 ) -> None:
     batch.outcome.waiting += 1
     batch.opened.append(
@@ -85,16 +141,22 @@ def _refuse(
             detail,
             one.occurred_at,
             amount_minor=one.amount_minor or 0,
-            payment_id=payment_id,
+            payment_id=original.id if original is not None else None,
             delivery_id=one.delivery_id,
             channel_account_id=one.identity.channel_account_id,
         )
     )
 
 
-def _take_back(
-    session: Session, batch: Batch, channels: Mapping[int, Channel], ready: Sequence[tuple[Stored, Recorded]]
+def take_back(
+    session: Session,
+    batch: Batch,
+    channels: Mapping[int, Channel],
+    ready: Sequence[tuple[Stored, Recorded]],
+    *,
+    why: str = "the provider reversed the payment",
 ) -> None:
+    """Take payments back, each by the reversal that a message reported; ``why`` is told on papers and breaks."""
     if not ready:
         return
     ids = [original.id for _, original in ready]
@@ -138,13 +200,13 @@ def _take_back(
             for invoice, component, amount in applied.get(original.id, [])
         ],
     )
-    batch.taken_back += [original.id for _, original in ready]
+    batch.taken_back.update((original.id, why) for _, original in ready)
     # A bill that is open again is paid by other money that named it, as if that money had come after.
     reopened = sorted({i for _, p in ready for i, _, _ in applied.get(p.id, [])})
     jobs.add(session, kind=Kind.PAY_REOPENED, refs=reopened)
     batch.outcome.reversed += len(ready)
     # Nothing of it is held any more, in suspense or as somebody's credit.
-    batch.closed += [key for _, original in ready for key in break_keys.held(original.id)]
+    batch.resolve((key for _, original in ready for key in break_keys.held(original.id)), why)
 
 
 def _where_it_is(

@@ -104,6 +104,11 @@ def _name_digest(name: str) -> bytes:
     return hashlib.sha256(f"name {name}".encode()).digest()
 
 
+def digests(names: Iterable[str]) -> list[bytes]:
+    """The hashes under which names of a movement are kept, as a message and as a provider's own reference."""
+    return [digest(name) for name in sorted(set(names)) for digest in (_name_digest, _own_digest, _number_digest)]
+
+
 def _own_digest(reference: str) -> bytes:
     """Of what a message calls a movement itself: told again, with whatever amount, it is the same movement."""
     return hashlib.sha256(f"own {reference}".encode()).digest()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import NamedTuple
 
@@ -20,11 +20,12 @@ from reconciliation.breaks import BreakReason, NewBreak
 from revenue_engine import ledger, payments, periods
 from revenue_engine.billing import open_bills
 from revenue_engine.channels.accounts import Channel
+from revenue_engine.collection import disagreements, reversals
 from revenue_engine.collection.batch import Batch
 from revenue_engine.collection.interpretation import STATEMENT_MESSAGE, instant_of
 from revenue_engine.db import raw
 from revenue_engine.ledger import postings
-from revenue_engine.payments import Identity, Stored
+from revenue_engine.payments import Fact, Identity, Stored
 from revenue_engine.ports.callbacks import Kind, Reversed, Strength
 from revenue_engine.ports.statements import StatementLine, StatementOpened
 from revenue_engine.treasury import bank_accounts
@@ -40,8 +41,14 @@ class _Waiting:
 
     key: str
     channel_account_id: int
-    reference: str
     amount_minor: int
+    payment_id: int | None
+    """The payment that holds a bank's credit in suspense, where the credit was not settled."""
+
+    @property
+    def reference(self) -> str:
+        """What the movement is known by."""
+        return self.key.split(":", 2)[-1]
 
 
 def bank_credits(
@@ -53,7 +60,9 @@ def bank_credits(
 ) -> set[int]:
     """Settle the credits among a bank's lines (each with the reference it is known by) that come from our own channels.
 
-    Answers the numbers of the lines that are no payments.
+    A credit is a settlement where a payout of its amount waits for it, or where a field that only the bank writes names
+    the channel. A short code in the payer's words alone makes no settlement: ``held_for_channels`` says what becomes of
+    it. Returns the numbers of the lines that are no payments.
     """
     shown = [(line, name) for line, name in lines if line.counts and line.kind is None and line.amount_minor > 0]
     if not shown:
@@ -80,6 +89,9 @@ def bank_credits(
             chosen = [one for one in fits if one.channel_account_id == named.id]
         sources = {one.channel_account_id for one in chosen}
         if not chosen and named is not None and line.number not in for_bills:
+            if named.identifier.upper() not in words_of_bank(line):
+                batch.named_channels[name] = named  # a payer may write that too: a payout is awaited
+                continue
             sources = {named.id}
         if len(sources) != 1:
             continue
@@ -87,7 +99,7 @@ def bank_credits(
         _settle(session, bank, source, name, line.amount_minor, instant_of(line))
         if chosen:  # payouts of one amount and channel are alike: the oldest is the first to arrive
             waiting.remove(chosen[0])
-            breaks.close_many(session, [chosen[0].key], resolution=f"the bank shows it as {name}")
+            breaks.close_many(session, [chosen[0].key], resolution=f"the bank shows the payout as {name}")
         else:
             batch.opened.append(_not_told(bank, source, name, line))
         handled.add(line.number)
@@ -179,7 +191,9 @@ def channel_payouts(session: Session, batch: Batch, channels: Mapping[int, Chann
     """Settle payouts just told whose credit a bank showed before; the others wait for a bank."""
     told = {one.identity: one for one in payouts}
     just_written = {one.id for one in batch.written}
-    for one in payments.evidence_of(session, told, written=batch.written):
+    weighed = payments.evidence_of(session, told, written=batch.written)
+    batch.opened += disagreements.among(weighed, {})
+    for one in weighed:
         if one.id not in just_written:  # told before, in other words: it waits or was settled then
             told.pop(one.identity, None)
     banked = _waiting(session, BreakReason.BANKED_NOT_SETTLED) if told else []
@@ -187,16 +201,18 @@ def channel_payouts(session: Session, batch: Batch, channels: Mapping[int, Chann
         amount = one.amount_minor or 0
         fits = [b for b in banked if b.channel_account_id == identity.channel_account_id and b.amount_minor == amount]
         channel = channels[identity.channel_account_id]
-        if fits:  # the bank's credit settled it already
+        if fits:
             banked.remove(fits[0])
-            told_as = f"{channel.identifier} told it as {identity.reference}"
+            told_as = f"the statement of {channel.identifier} shows the payout as {identity.reference}"
             breaks.close_many(session, [fits[0].key], resolution=told_as)
+            if fits[0].payment_id is not None:  # else the bank's credit settled the payout already
+                _settle_from_suspense(session, batch, channels, channel, fits[0].payment_id)
             continue
         batch.opened.append(
             NewBreak(
                 break_keys.settlement(identity.channel_account_id, identity.reference),
                 BreakReason.SETTLEMENT_NOT_BANKED,
-                f"{identity.reference} left {channel.identifier} and no bank statement shows it yet",
+                f"the payout {identity.reference} left {channel.identifier}; no bank statement shows the payout yet",
                 one.occurred_at,
                 amount_minor=amount,
                 delivery_id=one.delivery_id,
@@ -206,8 +222,55 @@ def channel_payouts(session: Session, batch: Batch, channels: Mapping[int, Chann
 
 
 def _waiting(session: Session, reason: BreakReason) -> list[_Waiting]:
-    found = breaks.open_of(session, reason)
-    return [_Waiting(key, account, key.split(":", 2)[2], amount) for key, account, amount in found]
+    return [_Waiting(*one) for one in breaks.open_of(session, reason)]
+
+
+def held_for_channels(batch: Batch, bank: Channel, standing: Mapping[Identity, payments.Recorded]) -> None:
+    """Say of money in suspense whose words name a channel of ours that the channel's payout is awaited.
+
+    ``standing``: the payments of the lines just booked, by identity.
+    """
+    wanted = {
+        break_keys.suspense(payment.id): batch.named_channels[identity.reference]
+        for identity, payment in standing.items()
+        if identity.reference in batch.named_channels
+    }
+    batch.named_channels = {}
+    for place, new in enumerate(batch.opened):
+        channel = wanted.get(new.key)
+        if channel is not None:
+            batch.opened[place] = replace(
+                new,
+                reason=BreakReason.BANKED_NOT_SETTLED,
+                detail=f"the words of a credit of {bank.identifier} name {channel.identifier}, and {channel.identifier}"
+                " shows no payout of this amount yet; the money is held in suspense",
+                channel_account_id=channel.id,
+            )
+
+
+def _settle_from_suspense(
+    session: Session, batch: Batch, channels: Mapping[int, Channel], channel: Channel, payment_id: int
+) -> None:
+    """Settle a payout with a bank's credit that is held in suspense as a payment: the payment is taken back first."""
+    payment = payments.by_id(session, payment_id)
+    bank = channels[payment.identity.channel_account_id]
+    told = payments.evidence_of(session, [payment.identity], written=batch.written)[0]
+    back = Fact(
+        delivery_id=told.delivery_id,
+        item=-1 - told.item,
+        identity=Identity(bank.id, Kind.REVERSAL.value, f"{payment.identity.reference}/SETTLEMENT"),
+        message=told.message,
+        amount_minor=payment.amount_minor,
+        currency=told.currency,
+        occurred_at=told.occurred_at,
+        received_at=told.occurred_at,
+        strength=told.strength,
+        reverses=payment.identity.reference,
+    )
+    for stored in payments.write_evidence(session, [back]):
+        why = f"the credit is a payout of {channel.identifier}"
+        reversals.take_back(session, batch, channels, [(stored, payment)], why=why)
+        _settle(session, bank, channel, payment.identity.reference, payment.amount_minor, payment.occurred_at)
 
 
 def _settle(session: Session, bank: Channel, channel: Channel, reference: str, amount_minor: int, at: datetime) -> None:
@@ -229,11 +292,17 @@ def _not_told(bank: Channel, channel: Channel, name: str, line: StatementLine) -
     return NewBreak(
         break_keys.banked(bank.id, name),
         BreakReason.BANKED_NOT_SETTLED,
-        f"{bank.identifier} shows a credit from {channel.identifier}, and no statement of it tells of that payout yet",
+        f"{bank.identifier} shows a credit from {channel.identifier}, and no statement of {channel.identifier} shows"
+        " that payout yet",
         instant_of(line),
         amount_minor=line.amount_minor,
         channel_account_id=channel.id,
     )
+
+
+def words_of_bank(line: StatementLine) -> set[str]:
+    """The words of a line that only the bank writes: its code, and the name of who the bank says has paid."""
+    return {word for text in (line.code, line.party.name) for word in _WORD.findall(text.upper())}
 
 
 def words(line: StatementLine) -> set[str]:

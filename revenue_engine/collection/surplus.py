@@ -119,7 +119,8 @@ def _post(
             NewBreak(
                 break_keys.suspense(payment.id),
                 BreakReason.AMOUNT_DIFFERS_FROM_STATEMENT,
-                f"the statement proves so much more of {identity.reference} than its message told",
+                f"the statement shows more money for {identity.reference} than the message did; the difference is held"
+                " in suspense",
                 payment.occurred_at,
                 amount_minor=payment.amount_minor,
                 payment_id=payment.id,

@@ -9,6 +9,7 @@ from datetime import date, datetime, time, timedelta
 
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
+from stdnum import damm
 
 from adapters.sandbox import mpesa
 from adapters.sandbox.mpesa_people import Bill, Population, Spot
@@ -160,7 +161,7 @@ def _vehicles(session: Session, rng: random.Random, tariff: Tariff, stream: str,
     for number in range(min(MOST_VEHICLES, max(5, planned // 20)) if stations else 0):
         station, line = stations[number % len(stations)], rng.choice(lines)
         start = VEHICLES[stream][number % len(VEHICLES[stream])]
-        plate = f"{start}{'ACEHJKMNPT'[number % 10]} {100 + number}{'ADFHKMPRTV'[number // 40 % 10]}"
+        plate = f"{start}{'ACEHJKMNPT'[number % 10]} {_apart(number, start)}"
         added = receivables.add_object(
             session,
             stream_code=stream,
@@ -183,6 +184,17 @@ def _vehicles(session: Session, rng: random.Random, tariff: Tariff, stream: str,
             )
         )
     return found
+
+
+def _apart(number: int, start: str) -> str:
+    """The end of a plate: no two of one beginning are a single slip apart, so that each names its vehicle for certain.
+
+    The last letter follows from what stands before it as a check digit does, and the first digit from the beginning:
+    plates that begin differently differ in a digit too.
+    """
+    begins = [one for starts in VEHICLES.values() for one in starts]
+    digits = f"{1 + begins.index(start)}{number // 10:02d}"
+    return digits + "ADFHKMPRTV"[int(damm.calc_check_digit(f"{number % 10}{digits}"))]
 
 
 # --- billed first ----------------------------------------------------------------------------------------------------
@@ -230,7 +242,8 @@ def _for_payer(
 ) -> tuple[InvoiceRequest, tuple[str, ...]]:
     if line.stream_code != STALL_STREAM:
         return _request(line, at, payer=payer), ()
-    reference = f"STL-{at:%d}{number + 1:05d}"
+    digits = f"{at:%d}{number + 1:05d}"
+    reference = f"STL-{digits}{damm.calc_check_digit(digits)}"  # no two stalls are a single slip apart
     added = receivables.add_object(
         session, stream_code=line.stream_code, reference=reference, kind="stall", payer_id=payer
     )

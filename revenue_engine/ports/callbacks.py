@@ -98,6 +98,9 @@ class Paid:
     doubt: str = ""
     """What somebody should look at though the money is certain: a time that cannot be read, two copies of a receipt
     that differ. Holds no personal data."""
+    wrong_address: bool = False
+    """Whether the message belongs to another of our addresses: a question where confirmations are awaited (then the
+    strength is SUPPORTS), or a confirmation where questions are."""
 
 
 @dataclass(frozen=True, slots=True)

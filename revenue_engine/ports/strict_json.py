@@ -68,6 +68,14 @@ def storable(text: str) -> str:
     return text.replace("\0", "\ufffd").encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
+_FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z_]{0,40}", re.ASCII)
+
+
+def name_shown(name: str) -> str:
+    """The name of a field for a reason, which is kept for ever; what looks like no such name is only described."""
+    return repr(name) if _FIELD_NAME.fullmatch(name) else f"a name of {len(name)} characters"
+
+
 def _refuse_deep(body: bytes, max_depth: int) -> None:
     depth = 0
     for found in _MARKS.finditer(body):
@@ -88,20 +96,20 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise InvalidValue(f"the key {key[:40]!r} stands twice in one object", key=key[:40])
+                raise InvalidValue(f"the key {name_shown(key)} stands twice in one object")
             seen.add(key)
     return read
 
 
 def _integer(text: str) -> int:
     if len(text) > MAX_NUMBER:
-        raise InvalidValue(f"the number {text[:12]}... has {len(text)} characters: more than {MAX_NUMBER}")
+        raise InvalidValue(f"a number has {len(text)} characters: more than {MAX_NUMBER}")
     return int(text)
 
 
 def _decimal(text: str) -> Decimal:
     if len(text) > MAX_NUMBER:
-        raise InvalidValue(f"the number {text[:12]}... has {len(text)} characters: more than {MAX_NUMBER}")
+        raise InvalidValue(f"a number has {len(text)} characters: more than {MAX_NUMBER}")
     try:
         value = Decimal(text)
     except DecimalException:

@@ -88,8 +88,15 @@ def daily(session: Session, on: date) -> Report:
             _reversals(session, dates),
             _papers(session, dates),
         ),
-        provisional="the day is not over in Nairobi" if on >= periods.today() else "",
+        provisional=_grows(session, on),
     )
+
+
+def _grows(session: Session, on: date) -> str:
+    """Why the figures of a day may still grow; empty for a closed day, whose report never changes."""
+    if on >= periods.today():
+        return "the day is not over in Nairobi"
+    return "" if ledger.is_closed(session, on) else "the day is not closed: the figures are complete so far"
 
 
 def _rows(session: Session, statement: str, values: dict[str, Any]) -> tuple[tuple[Any, ...], ...]:

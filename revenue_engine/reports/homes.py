@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
@@ -105,7 +105,9 @@ class Followed:
 
 
 def followed(session: Session, found: Sequence[Standing]) -> list[Followed]:
-    """What became of some deliveries, in the order given."""
+    """What became of some deliveries, in the order given. What waits says what its break says."""
+    said = breaks.words_of_deliveries(session, [one.id for one in found if one.state == "waiting"])
+    found = [replace(one, reason=said.get(one.id, one.reason)) for one in found]
     where = homes(session, [one.payment_id for one in found if one.payment_id is not None])
     return [_followed(one, where.get(one.payment_id or 0)) for one in found]
 

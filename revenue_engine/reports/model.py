@@ -82,7 +82,7 @@ class Report:
     controls: tuple[Control, ...]
     sections: tuple[Section, ...]
     provisional: str = ""
-    """Why the figures may still grow, empty when the day is over."""
+    """Why the figures may still grow, empty when the day is closed."""
     notes: Sequence[str] = field(default_factory=tuple)
 
     @property
@@ -92,5 +92,5 @@ class Report:
 
     @property
     def final(self) -> bool:
-        """A report is final only when its day is over and every control ties."""
+        """A report is final only when its day is closed and every control ties."""
         return self.ties and not self.provisional

@@ -28,7 +28,8 @@ def render(report: Report, form: str) -> bytes:
 
 
 def _header(report: Report) -> list[tuple[str, str]]:
-    state = "final" if report.final else report.provisional or "NOT FINAL: a control does not tie"
+    untied = "" if report.ties else "NOT FINAL: a control does not tie"
+    state = "; ".join(filter(None, [untied, report.provisional])) or "final"
     rows = [
         ("county", report.county),
         ("books", "TEST BOOKS, not for real" if report.mode == "test" else report.mode),

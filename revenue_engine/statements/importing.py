@@ -376,8 +376,14 @@ def _weigh(
     _gather(run, opened, new, settled)
     before = _standing(run)
     pipeline.book(run.session, run.batch, run.channels, run.adapters, run.readers, limit=run.limit)
+    if run.batch.named_channels:
+        identities = [Identity(run.channel.id, Kind.PAYMENT.value, name) for name in run.batch.named_channels]
+        settlements.held_for_channels(run.batch, run.channel, payments.find(run.session, identities))
     _name_found(run, before)
-    run.batch.closed += [key for fact in run.batch.facts if (key := break_keys.missing(*fact.identity)) in run.missed]
+    run.batch.resolve(
+        (key for fact in run.batch.facts if (key := break_keys.missing(*fact.identity)) in run.missed),
+        "a statement shows the movement",
+    )
     return counting
 
 
@@ -394,7 +400,7 @@ def _gather(run: _Run, opened: StatementOpened, new: list[tuple[StatementLine, s
         meanings += _settled_payments(run, opened, [(line, name) for line, name in new if line.number in settled])
         for line, name in new:  # a report told of it by the bank's own name, and waits for nothing any more
             if line.kind is None and name != (told := interpretation.line_reference(line)):
-                run.batch.closed.append(break_keys.unconfirmed(run.channel.id, told))
+                run.batch.resolve([break_keys.unconfirmed(run.channel.id, told)], "the statement shows the payment")
     for line, meaning in meanings:
         if isinstance(meaning, Paid | Reversed):
             item = line.number if isinstance(meaning, Paid) else _taking_back(line)
@@ -437,7 +443,8 @@ def _repeated(run: _Run, line: StatementLine, name: str) -> NewBreak:
     return NewBreak(
         break_keys.repeated(run.channel.id, store.kind_of(line), name),
         BreakReason.DUPLICATE_CODE,
-        f"two lines bear {line.reference}, and the statement adds up with both: this one is booked as {name}",
+        f"two lines of the statement have the reference {line.reference}, and the statement adds up with both lines;"
+        f" this line is booked as {name}",
         interpretation.instant_of(line),
         amount_minor=abs(line.amount_minor),
         delivery_id=run.arrived.id,
@@ -467,14 +474,17 @@ def _name_found(run: _Run, before: set[Identity]) -> None:
             NewBreak(
                 break_keys.found(fact.identity.channel_account_id, fact.identity.reference),
                 BreakReason.IN_STATEMENT_NOT_RECEIVED,
-                f"no message told of {fact.identity.reference}; it was posted from the statement",
+                f"no message reported {fact.identity.reference}; the payment was posted from the statement",
                 fact.occurred_at,
                 amount_minor=amount,
                 delivery_id=fact.delivery_id,
                 channel_account_id=fact.identity.channel_account_id,
             )
         )
-        run.batch.closed.append(break_keys.found(fact.identity.channel_account_id, fact.identity.reference))
+        run.batch.resolve(
+            [break_keys.found(fact.identity.channel_account_id, fact.identity.reference)],
+            "the payment was posted from the statement",
+        )
 
 
 def _end(run: _Run, statement_id: int, opened: StatementOpened, closed: StatementClosed, fresh: int) -> None:
@@ -526,7 +536,7 @@ def _name_missing(run: _Run, opened: StatementOpened, closed: StatementClosed) -
             NewBreak(
                 break_keys.missing(*identity),
                 BreakReason.RECEIVED_NOT_IN_STATEMENT,
-                f"{reference} was told by a message, and the statement of its day does not show it",
+                f"a message reported {reference}, and the statement of that day does not show {reference}",
                 at,
                 amount_minor=amount,
                 payment_id=payment_id,

@@ -146,10 +146,10 @@ FACTS = (
                 """
                 SELECT r.id, r.reference, r.reverses_id::text, o.amount_minor,
                        CASE WHEN o.id IS NULL THEN 'is gone' WHEN o.kind <> 'payment' THEN 'is not a payment'
-                            WHEN o.amount_minor < r.amount_minor THEN 'is less'
+                            WHEN o.amount_minor <> r.amount_minor THEN 'is of another amount'
                             ELSE 'came through another channel account' END
                   FROM payment r LEFT JOIN payment o ON o.id = r.reverses_id
-                 WHERE r.kind = 'reversal' AND (o.id IS NULL OR o.kind <> 'payment' OR o.amount_minor < r.amount_minor
+                 WHERE r.kind = 'reversal' AND (o.id IS NULL OR o.kind <> 'payment' OR o.amount_minor <> r.amount_minor
                        OR o.channel_account_id <> r.channel_account_id)
                 """,
             ),

@@ -46,6 +46,8 @@ APPEND_ONLY = (
     "match_reversal",
     "payer_link",
     "payer_link_answer",
+    "break_event",
+    "bank_account",
 )
 """Tables that refuse UPDATE, DELETE and TRUNCATE, whoever asks."""
 
@@ -61,6 +63,17 @@ GUARDS = (
     ("payment_match", "match_guard"),
     ("policy_activation", "policy_guard"),
     ("payer_link_answer", "link_guard"),
+    ("journal", "journal_of_role"),
+    ("journal", "read_committed"),
+    ("posting", "lawful_homes"),
+    ("evidence", "evidence_guard"),
+    ("payment", "payment_guard"),
+    ("receipt", "receipt_guard"),
+    ("receipt_series", "series_guard"),
+    ("break_event", "break_stands"),
+    ("break_event", "break_event_rights"),
+    ("snapshot_run", "horizon_guard"),
+    ("account", "account_guard"),
 )
 """Triggers that refuse or derive on INSERT; each runs the function of its own name."""
 
@@ -150,7 +163,7 @@ SELECT y.id, y.kind, y.reference, y.amount_minor
   FROM payment y
  WHERE NOT EXISTS (SELECT FROM evidence e
                     WHERE e.channel_account_id = y.channel_account_id AND e.kind = y.kind AND e.reference = y.reference
-                      AND (e.amount_minor = y.amount_minor
+                      AND e.occurred_at = y.occurred_at AND (e.amount_minor = y.amount_minor
                            OR (y.kind = 'reversal' AND (e.amount_minor IS NULL OR e.amount_minor = y.amount_minor + (
                                SELECT r.amount_minor FROM payment r
                                 WHERE r.channel_account_id = y.channel_account_id AND r.kind = y.kind
@@ -219,7 +232,7 @@ PAPERS = (
                 SELECT d.id, d.received_on FROM delivery d
                  WHERE NOT EXISTS (SELECT FROM evidence e WHERE e.delivery_id = d.id)
                    AND NOT EXISTS (SELECT FROM delivery_outcome o WHERE o.delivery_id = d.id)
-                   AND NOT EXISTS (SELECT FROM job j WHERE j.kind = 'interpret' AND j.ref_id = d.id)
+                   AND NOT EXISTS (SELECT FROM job j WHERE j.kind IN ('interpret', 'statement') AND j.ref_id = d.id)
                 """,
             ),
         ),

@@ -1,7 +1,8 @@
 """``ledger verify``: recompute the books from their rows and name every row that does not agree.
 
 The guards of the database keep honest programs honest. This answers for the rest: whoever switched them off and edited
-a row leaves at least one sum, digest or link that no longer holds, because every fact is written in two places.
+a row leaves a sum, a digest, a link or a raw message that no longer agrees, wherever a fact is written in two places.
+What stands in one place only (whose a bill is, when a row was written, a tail cut off whole) only a seal can vouch for.
 """
 
 from __future__ import annotations
@@ -12,15 +13,19 @@ from sqlalchemy.orm import Session
 
 from revenue_engine.db import raw
 from revenue_engine.errors import InvalidValue
+from revenue_engine.verification import deliveries
 from revenue_engine.verification.books import DATES_AND_BALANCES, JOURNALS, SNAPSHOT_DIFFERENCE_SQL
 from revenue_engine.verification.controls import CONTROLS, DIFFERENCES
+from revenue_engine.verification.deliveries import Sources
 from revenue_engine.verification.facts import FACTS
 from revenue_engine.verification.invariants import KEPT, Check, Finding, Invariant, Verification, examine
 from revenue_engine.verification.papers import PAPERS
+from revenue_engine.verification.schema import SCHEMA
+from revenue_engine.verification.sources import SOURCES
 
-__all__ = ["CHECKS", "Finding", "Invariant", "Verification", "controls", "one_snapshot", "verify"]
+__all__ = ["CHECKS", "Finding", "Invariant", "Sources", "Verification", "controls", "one_snapshot", "verify"]
 
-CHECKS: tuple[Check, ...] = (*JOURNALS, *DATES_AND_BALANCES, *CONTROLS, *FACTS, *PAPERS)
+CHECKS: tuple[Check, ...] = (*JOURNALS, *DATES_AND_BALANCES, *CONTROLS, *FACTS, *SOURCES, *PAPERS, *SCHEMA)
 """Every invariant, from the ledger's own to what stands beside it."""
 
 
@@ -39,8 +44,10 @@ def one_snapshot(session: Session) -> None:
     raw(session).execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 
-def verify(session: Session, *, keep: int = KEPT) -> Verification:
+def verify(session: Session, *, keep: int = KEPT, sources: Sources | None = None) -> Verification:
     """Check every invariant over one snapshot of the database; nothing is written.
+
+    With ``sources``, raw deliveries are read again and compared; that needs the right to read bodies.
 
     At most ``keep`` findings of each invariant are kept, all are counted. Raises InvalidValue as ``one_snapshot`` does.
     """
@@ -50,12 +57,13 @@ def verify(session: Session, *, keep: int = KEPT) -> Verification:
     # Sums over whole tables: more memory for sorting than an online statement gets, and no compiling of each of them.
     connection.execute("SET LOCAL work_mem = '64MB'")
     connection.execute("SET LOCAL jit = off")
-    tables = sorted({table for check in CHECKS for table in check.counted})
+    checks = CHECKS if sources is None else (*CHECKS, *deliveries.checks(sources))
+    tables = sorted({table for check in checks for table in check.counted})
     counted = connection.execute(
         "SELECT " + ", ".join(f"(SELECT count(*) FROM {table})" for table in tables)  # noqa: S608 - our own constants
     ).fetchone()
     counts = dict(zip(tables, counted or (), strict=True))
-    invariants = tuple(examine(connection, check, counts, keep=keep) for check in CHECKS)
+    invariants = tuple(examine(connection, check, counts, keep=keep) for check in checks)
     return Verification(invariants, (time.perf_counter_ns() - started) // 1_000_000)
 
 

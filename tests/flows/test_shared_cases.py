@@ -132,3 +132,15 @@ def test_23_a_file_of_other_accounts_alone_is_refused(county: Books) -> None:
     delivery = bring(county, content("23-*/*.xml"), channel=bank(county, "3300300"), filename="a.xml")
     assert "account 1100100: 1 line, 0.00 to 100.00; account 2200200" in reason(county, delivery)
     assert county.rows("SELECT count(*) FROM statement") == [(0,)]
+
+
+def test_one_sweep_of_the_new_export_is_one_payout(county: Books) -> None:
+    """Three receipts, five legs: what left the channel is what was paid in, and no more waits for the bank."""
+    sample = CASES.parent / "corpus" / "mpesa_statement" / "statements_new_export_ksh.csv"
+    if not sample.is_file():
+        pytest.skip("the shared corpus is not beside the repository")
+    bring(county, sample.read_bytes(), filename=sample.name)
+    assert county.rows(
+        "SELECT key, amount_minor FROM break_case WHERE closed_at IS NULL AND reason = 'settlement_not_banked'"
+    ) == [("settlement:1:UB2AAWD001", 7_104_000)]
+    assert "duplicate_code" not in county.open_breaks()

@@ -144,7 +144,7 @@ def test_it_writes_nothing(books: Any) -> None:
 
 JOURNAL = "(SELECT id FROM journal WHERE key = '{}')"
 RECEIVED_1, RECEIVED_5 = JOURNAL.format("payment:1:received"), JOURNAL.format("payment:5:received")
-SETTLED = JOURNAL.format("settlement:1")
+SETTLED = JOURNAL.format("settled:2:FT1")
 
 TAMPERS: dict[str, tuple[list[str], set[tuple[str, str, str]]]] = {
     # The keys are those of the worked example: journals 1 to 16 in the order posted; posting keys are journal/seq.
@@ -446,7 +446,7 @@ def test_a_guard_that_was_weakened_is_named(books: Any, statement: str, finding:
 
 def test_a_reversal_that_is_no_mirror_is_named(books: Any) -> None:
     with transaction(make_engine(books.url, pool_size=0)) as session:
-        settled = ledger.load(session, key="settlement:1")
+        settled = ledger.load(session, key="settled:2:FT1")
         undone = ledger.reverse(session, settled.id, reason="the bank took it back")
     assert checked(books).ok
     tamper(books, f"UPDATE posting SET amount_minor = amount_minor + 1 WHERE journal_id = {undone.id} AND seq = 0")

@@ -266,6 +266,23 @@ def test_own_columns_with_thousands_are_read_and_other_files_fall_back_to_the_wh
     assert len(refused.value.facts["complaints"]) == 2
 
 
+def test_another_currency_and_two_equal_headings_are_refused_however_the_file_is_kept(tmp_path: Path) -> None:
+    rows = [
+        ["Receipt", "Date", "Amount", "Currency"],
+        ["A1", "13/04/2026", "5", "KSh"],
+        ["A2", "13/04/2026", "5", "USD"],
+    ]
+    with pytest.raises(InvalidValue, match="line 3: the currency is 'USD'; every amount of a run must be KES"):
+        paid_of(text(tmp_path / "p.csv", rows, ","))
+    rows = [["Receipt", "Date", "Amount", "Amount (KES)"], ["A1", "13/04/2026", "5", "6"]]
+    with pytest.raises(InvalidValue, match="two headings are called 'Amount'"):
+        paid_of(text(tmp_path / "p.csv", rows, ","))
+    own = [f"{line},{mark}" for line, mark in zip(PAID.splitlines(), ("currency", "KES", "USD"), strict=True)]
+    (tmp_path / "paid.csv").write_text("\n".join(own) + "\n")
+    with pytest.raises(InvalidValue, match="the currency is 'USD'"):
+        paid_of(tmp_path / "paid.csv")
+
+
 def test_a_workbook_with_macros_and_a_file_without_headings_are_refused(tmp_path: Path) -> None:
     (tmp_path / "b.xlsm").write_bytes(b"PK\x03\x04 x")
     with pytest.raises(InvalidValue, match="macros"):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from python_calamine import CalamineWorkbook
 
-from revenue_engine import db
+from revenue_engine import db, ledger
 from revenue_engine.reports import daily, render
 from revenue_engine.reports.model import Report
 from tests.conftest import Database
@@ -58,8 +58,23 @@ def test_the_day_adds_up(report: Report) -> None:
     ]
     assert [row["kind"] for row in answer["sections"]["papers"]] == ["receipt", "acknowledgement"]
     assert answer["ties"]
-    assert answer["final"]
+    assert not answer["final"]
     assert {control["difference"] for control in answer["controls"].values()} == {"0.00"}
+
+
+def test_only_the_report_of_a_closed_day_is_final(books: Books) -> None:
+    books.pay(2000, "who knows")
+    with db.transaction(books.as_role("report")) as session:
+        made = daily.daily(session, DAY)
+    assert (made.ties, made.final) == (True, False)
+    assert "the day is not closed" in render.render(made, "table").decode()
+    with db.transaction(books.engine) as session:
+        ledger.close_day(session, DAY, by="treasurer")
+    books.pay(2000, "who knows")  # late: the open day takes the payment, and the report of the closed day stays
+    with db.transaction(books.as_role("report")) as session:
+        again = daily.daily(session, DAY)
+    assert again.final
+    assert again.sections[0].rows == made.sections[0].rows
 
 
 def test_a_report_that_does_not_tie_says_so_and_is_not_final(books: Books) -> None:

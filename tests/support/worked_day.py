@@ -223,7 +223,7 @@ def identify(session: Session, number: int, place: Placed, component: str, *, wh
     assert place.bill is not None
     journal = postings.suspense_identified([place], payment_id=number, stream_code=None, station_code=None, at=when)
     posted = ledger.post(session, journal, key=f"payment:{number}:identified")
-    part = NewApplication(number, place.bill.invoice_id, component, place.amount_minor, posted.id, "manual")
+    part = NewApplication(number, place.bill.invoice_id, component, place.amount_minor, posted.id, "reopened")
     payments.apply(session, [part])
     connection = raw(session)
     paid = connection.execute("SELECT occurred_at FROM payment WHERE id = %s", (number,)).fetchone()
@@ -233,6 +233,31 @@ def identify(session: Session, number: int, place: Placed, component: str, *, wh
     connection.execute(
         "INSERT INTO break_event (event, actor, at, words, key) VALUES ('resolved', 'engine', %s, 'identified', %s)",
         (when, f"suspense:{number}"),
+    )
+
+
+def shown_at_bank(session: Session, amount: int, *, when: datetime) -> None:
+    """A statement of the bank with one credit, FT1, that is what the paybill paid out."""
+    connection = raw(session)
+    row = connection.execute(
+        "INSERT INTO delivery (received_on, received_at, channel_account_id, purpose, headers, body, body_length,"
+        " verdict, verdict_reason) VALUES (%s, %s, 2, 'statement', '{}', '{}', 2, 'accepted', '') RETURNING id",
+        (when.date(), when),
+    ).fetchone()
+    assert row is not None
+    connection.execute("DELETE FROM job WHERE ref_id = %s", row)
+    connection.execute(
+        "INSERT INTO delivery_outcome (delivery_id, outcome, reason) VALUES (%s, 'ignored', 'read')", row
+    )
+    connection.execute(
+        "WITH s AS (INSERT INTO statement (public_id, delivery_id, channel_account_id, format, account, currency,"
+        " reference, number, opening_minor, closing_minor, credits_minor, debits_minor, lines, new_lines, first_day,"
+        " last_day) VALUES ('stm_1', %(delivery)s, 2, 'mt940', '0099', 'KES', 'ST1', '1', 0, %(minor)s, %(minor)s, 0,"
+        " 1, 1, %(day)s, %(day)s) RETURNING id)"
+        " INSERT INTO statement_line (statement_id, channel_account_id, number, key, booked_on, amount_minor, kind,"
+        " reference, counts, told_as) SELECT id, 2, 1, sha256('FT1'), %(day)s, %(minor)s, 'payment', 'FT1', true, 'FT1'"
+        " FROM s",
+        {"delivery": row[0], "minor": amount, "day": when.date()},
     )
 
 
@@ -266,8 +291,9 @@ def two_days(session: Session) -> None:
     take_back(session, 8, 7, [Placed(200_000, kiosk)], parts, when=at(FRIDAY, "12:00"))
     identify(session, 2, Placed(70_000, kiosk), "principal", when=at(FRIDAY, "13:00"))
     told(session, "KCB777", "payment", 25_000, channel=2, when=at(FRIDAY, "14:00"))
+    shown_at_bank(session, 297_000, when=at(FRIDAY, "18:00"))
     settled = postings.settled(
         297_000, 3_000, bank=BANK, clearing=chart.clearing(1), channel_account_id=1, at=at(FRIDAY, "18:00")
     )
-    ledger.post(session, settled, key="settlement:1")
+    ledger.post(session, settled, key="settled:2:FT1")
     audit.record(session, actor="clerk", action="cancel", subject="INV-2627-000005")

@@ -315,7 +315,7 @@ def test_a_status_by_request_finds_what_the_request_did(world: World) -> None:
     world.client.status(request_id=sent.request_id)
     (found,) = heard(world, Purpose.RESULT)
     assert isinstance(found, Unknown), "a reversal is no plain payment, so the statement decides"
-    assert "Pay Bill Reversal" in found.reason
+    assert "'revers'" in found.reason
 
 
 def test_a_status_names_one_thing(world: World) -> None:

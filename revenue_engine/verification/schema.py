@@ -1,13 +1,20 @@
-"""The schema as text: what ``tests/golden/schema.txt`` holds. ``make golden`` writes it anew after a migration.
+"""The schema as text, beside what this release ships: every column, rule, index, trigger, function, right and role.
 
-The same on PostgreSQL 15 and 18: privileges and constraint rows that only newer servers know are left out.
+``schema.txt`` is the release's; ``make golden`` writes it anew after a migration. The same on PostgreSQL 15 and 18:
+privileges and constraint rows that only newer servers know are left out.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
+
+from revenue_engine.verification.invariants import Check, Finding, Part
+
+SHIPPED = Path(__file__).with_name("schema.txt")
 
 PARTS = {
     "column": """
@@ -66,3 +73,41 @@ def dump(connection: psycopg.Connection[Any]) -> str:
     for part, query in PARTS.items():
         lines += sorted(f"{part}: {' '.join(row[0].split())}" for row in connection.execute(query))
     return "\n".join(line for line in lines if "alembic_version" not in line) + "\n"
+
+
+def differences(connection: psycopg.Connection[Any]) -> Iterator[Finding | None]:
+    """One Finding for every line that the release ships and the database lacks, or the other way; None for the rest."""
+    shipped = SHIPPED.read_text(encoding="utf-8").splitlines()
+    found = dump(connection).splitlines()
+    gone, new = set(shipped) - set(found), set(found) - set(shipped)
+    for line in shipped:
+        part, _, what = line.partition(": ")
+        yield Finding(part, what[:200], "is not in the database as this release ships it") if line in gone else None
+    for line in sorted(new):
+        part, _, what = line.partition(": ")
+        yield Finding(part, what[:200], "is in the database and not in this release")
+
+
+_MEMBERS_SQL = """
+WITH capability AS (
+    SELECT m.member, array_agg(r.rolname::text ORDER BY r.rolname) AS held
+      FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid
+     WHERE r.rolname ~ '^revenue_(owner|intake|worker|api|report|seal)$' GROUP BY m.member)
+SELECT l.rolname, array_to_string(c.held, ', '),
+       CASE WHEN cardinality(c.held) > 1 THEN 'a login holds one role' ELSE 'a role''s login is no superuser' END
+  FROM capability c JOIN pg_roles l ON l.oid = c.member
+ WHERE (cardinality(c.held) BETWEEN 2 AND 5 AND NOT l.rolsuper) OR (cardinality(c.held) = 1 AND l.rolsuper)
+    OR (l.rolname ~ '^revenue_(owner|intake|worker|api|report|seal)$')
+"""
+# Whoever migrates holds every role and owns the database: that login is a superuser, or is the one that holds them all.
+
+SCHEMA = (
+    Check(
+        "schema_as_shipped",
+        "Every column, constraint, index, trigger, function and right is that of this release, and no login holds more"
+        " than its role.",
+        (),
+        (Part("pg_auth_members", "holds {}: {}", _MEMBERS_SQL),),
+        reader=differences,
+    ),
+)
