@@ -175,7 +175,7 @@ def import_statement(
             session, [(arrived.id, "ignored", f"refused, {refused.code}: {refused.message}"[:500])]
         )
         return Imported(refused=refused.message)
-    run.batch.closed.append(break_keys.file(arrived.id))
+    breaks.close_many(session, [break_keys.file(arrived.id)], resolution="a second person agreed to the file")
     if not run.batch.outcome.evidence:
         known = f"a statement of {run.done.lines} lines, all of them known already"
         run.batch.ended.append((arrived.id, "ignored", known))
