@@ -43,6 +43,7 @@ MONEY = frozenset(
         "match_request",
         "payment_match",
         "match_reversal",
+        "money_move",
         "payer_link",
         "payer_link_answer",
         "statement_file",
@@ -110,6 +111,7 @@ INSERTS: dict[str, Table] = {
             "matching_run_end",
             "payment_match",
             "match_reversal",
+            "money_move",
             "match_left",
             "match_suggestion",
             "payer_link",
@@ -174,6 +176,7 @@ READS_ONLY: dict[str, Table] = {
             *("journal", "posting", "audit_event", "closed_day", "payment", "evidence", "delivery", "delivery_outcome"),
             *("application", "receipt", "receipt_cancellation", "invoice", "invoice_line", "invoice_cancellation"),
             *("pay_account", "statement", "statement_line", "match_request", "payment_match", "match_reversal"),
+            "money_move",
             *("matching_policy", "policy_trial", "policy_activation", "channel_account", "channel_endpoint", "county"),
             *("tariff_line", "push_request", "break_event", "bank_account"),
         }
@@ -299,7 +302,12 @@ def test_the_api_cannot_post_money_that_the_county_holds(database: Database) -> 
 
     books = Books(database.url)
     bill = books.bill(100, payer=books.payer())
-    for debit, credit in (("1200.1", "1300.SBP"), ("2200", "1300.SBP"), ("2100", "1300.SBP"), ("1000", "1300.SBP")):
+    for debit, credit in (
+        ("1200.mpesa-600100", "1300.SBP"),
+        ("2200", "1300.SBP"),
+        ("2100", "1300.SBP"),
+        ("1000", "1300.SBP"),
+    ):
         with database.connect("api") as connection, pytest.raises(errors.InsufficientPrivilege):
             connection.execute(
                 "WITH j AS (INSERT INTO journal (book_date, key, kind, occurred_at, digest)"

@@ -101,7 +101,7 @@ def test_rights_on_columns_are_these_and_no_more(database: Database) -> None:
 
 def test_the_worker_moves_what_is_held_and_the_counter_posts_no_journal_of_its_own(books: Books) -> None:
     # Given the accounts of money: at the Fund, in transit, in banks, at channels, as credit, in suspense, as refunds
-    held = ("1000", "1050", "1100", "1200", "1200.1", "2100", "2200", "2210", "2300")
+    held = ("1000", "1050", "1100", "1200", "1200.mpesa-600100", "2100", "2200", "2210", "2300")
     journal = (
         "INSERT INTO journal (id, book_date, key, kind, occurred_at, digest)"
         " VALUES (1, '2026-07-01', 'k', 'by hand', now(), sha256(''))"

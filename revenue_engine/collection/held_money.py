@@ -19,6 +19,9 @@ from revenue_engine.work.kinds import Kind, Work
 
 BY_HAND = "hand"
 """The rung of what one person asked for and another agreed to: only so does money change its lawful destination."""
+MOVED = "moved"
+"""The rung of money that two persons moved from a wrong place to the right bill, and of what takes it off the wrong."""
+_BY_TWO_PERSONS = frozenset({BY_HAND, MOVED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ def identify_many(session: Session, moves: Sequence[Move]) -> list[ledger.Posted
     since = payments.last_application(session, recorded)
     journals, rests = {}, {}
     for place, move in enumerate(moves):
-        if place in across and move.rung != BY_HAND:
+        if place in across and move.rung not in _BY_TWO_PERSONS:
             continue
         homes, rest = _homes(session, move, recorded[move.held.payment_id], across=place in across)
         if homes:
@@ -88,7 +91,7 @@ def identify_many(session: Session, moves: Sequence[Move]) -> list[ledger.Posted
         if rest:
             breaks.lower(session, [break_keys.suspense(moves[place].held.payment_id)], amount_minor=rest)
     found = [break_keys.suspense(moves[place].held.payment_id) for place, rest in rests.items() if not rest]
-    breaks.close_many(session, found, resolution="its bill was found")
+    breaks.close_many(session, found, resolution="the money is set on a bill")
     return [posted.get(place) for place in range(len(moves))]
 
 
@@ -243,7 +246,7 @@ def _spend_credit(session: Session, one: payments.Held, bill: open_bills.Open, *
     if rest and not named:  # what named this bill is now no more than an overpayment of it
         breaks.lower(session, keys, amount_minor=rest)
     else:
-        breaks.close_many(session, keys, resolution="the payer's credit paid a bill")
+        breaks.close_many(session, keys, resolution="the credit of the payer paid a bill")
 
 
 JOBS = (

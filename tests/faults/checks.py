@@ -18,7 +18,7 @@ from revenue_engine.verification.verify import verify
 from tests.faults.plan import Truth
 
 Connection = psycopg.Connection[Any]
-CLEARING, SUSPENSE = "1200.1", "2200"
+CLEARING, SUSPENSE = "1200.mpesa-600100", "2200"
 
 
 def acked_are_stored(connection: Connection, acked: Mapping[bytes, int]) -> list[str]:

@@ -214,7 +214,7 @@ def test_an_account_without_the_settings_is_left_alone(books: Books) -> None:
 
 def _channel(world: World) -> Channel:
     ((settings,),) = world.books.rows("SELECT settings FROM channel_account")
-    return Channel(1, "mpesa", SHORTCODE, "live", "1200.1", settings)
+    return Channel(1, "mpesa", SHORTCODE, "live", "1200.mpesa-600100", settings)
 
 
 def _remember(world: World, request: str, invoice: int) -> None:

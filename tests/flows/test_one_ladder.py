@@ -164,7 +164,7 @@ def test_money_for_a_paid_stall_is_left_where_its_neighbour_owes_it(books: Books
     first = billed(books, 800, thing="STALL-741236")
     books.pay(800, first.pay_account_number)
     alone = pay(books, 800, "stall 741236", **STRANGER)
-    assert books.journal(alone) == ["DR 1200.1 CR 2100 800.00"]
+    assert books.journal(alone) == ["DR 1200.mpesa-600100 CR 2100 800.00"]
     billed(books, 800, name="Juma Were", thing="STALL-741231")
     assert in_suspense(books, pay(books, 800, "stall 741236", **STRANGER))
 
@@ -189,14 +189,14 @@ def test_rent_paid_before_any_bill_is_credit_with_a_reason_of_its_own(books: Boo
         payer = payers.add_payer(session, name="Achieng Odera").id
         payers.add_object(session, stream_code="RENT", reference="STALL-9007", kind="stall", payer_id=payer)
     paid = pay(books, 800, "stall 9007", **STRANGER)
-    assert books.journal(paid) == ["DR 1200.1 CR 2100 800.00"]
+    assert books.journal(paid) == ["DR 1200.mpesa-600100 CR 2100 800.00"]
     assert books.open_breaks() == ["paid_before_bill"]
 
 
 def test_a_station_with_an_accent_is_found_by_its_own_name(books: Books) -> None:
     books.execute("UPDATE station SET code = 'MARCHE', name = 'Marché Malaba' WHERE code = 'MALABA'")
     for typed in ("Marché Malaba KDA123A", "marche malaba kda 123a", "MARCHE"):
-        assert books.journal(pay(books, 300, typed, **STRANGER)) == ["DR 1200.1 CR 1300.TRAILER 300.00"]
+        assert books.journal(pay(books, 300, typed, **STRANGER)) == ["DR 1200.mpesa-600100 CR 1300.TRAILER 300.00"]
 
 
 @pytest.mark.parametrize("year", [2001, 2019, 2026])

@@ -29,7 +29,7 @@ def push(books: Books, invoice_id: int, shillings: int, request: str) -> None:
 def test_a_payment_of_the_exact_amount_pays_the_bill_and_is_receipted(books: Books) -> None:
     bill = books.bill(1500, payer=books.payer())
     paid = books.pay(1500, bill.pay_account_number)
-    assert books.journal(paid) == ["DR 1200.1 CR 1300.SBP 1500.00"]
+    assert books.journal(paid) == ["DR 1200.mpesa-600100 CR 1300.SBP 1500.00"]
     assert books.left(bill) == 0
     assert books.papers(paid) == ["receipt 2627-1"]
     assert books.open_breaks() == []
@@ -55,7 +55,7 @@ def test_an_overpayment_becomes_credit_that_pays_the_next_bill_at_issue(books: B
     payer = books.payer()
     first = books.bill(1000, payer=payer)
     paid = books.pay(1300, first.pay_account_number)
-    assert books.journal(paid) == ["DR 1200.1 CR 1300.SBP 1000.00", "DR 1200.1 CR 2100 300.00"]
+    assert books.journal(paid) == ["DR 1200.mpesa-600100 CR 1300.SBP 1000.00", "DR 1200.mpesa-600100 CR 2100 300.00"]
     assert books.papers(paid) == ["receipt 2627-1"]
 
     second = books.bill(500, payer=payer, stream="RENT")
@@ -87,7 +87,7 @@ def test_a_part_payment_pays_components_in_the_lawful_order(books: Books) -> Non
 
 def test_an_unknown_reference_goes_to_suspense_with_an_acknowledgement_and_an_owner(books: Books) -> None:
     paid = books.pay(750, "school fees")
-    assert books.journal(paid) == ["DR 1200.1 CR 2200 750.00"]
+    assert books.journal(paid) == ["DR 1200.mpesa-600100 CR 2200 750.00"]
     assert books.papers(paid) == ["acknowledgement 2627-1"]
     assert books.rows("SELECT reason, owner, amount_minor FROM break_case WHERE closed_at IS NULL") == [
         ("unknown_account", "finance", 750_00)
@@ -98,7 +98,7 @@ def test_a_second_payment_on_a_paid_bill_is_the_payers_credit_and_somebody_is_to
     bill = books.bill(400, payer=books.payer())
     books.pay(400, bill.pay_account_number)
     again = books.pay(400, bill.pay_account_number)
-    assert books.journal(again) == ["DR 1200.1 CR 2100 400.00"]
+    assert books.journal(again) == ["DR 1200.mpesa-600100 CR 2100 400.00"]
     assert books.papers(again) == ["receipt 2627-2"]
     assert books.open_breaks() == ["duplicate_payment"]
 
@@ -107,14 +107,14 @@ def test_a_payment_on_a_cancelled_bill_is_the_payers_credit_and_somebody_is_told
     bill = books.bill(400, payer=books.payer())
     books.cancel(bill)
     paid = books.pay(400, bill.pay_account_number)
-    assert books.journal(paid) == ["DR 1200.1 CR 2100 400.00"]
+    assert books.journal(paid) == ["DR 1200.mpesa-600100 CR 2100 400.00"]
     assert books.open_breaks() == ["paid_cancelled_or_expired"]
 
 
 def test_money_above_a_bill_of_nobody_known_is_in_suspense(books: Books) -> None:
     bill = books.bill(400)
     paid = books.pay(500, bill.pay_account_number)
-    assert books.journal(paid) == ["DR 1200.1 CR 1300.SBP 400.00", "DR 1200.1 CR 2200 100.00"]
+    assert books.journal(paid) == ["DR 1200.mpesa-600100 CR 1300.SBP 400.00", "DR 1200.mpesa-600100 CR 2200 100.00"]
     assert books.open_breaks() == ["overpaid"]
 
 
@@ -127,15 +127,15 @@ def test_two_numbers_typed_pay_both_bills_when_the_sum_is_the_amount(books: Book
 def test_two_numbers_typed_with_another_sum_are_not_guessed_at(books: Books) -> None:
     one, two = books.bill(300), books.bill(450)
     paid = books.pay(700, f"{one.pay_account_number} {two.pay_account_number}")
-    assert books.journal(paid) == ["DR 1200.1 CR 2200 700.00"]
+    assert books.journal(paid) == ["DR 1200.mpesa-600100 CR 2200 700.00"]
     assert books.open_breaks() == ["ambiguous_account"]
 
 
 def test_pay_before_service_raises_its_own_bill(books: Books) -> None:
     paid = books.pay(300, "MALABA KDA 123A")
-    assert books.journal(paid) == ["DR 1200.1 CR 1300.TRAILER 300.00"]
+    assert books.journal(paid) == ["DR 1200.mpesa-600100 CR 1300.TRAILER 300.00"]
     assert books.rows("SELECT billing, total_minor, station_code FROM invoice") == [("spot", 300_00, "MALABA")]
-    assert books.balances() == {"1200.1": 300_00, "4000.TRAILER.principal": -300_00}
+    assert books.balances() == {"1200.mpesa-600100": 300_00, "4000.TRAILER.principal": -300_00}
 
 
 def test_an_amount_no_tariff_gives_is_in_the_suspense_of_its_stream_and_station(books: Books) -> None:
@@ -194,7 +194,7 @@ def test_money_in_suspense_goes_to_the_bill_of_its_push_when_the_push_is_told_la
     books.work()
     # Then the money is identified, the acknowledgement is replaced and the break is closed
     assert books.left(bill) == 0
-    assert books.journal(paid) == ["DR 1200.1 CR 2200 250.00", "DR 2200 CR 1300.SBP 250.00"]
+    assert books.journal(paid) == ["DR 1200.mpesa-600100 CR 2200 250.00", "DR 2200 CR 1300.SBP 250.00"]
     assert books.papers(paid) == ["acknowledgement 2627-1 cancelled", "receipt 2627-1"]
     assert books.open_breaks() == []
 
@@ -231,7 +231,7 @@ def test_the_same_reference_with_another_amount_overwrites_nothing(books: Books)
     books.work()
     books.deliver(confirmation(900, bill.pay_account_number, reference=paid))
     books.work()
-    assert books.journal(paid) == ["DR 1200.1 CR 1300.SBP 400.00"]
+    assert books.journal(paid) == ["DR 1200.mpesa-600100 CR 1300.SBP 400.00"]
     assert books.open_breaks() == ["duplicate_code"]
 
 
@@ -327,10 +327,10 @@ def test_reversing_a_payment_opens_the_bill_again_and_cancels_the_receipt(books:
     books.work()
     assert books.left(bill) == 600
     assert books.journal(paid) == [
-        "DR 1200.1 CR 1300.SBP 600.00",
-        "DR 1200.1 CR 2100 100.00",
-        "DR 1300.SBP CR 1200.1 600.00",
-        "DR 2100 CR 1200.1 100.00",
+        "DR 1200.mpesa-600100 CR 1300.SBP 600.00",
+        "DR 1200.mpesa-600100 CR 2100 100.00",
+        "DR 1300.SBP CR 1200.mpesa-600100 600.00",
+        "DR 2100 CR 1200.mpesa-600100 100.00",
     ]
     assert books.papers(paid) == ["receipt 2627-1 cancelled"]
 

@@ -106,7 +106,13 @@ def bank(books: Books) -> Books:
 
 def held(books: Books, *accounts: str) -> int:
     """What accounts of the books hold, in shillings; without names what the bank holds: shown to us, or told."""
-    return sum(books.balances().get(account, 0) for account in accounts or ("1100.BANK", "1200.2")) // 100
+    return (
+        sum(
+            books.balances().get(account, 0)
+            for account in accounts or ("1100.bank-1100200300", "1200.mpesa-1100200300")
+        )
+        // 100
+    )
 
 
 def refusal(books: Books, delivery: int) -> str:
@@ -161,7 +167,7 @@ def test_a_provider_that_repeats_a_receipt_on_two_days_moved_money_twice(bank: B
     bank.pay(300, "", reference="UI0000R001", at=NOON)
     bring(bank, of(SHORTCODE, Move("UI0000R001", 300, 15, "payment")))
     bring(bank, of(SHORTCODE, Move("UI0000R001", 300, 16, "payment"), opening=300))
-    assert held(bank, "1200.1") == 600
+    assert held(bank, "1200.mpesa-600100") == 600
     assert "duplicate_code" in bank.open_breaks()
 
 
@@ -175,7 +181,7 @@ def test_two_charges_under_one_receipt_are_two_charges(bank: Books) -> None:
             Move("UI0000R002", -3, 15, "charge", "Excise Charge"),
         ),
     )
-    assert (held(bank, "1200.1"), held(bank, "5900")) == (292, 8)
+    assert (held(bank, "1200.mpesa-600100"), held(bank, "5900")) == (292, 8)
 
 
 def test_settlements_under_one_bank_reference_are_each_settled(bank: Books) -> None:
@@ -191,7 +197,7 @@ def test_settlements_under_one_bank_reference_are_each_settled(bank: Books) -> N
             ),
         )
         bring(bank, of(BANK, Move("MPESA", amount, day, said="MPS 600100"), opening=0 if day == 15 else 900), channel=2)
-    assert (held(bank), held(bank, "1200.1")) == (1700, 200)
+    assert (held(bank), held(bank, "1200.mpesa-600100")) == (1700, 200)
     assert bank.open_breaks() == ["unknown_account", "unknown_account"]
 
 
@@ -203,9 +209,9 @@ def test_a_payout_told_again_in_other_words_is_not_settled_by_another_credit(ban
     bring(bank, of(SHORTCODE, *told))
     bring(bank, of(BANK, Move("FT1", 900, 15, said="MPS 600100")), channel=2)
     bring(bank, of(BANK, Move("FT2", 900, 16, said="MPS 600100"), opening=900), channel=2)
-    assert (held(bank), held(bank, "1200.1")) == (1800, 100)
+    assert (held(bank), held(bank, "1200.mpesa-600100")) == (1800, 100)
     bring(bank, of(SHORTCODE, *(replace(one, said="To Bank") for one in told)))
-    assert (held(bank), held(bank, "1200.1")) == (1800, 100)
+    assert (held(bank), held(bank, "1200.mpesa-600100")) == (1800, 100)
     assert "banked_not_settled" in bank.open_breaks()
 
 
@@ -213,11 +219,11 @@ def test_a_banks_credit_from_our_own_channel_is_moved_before_the_channel_tells_o
     bring(bank, of(SHORTCODE, Move("UI0000Q011", 1000, 15, "payment")))
     bring(bank, of(BANK, Move("FT1", 900, 15, said="MPS 600100")), channel=2)
     # A payer may write those words too: the money is held until the channel shows its payout
-    assert (held(bank), held(bank, "1200.1"), held(bank, "2200")) == (900, 1000, -1900)
+    assert (held(bank), held(bank, "1200.mpesa-600100"), held(bank, "2200")) == (900, 1000, -1900)
     assert "banked_not_settled" in bank.open_breaks()
     told = [Move("UI0000Q011", 1000, 15, "payment"), Move("UI0000Q012", -900, 15, "payout")]
     bring(bank, of(SHORTCODE, *told))
-    assert (held(bank), held(bank, "1200.1"), held(bank, "2200")) == (900, 100, -1000)
+    assert (held(bank), held(bank, "1200.mpesa-600100"), held(bank, "2200")) == (900, 100, -1000)
     assert not {"banked_not_settled", "settlement_not_banked"} & set(bank.open_breaks())
 
 
@@ -226,7 +232,7 @@ def test_a_payer_who_names_the_paybill_and_a_bill_has_paid_the_bill(bank: Books)
     said = f"EFT JOHN PAYBILL 600100 ACC {bill.pay_account_number}"
     bring(bank, of(BANK, Move("FT1", 900, 15, said=said)), channel=2)
     assert bank.left(bill) == 0
-    assert (held(bank), held(bank, "1200.1")) == (900, 0)
+    assert (held(bank), held(bank, "1200.mpesa-600100")) == (900, 0)
 
 
 # --- exports of parts of a day ---
@@ -307,9 +313,9 @@ def test_a_report_without_balances_proves_nothing_until_the_statement_comes(bank
 def test_a_bank_line_that_names_a_payment_told_before_is_that_payment(bank: Books) -> None:
     bank.pay(300, "", reference="UI0000T001")
     bring(bank, of(SHORTCODE, Move("", 300, said="MOBILE TRANSFER UI0000T001 JOHN"), Move("FT7", 20)))
-    assert held(bank, "1200.1") == 320
+    assert held(bank, "1200.mpesa-600100") == 320
     bring(bank, of(SHORTCODE, Move("", 300, 16, said="MOBILE TRANSFER UI0000T001 JOHN"), opening=320))
-    assert held(bank, "1200.1") == 620
+    assert held(bank, "1200.mpesa-600100") == 620
 
 
 # --- what conflicts ---
@@ -322,8 +328,8 @@ def test_what_a_statement_proves_above_a_message_is_posted_to_suspense_once(bank
     bring(bank, of(SHORTCODE, line))
     bring(bank, of(SHORTCODE, replace(line, said="in other words"), name="other"))
     assert bank.left(bill) == 0
-    assert held(bank, "1200.1") == 950
-    assert bank.journal("UI0000U002/DIFFERENCE") == ["DR 1200.1 CR 2200 250.00"]
+    assert held(bank, "1200.mpesa-600100") == 950
+    assert bank.journal("UI0000U002/DIFFERENCE") == ["DR 1200.mpesa-600100 CR 2200 250.00"]
     assert [paper.split()[0] for paper in bank.papers("UI0000U002/DIFFERENCE")] == ["acknowledgement"]
     assert bank.rows("SELECT reason, amount_minor FROM break_case WHERE closed_at IS NULL") == [
         ("amount_differs_from_statement", 250_00)
@@ -343,7 +349,7 @@ def test_a_reversal_of_the_proved_amount_takes_both_back(bank: Books, statement_
         bank.deliver(taken_back)
         bank.work()
     assert bank.left(bill) == 700
-    assert held(bank, "1200.1") == 0
+    assert held(bank, "1200.mpesa-600100") == 0
     assert bank.open_breaks() == []
 
 

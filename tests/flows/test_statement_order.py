@@ -197,7 +197,7 @@ def test_a_settlement_told_again_in_other_words_settles_no_other_payout(bank: Ba
     bank.statement(Move("FT1", 900, said="mps 600100"), Move("FT2", 5, said="x"), name="other")
     assert "settlement_not_banked" in books.open_breaks()
     bank.statement(Move("FT3", 900, 16, said="MPS 600100"), opening=905)
-    assert (bank.held, books.balances()["1200.1"] // 100) == (1805, 200)
+    assert (bank.held, books.balances()["1200.mpesa-600100"] // 100) == (1805, 200)
     assert not {"banked_not_settled", "settlement_not_banked"} & set(books.open_breaks())
 
 
@@ -253,12 +253,18 @@ def _equal_cash(bank: Bank) -> tuple[Steps, Callable[[], bool]]:
 def _equal_payouts(bank: Bank) -> tuple[Steps, Callable[[], bool]]:
     books = bank.books
     paid = Move("UI0000Q001", 2000, 15, "payment")
-    return {
-        "1": lambda: bring(books, of(SHORTCODE, paid, Move("UI0000Q002", -900, 15, "payout"))),
-        "2": lambda: bring(books, of(SHORTCODE, Move("UI0000Q003", -900, 16, "payout"), opening=1100)),
-        "x": lambda: bank.statement(Move("FT1", 900, 15, said="MPS 600100")),
-        "y": lambda: bank.statement(Move("FT2", 900, 16, said="MPS 600100"), opening=900),
-    }, lambda: (bank.held, books.balances()["1200.1"], books.open_breaks()) == (1800, 200_00, ["unknown_account"])
+    return (
+        {
+            "1": lambda: bring(books, of(SHORTCODE, paid, Move("UI0000Q002", -900, 15, "payout"))),
+            "2": lambda: bring(books, of(SHORTCODE, Move("UI0000Q003", -900, 16, "payout"), opening=1100)),
+            "x": lambda: bank.statement(Move("FT1", 900, 15, said="MPS 600100")),
+            "y": lambda: bank.statement(Move("FT2", 900, 16, said="MPS 600100"), opening=900),
+        },
+        lambda: (
+            (bank.held, books.balances()["1200.mpesa-600100"], books.open_breaks())
+            == (1800, 200_00, ["unknown_account"])
+        ),
+    )
 
 
 def _a_settlement_told_as_a_payment(bank: Bank) -> tuple[Steps, Callable[[], bool]]:
@@ -268,7 +274,7 @@ def _a_settlement_told_as_a_payment(bank: Bank) -> tuple[Steps, Callable[[], boo
         "n": lambda: bank.notice("KCB900001", 900),
         "s": lambda: bank.statement(Move("KCB900001", 900, said="MPS 600100")),
         "p": lambda: bring(books, of(SHORTCODE, *lines)),
-    }, lambda: (bank.held, books.balances()["1200.1"], books.balances()["2200"]) == (900, 100_00, -1000_00)
+    }, lambda: (bank.held, books.balances()["1200.mpesa-600100"], books.balances()["2200"]) == (900, 100_00, -1000_00)
 
 
 def _a_difference_taken_back(bank: Bank) -> tuple[Steps, Callable[[], bool]]:
@@ -291,7 +297,7 @@ def _a_difference_taken_back(bank: Bank) -> tuple[Steps, Callable[[], bool]]:
         "r": taken_back,
         "s": lambda: statement("", "rows"),
         "t": lambda: statement("again", "other"),
-    }, lambda: not {"1200.1", "2200"} & books.balances().keys() and books.left(bill) == 700
+    }, lambda: not {"1200.mpesa-600100", "2200"} & books.balances().keys() and books.left(bill) == 700
 
 
 @pytest.mark.parametrize(
@@ -344,7 +350,7 @@ def test_a_credit_whose_notice_paid_a_bill_is_no_settlement_whatever_it_names(ba
     bank.notice("KCB900001", 900, bill.pay_account_number)
     bank.statement(Move("KCB900001", 900, said="PESALINK 600100 JOHN"))
     assert (bank.held, bank.books.left(bill)) == (900, 0)
-    assert bank.books.balances().get("1200.1") is None
+    assert bank.books.balances().get("1200.mpesa-600100") is None
 
 
 def test_a_notice_that_names_a_bill_after_its_credit_was_a_settlement_waits_for_a_person(bank: Bank) -> None:

@@ -116,7 +116,7 @@ def test_what_callbacks_missed_is_posted_to_its_bill_and_named(paybill: Books) -
         ),
     )
     assert (paybill.left(told), paybill.left(missed)) == (0, 0)
-    assert paybill.journal("UI00000A02") == ["DR 1200.1 CR 1300.SBP 500.00"]
+    assert paybill.journal("UI00000A02") == ["DR 1200.mpesa-600100 CR 1300.SBP 500.00"]
     assert paybill.papers("UI00000A02") == ["receipt 2627-2"]
     assert breaks(paybill) == [("in_statement_not_received", 500, False)]
     assert paybill.states([delivery]) == ["posted"]
@@ -126,7 +126,7 @@ def test_a_callback_that_comes_after_the_statement_is_evidence_of_the_same_payme
     bill = paybill.bill(500)
     bring(paybill, statement(("payment", "UI00000B01", 500, bill.pay_account_number)))
     paybill.pay(500, bill.pay_account_number, reference="UI00000B01")
-    assert paybill.journal("UI00000B01") == ["DR 1200.1 CR 1300.SBP 500.00"]
+    assert paybill.journal("UI00000B01") == ["DR 1200.mpesa-600100 CR 1300.SBP 500.00"]
     assert paybill.open_breaks() == []
 
 
@@ -157,7 +157,7 @@ def test_charges_are_gross_and_a_payout_waits_for_the_bank(paybill: Books) -> No
             ("payout", "UI00000E09", -900, ""),
         ),
     )
-    assert paybill.balances() == {"1200.1": 995_00, "2200": -1000_00, "5900": 5_00}
+    assert paybill.balances() == {"1200.mpesa-600100": 995_00, "2200": -1000_00, "5900": 5_00}
     assert ("settlement_not_banked", 900, True) in breaks(paybill)
 
 
@@ -180,7 +180,12 @@ def test_a_settlement_is_one_movement_whichever_statement_comes_first(bank: Book
     at_bank = statement(("", "FT0001", 900, said), ("", "FT0002", 50, "JOHN W"), account=BANK)
     for body, number in [(at_bank, 2), (channel, 1)] if bank_first else [(channel, 1), (at_bank, 2)]:
         bring(bank, body, channel=number)
-    assert bank.balances() == {"1100.BANK": 900_00, "1200.1": 100_00, "1200.2": 50_00, "2200": -1050_00}
+    assert bank.balances() == {
+        "1100.bank-1100200300": 900_00,
+        "1200.mpesa-600100": 100_00,
+        "1200.mpesa-1100200300": 50_00,
+        "2200": -1050_00,
+    }
     assert "settlement_not_banked" not in bank.open_breaks()
     assert "banked_not_settled" not in bank.open_breaks()
 
@@ -193,7 +198,7 @@ def test_of_two_payouts_that_would_fit_the_older_is_the_one_that_arrived(bank: B
         ),
     )
     bring(bank, statement(("", "FT0001", 300, "MPS 600100"), account=BANK), channel=2)
-    assert (bank.balances()["1100.BANK"], bank.balances()["1200.1"]) == (300_00, 700_00)
+    assert (bank.balances()["1100.bank-1100200300"], bank.balances()["1200.mpesa-600100"]) == (300_00, 700_00)
     waiting = bank.rows("SELECT key FROM break_case WHERE reason = 'settlement_not_banked' AND closed_at IS NULL")
     assert waiting == [("settlement:1:UI00000Y09",)]
 
@@ -209,7 +214,7 @@ def test_a_reversal_in_the_statement_takes_the_payment_back(paybill: Books) -> N
     )
     assert paybill.left(bill) == 700
     assert paybill.papers("UI00000F01") == ["receipt 2627-1 cancelled"]
-    assert "1200.1" not in paybill.balances()
+    assert "1200.mpesa-600100" not in paybill.balances()
 
 
 def test_a_reversal_told_by_both_is_one(paybill: Books) -> None:
@@ -226,7 +231,7 @@ def test_a_reversal_told_by_both_is_one(paybill: Books) -> None:
 def test_another_amount_than_the_message_said_is_a_break_and_overwrites_nothing(paybill: Books) -> None:
     paybill.pay(700, "", reference="UI00000H01")
     bring(paybill, statement(("payment", "UI00000H01", 600, "")))
-    assert paybill.balances()["1200.1"] == 700_00
+    assert paybill.balances()["1200.mpesa-600100"] == 700_00
     assert "amount_differs_from_statement" in paybill.open_breaks()
 
 

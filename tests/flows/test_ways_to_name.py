@@ -21,7 +21,7 @@ def truck(books: Books) -> None:
             reference="KDA 123A",
             kind="plate",
             station_code="MALABA",
-            tariff_item="TRL-NIGHT",
+            tariff_item="TRL.NIGHT",
             standing_number=False,
         )
 
@@ -54,7 +54,7 @@ def test_a_station_of_another_stream_beside_a_plate_does_not_hold_the_money_up(b
     )
     paid = books.pay(300, "NAMBALE KDA123A")
     assert books.rows("SELECT state, last_error FROM job WHERE kind = 'interpret'") == []
-    assert books.journal(paid) == ["DR 1200.1 CR 1300.TRAILER 300.00"]
+    assert books.journal(paid) == ["DR 1200.mpesa-600100 CR 1300.TRAILER 300.00"]
     assert books.rows("SELECT station_code FROM posting WHERE payment_id IS NOT NULL") == [("MALABA",)]
 
 

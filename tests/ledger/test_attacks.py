@@ -451,7 +451,12 @@ def test_the_api_takes_no_key_of_anothers_journal(database: Database, books: Boo
             ("4870", "2500"),
             ("4000.SBP.principal", "2500"),
         ),
-        *(("1300.SBP", "2100"), ("1200.1", "1300.SBP"), ("2200", "1300.SBP"), ("4000.SBP.principal", "3000")),
+        *(
+            ("1300.SBP", "2100"),
+            ("1200.mpesa-600100", "1300.SBP"),
+            ("2200", "1300.SBP"),
+            ("4000.SBP.principal", "3000"),
+        ),
         *(("9100", "9000"), ("5900", "4000.SBP.principal"), ("1480", "2480"), ("4000.SBP.principal", "1300.SBP")),
     ],
 )
@@ -487,7 +492,7 @@ def test_balances_are_folded_by_the_database_alone(database: Database, books: Bo
         "INSERT INTO snapshot_run (horizon, previous, postings) VALUES ('999999999', '0', 0)",
         (
             "INSERT INTO balance_slice (account, book_date, horizon, debit_minor, credit_minor, postings)"
-            " VALUES ('1200.1', '2026-09-15', '5', 0, 0, 0)"
+            " VALUES ('1200.mpesa-600100', '2026-09-15', '5', 0, 0, 0)"
         ),
         "INSERT INTO ledger_tick (horizon) VALUES ('999999999')",
     ):
@@ -501,7 +506,7 @@ def test_balances_are_folded_by_the_database_alone(database: Database, books: Bo
                 break
         time.sleep(0.1)
     with db.transaction(books.as_role("report")) as session:
-        assert ledger.balance(session, "1200.1").net_minor == 200_00
+        assert ledger.balance(session, "1200.mpesa-600100").net_minor == 200_00
 
 
 # --- accounts --------------------------------------------------------------------------------------------------------

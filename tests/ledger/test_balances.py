@@ -162,7 +162,7 @@ def test_known_at_never_forgets_when_two_ticks_cross(books: Books) -> None:
 def test_a_control_account_is_itself_and_all_that_roll_up_to_it(books: Books) -> None:
     post(books, "permit", "DR 1300.SBP CR 4000.SBP.principal 100.00")
     post(books, "rent", "DR 1300.RENT CR 4000.RENT.principal 20.00")
-    post(books, "paid", "DR 1200.1 CR 1300.RENT 5.00")
+    post(books, "paid", "DR 1200.mpesa-600100 CR 1300.RENT 5.00")
     with transaction(books.engine) as session:
         # Before and after the postings are folded into a snapshot
         for _ in range(2):
@@ -182,11 +182,17 @@ def test_an_unknown_account_is_not_zero(books: Books) -> None:
 
 def test_a_trial_balance_shows_each_account_on_its_normal_side(books: Books) -> None:
     post(books, "bill", "DR 1300.SBP CR 4000.SBP.principal 100.00")
-    post(books, "paid", "DR 1200.1 CR 2200 30.00")
+    post(books, "paid", "DR 1200.mpesa-600100 CR 2200 30.00")
     post(books, "waived", "DR 4800 CR 1300.SBP 10.00")
     with transaction(books.engine) as session:
         shown = {line.code: line.balance_minor for line in ledger.trial_balance(session)}
-    assert shown == {"1200.1": 3_000, "1300.SBP": 9_000, "2200": 3_000, "4000.SBP.principal": 10_000, "4800": 1_000}
+    assert shown == {
+        "1200.mpesa-600100": 3_000,
+        "1300.SBP": 9_000,
+        "2200": 3_000,
+        "4000.SBP.principal": 10_000,
+        "4800": 1_000,
+    }
 
 
 # --- snapshots -------------------------------------------------------------------------------------------------------
@@ -194,14 +200,14 @@ def test_a_trial_balance_shows_each_account_on_its_normal_side(books: Books) -> 
 
 def test_a_snapshot_waits_for_enough_postings(books: Books) -> None:
     for number in range(3):
-        post(books, f"sale:{number}", "DR 1200.1 CR 2200 1.00", "DR 1200.1 CR 2100 1.00")
+        post(books, f"sale:{number}", "DR 1200.mpesa-600100 CR 2200 1.00", "DR 1200.mpesa-600100 CR 2100 1.00")
     settle(books, newest(books))
     with transaction(books.engine) as session:
         assert ledger.snapshot(session, every=7) == 0
         assert ledger.snapshot(session, every=6) == 6
         assert ledger.snapshot(session, every=1) == 0
     assert books.rows("SELECT count(*) FROM snapshot_run") == [(1,)]
-    assert trial(books) == {"1200.1": (600, 0), "2200": (0, 300), "2100": (0, 300)}
+    assert trial(books) == {"1200.mpesa-600100": (600, 0), "2200": (0, 300), "2100": (0, 300)}
 
 
 def test_snapshots_by_many_hands_fold_every_posting_once(books: Books) -> None:
@@ -220,7 +226,7 @@ def test_snapshots_by_many_hands_fold_every_posting_once(books: Books) -> None:
         for number in range(40):
             with transaction(engine) as session:
                 key = f"{writer}:{number}"
-                ledger.post(session, journal("DR 1200.1 CR 2200 1.00", at=noon(DAYS[number % 5])), key=key)
+                ledger.post(session, journal("DR 1200.mpesa-600100 CR 2200 1.00", at=noon(DAYS[number % 5])), key=key)
 
     def fold() -> None:
         while not done.is_set():
@@ -248,8 +254,8 @@ def test_snapshots_by_many_hands_fold_every_posting_once(books: Books) -> None:
     assert books.rows(
         "SELECT account, sum(debit_minor)::bigint, sum(credit_minor)::bigint, sum(postings)::bigint FROM balance_slice"
         " GROUP BY 1 ORDER BY 1"
-    ) == [("1200.1", 16_000, 0, 160), ("2200", 0, 16_000, 160)]
-    assert trial(books) == {"1200.1": (16_000, 0), "2200": (0, 16_000)}
+    ) == [("1200.mpesa-600100", 16_000, 0, 160), ("2200", 0, 16_000, 160)]
+    assert trial(books) == {"1200.mpesa-600100": (16_000, 0), "2200": (0, 16_000)}
 
 
 # --- statements of account -------------------------------------------------------------------------------------------
@@ -295,12 +301,12 @@ def test_a_payers_statement_holds_the_payers_lines_alone(books: Books) -> None:
     # Given bills of two payers and a payment of one of them
     post(books, "bill 1", "DR 1300.SBP CR 4000.SBP.principal 100.00", payer_id=1, at=noon(DAYS[0]))
     post(books, "bill 2", "DR 1300.SBP CR 4000.SBP.principal 50.00", payer_id=2, at=noon(DAYS[0]))
-    post(books, "paid 1", "DR 1200.1 CR 1300.SBP 30.00", payer_id=1, at=noon(DAYS[2]))
+    post(books, "paid 1", "DR 1200.mpesa-600100 CR 1300.SBP 30.00", payer_id=1, at=noon(DAYS[2]))
     # When the first asks for a statement from the second day on
     with transaction(books.engine) as session:
         shown = ledger.statement(session, "1300", start=DAYS[1], end=DAYS[4], payer_id=1)
     # Then it opens with the bill, shows the payment and closes with what is owed
     assert (shown.opening_minor, shown.closing_minor) == (10_000, 7_000)
     assert [(e.journal_key, e.other_account, e.debit_minor, e.credit_minor) for e in shown.entries] == [
-        ("paid 1", "1200.1", 0, 3_000)
+        ("paid 1", "1200.mpesa-600100", 0, 3_000)
     ]

@@ -19,7 +19,7 @@ from tests.support.accountant import DAY, days, journal, noon, post, stored, tri
 from tests.support.books import Books
 
 NEXT = DAY + timedelta(days=1)
-LINE = "DR 1200.1 CR 2200 1.00"
+LINE = "DR 1200.mpesa-600100 CR 2200 1.00"
 
 
 def close(books: Books, *closing: date) -> None:
@@ -148,7 +148,7 @@ def test_a_close_waits_for_a_journal_in_flight(books: Books) -> None:
     assert closing.ends() is None
     # And the journal is in the day that was closed
     assert posted.book_date == DAY
-    assert trial(books, effective=DAY) == {"1200.1": (100, 0), "2200": (0, 100)}
+    assert trial(books, effective=DAY) == {"1200.mpesa-600100": (100, 0), "2200": (0, 100)}
 
 
 def test_a_journal_waits_for_a_close_in_flight_and_goes_to_the_next_day(books: Books) -> None:
@@ -179,9 +179,13 @@ def test_a_closed_days_trial_balance_never_changes(books: Books) -> None:
         while not stop.is_set():
             at = noon(dice.choice(closing))
             with transaction(engine) as session:
-                ledger.post(session, journal("DR 1200.1 CR 2200 1.00", at=at), key=f"{writer}:{number}")
+                ledger.post(session, journal("DR 1200.mpesa-600100 CR 2200 1.00", at=at), key=f"{writer}:{number}")
                 if dice.random() < 0.3:
-                    ledger.post(session, journal("DR 5900 CR 1200.1 0.01", at=noon(DAY)), key=f"{writer}:{number}:fee")
+                    ledger.post(
+                        session,
+                        journal("DR 5900 CR 1200.mpesa-600100 0.01", at=noon(DAY)),
+                        key=f"{writer}:{number}:fee",
+                    )
             number += 1
         return number
 
@@ -201,8 +205,8 @@ def test_a_closed_days_trial_balance_never_changes(books: Books) -> None:
     # Then, with all the rest recorded, every closed day still says the same
     assert all(isinstance(count, int) and count > 5 for count in counts), counts
     assert {day: trial(books, effective=day) for day in closing} == written_down
-    assert trial(books)["1200.1"][0] == 100 * sum(counts)
-    assert trial(books)["1200.1"][0] > written_down[closing[-1]]["1200.1"][0]
+    assert trial(books)["1200.mpesa-600100"][0] == 100 * sum(counts)
+    assert trial(books)["1200.mpesa-600100"][0] > written_down[closing[-1]]["1200.mpesa-600100"][0]
 
 
 # --- what the database refuses, whoever asks -------------------------------------------------------------------------
@@ -213,7 +217,7 @@ JOURNAL = (
 )
 POSTING = (
     "INSERT INTO posting (journal_id, seq, book_date, debit, credit, amount_minor{columns})"
-    " VALUES (%s, %s, %s, '1200.1', '2200', 100{values})"
+    " VALUES (%s, %s, %s, '1200.mpesa-600100', '2200', 100{values})"
 )
 
 

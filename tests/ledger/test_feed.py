@@ -57,7 +57,7 @@ def open_writer(books: Books, key: str) -> Iterator[psycopg.Connection]:
 
     engine = make_engine(books.url, pool_size=0)
     with transaction(engine) as session:
-        ledger.post(session, journal("DR 1200.1 CR 2200 1.00"), key=key)
+        ledger.post(session, journal("DR 1200.mpesa-600100 CR 2200 1.00"), key=key)
         yield session.connection().connection.driver_connection
     engine.dispose()
 
@@ -77,7 +77,7 @@ def write(books: Books, writer: int) -> None:
                 "WITH j AS (INSERT INTO journal (book_date, key, kind, occurred_at, digest)"
                 " VALUES ('2026-09-15', %s, 'test', '2026-09-15 12:00+03', sha256('')) RETURNING id, book_date)"
                 " INSERT INTO posting (journal_id, seq, book_date, debit, credit, amount_minor)"
-                " SELECT id, 0, book_date, '1200.1', '2200', 100 FROM j",
+                " SELECT id, 0, book_date, '1200.mpesa-600100', '2200', 100 FROM j",
                 (f"{writer}:{number}",),
             )
             time.sleep(dice.choice([0, 0, 0.002, 0.01, 0.03]))
@@ -107,11 +107,11 @@ def test_twenty_writers_and_a_reader_that_misses_nothing(books: Books) -> None:
 
 def test_one_open_writer_holds_the_horizon_back_for_all(books: Books) -> None:
     readers = Readers(books)
-    post(books, "early", "DR 1200.1 CR 2200 1.00")
+    post(books, "early", "DR 1200.mpesa-600100 CR 2200 1.00")
     settle(books, newest(books))
     # Given a writer who has written and not committed, and another who came later and did
     with open_writer(books, "slow"):
-        post(books, "quick", "DR 1200.1 CR 2200 1.00")
+        post(books, "quick", "DR 1200.mpesa-600100 CR 2200 1.00")
         # When the journals are read
         readers.read()
         # Then only what came before both is final
@@ -128,7 +128,7 @@ def test_one_open_writer_holds_the_horizon_back_for_all(books: Books) -> None:
 def test_a_rolled_back_writer_lets_the_horizon_go(books: Books) -> None:
     readers = Readers(books)
     with open_writer(books, "never") as connection:
-        post(books, "quick", "DR 1200.1 CR 2200 1.00")
+        post(books, "quick", "DR 1200.mpesa-600100 CR 2200 1.00")
         readers.read()
         assert readers.by_horizon == []
         connection.rollback()
@@ -139,7 +139,11 @@ def test_a_rolled_back_writer_lets_the_horizon_go(books: Books) -> None:
 
 def test_a_feed_gives_whole_journals_in_the_order_of_their_postings(books: Books) -> None:
     # Given journals of several postings, two of them in one transaction
-    written = ("DR 1200.1 CR 2200 1.00", "DR 1200.1 CR 2100 2.00", "DR 5900 CR 1200.1 0.50")
+    written = (
+        "DR 1200.mpesa-600100 CR 2200 1.00",
+        "DR 1200.mpesa-600100 CR 2100 2.00",
+        "DR 5900 CR 1200.mpesa-600100 0.50",
+    )
     with transaction(books.engine) as session:
         ledger.post_many(session, [("a", journal(*written)), ("b", journal(*reversed(written)))])
     post(books, "c", *written[:1])
@@ -156,9 +160,9 @@ def test_a_feed_gives_whole_journals_in_the_order_of_their_postings(books: Books
 
 
 def test_a_feed_never_goes_back_and_never_past_what_was_asked(books: Books) -> None:
-    post(books, "a", "DR 1200.1 CR 2200 1.00")
+    post(books, "a", "DR 1200.mpesa-600100 CR 2200 1.00")
     middle = newest(books) + 1
-    post(books, "b", "DR 1200.1 CR 2200 1.00")
+    post(books, "b", "DR 1200.mpesa-600100 CR 2200 1.00")
     settle(books, newest(books))
     with transaction(books.engine) as session:
         # When a reader asks for what was known up to a horizon
@@ -172,8 +176,8 @@ def test_a_feed_never_goes_back_and_never_past_what_was_asked(books: Books) -> N
 
 
 def test_two_feeds_of_one_transaction_do_not_disturb_each_other(books: Books) -> None:
-    post(books, "a", "DR 1200.1 CR 2200 1.00")
-    post(books, "b", "DR 1200.1 CR 2200 1.00")
+    post(books, "a", "DR 1200.mpesa-600100 CR 2200 1.00")
+    post(books, "b", "DR 1200.mpesa-600100 CR 2200 1.00")
     settle(books, newest(books))
     with transaction(books.engine) as session:
         upto = ledger.horizon(session)

@@ -19,7 +19,7 @@ from tests.support.accountant import ACCOUNTS, NOON, lines, postings_of
 PERMIT = Bill(invoice_id=71, stream_code="SBP", station_code=None, payer_id=5)
 OTHER_PERMIT = Bill(invoice_id=72, stream_code="SBP", payer_id=6)
 STALL = Bill(invoice_id=81, stream_code="RENT", station_code="KOROBAR", payer_id=8)
-PAID = {"payment_id": 9, "channel_account_id": 1, "clearing": "1200.1", "at": NOON}
+PAID = {"payment_id": 9, "channel_account_id": 1, "clearing": "1200.mpesa-600100", "at": NOON}
 
 Row = tuple[str, Callable[[], Journal], str, list[str]]
 
@@ -46,13 +46,45 @@ TABLE: list[Row] = [
         "Payment confirmed, matched",
         lambda: facts.payment_received([Placed(300_000, PERMIT)], **PAID),
         "payment_received",
-        ["DR 1200.1 CR 1300.SBP 3000.00"],
+        ["DR 1200.mpesa-600100 CR 1300.SBP 3000.00"],
     ),
     (
         "Payment confirmed, not matched",
         lambda: facts.payment_received([Placed(5_000, stream_code="TRAILER", station_code="MALABA")], **PAID),
         "payment_received",
-        ["DR 1200.1 CR 2200 50.00"],
+        ["DR 1200.mpesa-600100 CR 2200 50.00"],
+    ),
+    (
+        "Money of the Fund pays a facility's bill, by two persons",
+        lambda: facts.paid_between_entities(
+            [Placed(4_000, STALL)], held_in="2200", payment_id=9, at=NOON, reason="paid to the county's pay bill"
+        ),
+        "paid_between_entities",
+        ["DR 2200 CR 1300.RENT 40.00", "DR 1480 CR 2480 40.00"],
+    ),
+    (
+        "The holder's bank shows that the money left",
+        lambda: facts.entity_paid(4_000, bank="1100.KCB", payment_id=9, at=NOON),
+        "entity_paid",
+        ["DR 2480 CR 1100.KCB 40.00"],
+    ),
+    (
+        "The destination's bank shows that the money came",
+        lambda: facts.entity_received(4_000, bank="1100.FIF", payment_id=9, at=NOON),
+        "entity_received",
+        ["DR 1100.FIF CR 1480 40.00"],
+    ),
+    (
+        "Opening balance of a bank account",
+        lambda: facts.opening_balance("1100.KCB", 70_000, at=NOON, reason="certificate of balance"),
+        "opening_balance",
+        ["DR 1100.KCB CR 3000 700.00"],
+    ),
+    (
+        "Opening balance of payers' credit",
+        lambda: facts.opening_balance("2100", 900, at=NOON, reason="list of prepayments", owed=True),
+        "opening_balance",
+        ["DR 3000 CR 2100 9.00"],
     ),
     (
         "Suspense identified",
@@ -67,10 +99,18 @@ TABLE: list[Row] = [
         ["DR 2200 CR 1300.RENT 40.00", "DR 2200 CR 2100 10.00"],
     ),
     (
+        "Placing taken back",
+        lambda: facts.placing_taken_back(
+            [Placed(4_000, STALL), Placed(1_000, payer_id=8)], payment_id=9, at=NOON, reason="the neighbour's number"
+        ),
+        "placing_taken_back",
+        ["DR 1300.RENT CR 2200 40.00", "DR 2100 CR 2200 10.00"],
+    ),
+    (
         "Overpayment",
         lambda: facts.payment_received([Placed(300_000, PERMIT), Placed(20_000, payer_id=5)], **PAID),
         "payment_received",
-        ["DR 1200.1 CR 1300.SBP 3000.00", "DR 1200.1 CR 2100 200.00"],
+        ["DR 1200.mpesa-600100 CR 1300.SBP 3000.00", "DR 1200.mpesa-600100 CR 2100 200.00"],
     ),
     (
         "Overpayment pays the next bill",
@@ -80,15 +120,17 @@ TABLE: list[Row] = [
     ),
     (
         "Settlement seen on bank line",
-        lambda: facts.settled(995_000, 5_000, bank="1100.KCB", clearing="1200.1", channel_account_id=1, at=NOON),
+        lambda: facts.settled(
+            995_000, 5_000, bank="1100.KCB", clearing="1200.mpesa-600100", channel_account_id=1, at=NOON
+        ),
         "settled",
-        ["DR 1100.KCB CR 1200.1 9950.00", "DR 5900 CR 1200.1 50.00"],
+        ["DR 1100.KCB CR 1200.mpesa-600100 9950.00", "DR 5900 CR 1200.mpesa-600100 50.00"],
     ),
     (
         "Settlement without a fee",
-        lambda: facts.settled(995_000, 0, bank="1100.KCB", clearing="1200.1", channel_account_id=1, at=NOON),
+        lambda: facts.settled(995_000, 0, bank="1100.KCB", clearing="1200.mpesa-600100", channel_account_id=1, at=NOON),
         "settled",
-        ["DR 1100.KCB CR 1200.1 9950.00"],
+        ["DR 1100.KCB CR 1200.mpesa-600100 9950.00"],
     ),
     (
         "Bank charge direct",
@@ -106,13 +148,13 @@ TABLE: list[Row] = [
         "Reversal by provider, of a bill's money",
         lambda: facts.payment_reversed([Placed(300_000, PERMIT)], **PAID),
         "payment_reversed",
-        ["DR 1300.SBP CR 1200.1 3000.00"],
+        ["DR 1300.SBP CR 1200.mpesa-600100 3000.00"],
     ),
     (
         "Reversal by provider, of suspense",
         lambda: facts.payment_reversed([Placed(5_000)], **PAID),
         "payment_reversed",
-        ["DR 2200 CR 1200.1 50.00"],
+        ["DR 2200 CR 1200.mpesa-600100 50.00"],
     ),
     (
         "Sweep leaves collection account",
@@ -204,7 +246,7 @@ TABLE: list[Row] = [
         "FIF receipt from the insurer",
         lambda: facts.insurer_paid(7_000, **PAID),
         "insurer_paid",
-        ["DR 1200.1 CR 1390 70.00"],
+        ["DR 1200.mpesa-600100 CR 1390 70.00"],
     ),
     (
         "Invoice cancelled",
@@ -286,7 +328,7 @@ def test_a_posting_says_what_it_is_about() -> None:
     about = {"channel_account_id": 1, "payment_id": 9}
     assert journal.postings == (
         Posting(
-            "1200.1",
+            "1200.mpesa-600100",
             "1300.RENT",
             100,
             stream_code="RENT",
@@ -295,14 +337,14 @@ def test_a_posting_says_what_it_is_about() -> None:
             invoice_id=81,
             **about,
         ),
-        Posting("1200.1", "2100", 50, payer_id=8, **about),
-        Posting("1200.1", "2200", 25, stream_code="SBP", invoice_id=71, **about),
+        Posting("1200.mpesa-600100", "2100", 50, payer_id=8, **about),
+        Posting("1200.mpesa-600100", "2200", 25, stream_code="SBP", invoice_id=71, **about),
     )
 
 
 def test_a_settlement_eaten_by_its_fee_is_a_fee_and_no_bank_line() -> None:
-    journal = facts.settled(0, 5_000, bank="1100.KCB", clearing="1200.1", channel_account_id=1, at=NOON)
-    assert lines(journal.postings) == ["DR 5900 CR 1200.1 50.00"]
+    journal = facts.settled(0, 5_000, bank="1100.KCB", clearing="1200.mpesa-600100", channel_account_id=1, at=NOON)
+    assert lines(journal.postings) == ["DR 5900 CR 1200.mpesa-600100 50.00"]
 
 
 REFUSED: list[tuple[str, Callable[[], Any]]] = [

@@ -240,12 +240,12 @@ NAMED: dict[str, tuple[list[str], str]] = {
         [f"UPDATE application SET rung = 'push' WHERE payment_id = {PAID}"],
         MATCHES,
     ),
-    "an extra settlement": (extra("settled:2:FT99", "settled", "1100.BANK", "1200.1"), FACTS),
+    "an extra settlement": (extra("settled:2:FT99", "settled", "1100.bank-1100200300", "1200.mpesa-600100"), FACTS),
     "a settlement of another amount": (
-        ["UPDATE posting SET amount_minor = amount_minor - 100 WHERE debit = '1100.BANK'"],
+        ["UPDATE posting SET amount_minor = amount_minor - 100 WHERE debit = '1100.bank-1100200300'"],
         FACTS,
     ),
-    "an extra sweep": (extra("swept:1", "swept", "1050", "1100.BANK"), FACTS),
+    "an extra sweep": (extra("swept:1", "swept", "1050", "1100.bank-1100200300"), FACTS),
     "an extra credit of the Fund": (extra("fund:1", "crf_credited", "1000", "1050"), FACTS),
     "an extra refund": (extra("refund:1", "refund_paid", "2300", "1000"), FACTS),
     "revenue given to a concessionaire": (
@@ -276,7 +276,7 @@ NAMED: dict[str, tuple[list[str], str]] = {
     "a break given to another": (["UPDATE break_case SET owner = 'else'"], "breaks_are_their_events"),
     "a break deleted, its events kept": (["DELETE FROM break_case"], "breaks_are_their_events"),
     "a clearing account elsewhere": (
-        ["UPDATE account SET code = '1200.9' WHERE code = '1200.1'"],
+        ["UPDATE account SET code = '1200.9' WHERE code = '1200.mpesa-600100'"],
         "accounts_of_banks_and_channels",
     ),
     # What the release ships

@@ -82,12 +82,12 @@ def in_suspense(books: Books, reference: str) -> int:
 def test_a_slip_from_the_payers_own_phone_leaves_suspense_for_its_bill(books: Books) -> None:
     bill = books.bill(1_000, payer=payer(books))
     paid = books.pay(1_000, slip(bill), names=("ACHIENG", "", ""))
-    assert books.journal(paid) == ["DR 1200.1 CR 2200 1000.00"]
+    assert books.journal(paid) == ["DR 1200.mpesa-600100 CR 2200 1000.00"]
     done = run(books)
     assert [(one.reference, part.number, part.rung) for one in done.matched for part in one.parts] == [
         (paid, bill.pay_account_number, "slip")
     ]
-    assert books.journal(paid) == ["DR 1200.1 CR 2200 1000.00", "DR 2200 CR 1300.SBP 1000.00"]
+    assert books.journal(paid) == ["DR 1200.mpesa-600100 CR 2200 1000.00", "DR 2200 CR 1300.SBP 1000.00"]
     assert books.papers(paid) == ["acknowledgement 2627-1 cancelled", "receipt 2627-1"]
     assert (books.left(bill), books.open_breaks()) == (0, [])
     ((paid_at, occurred_at),) = books.rows("SELECT r.paid_at, p.occurred_at FROM receipt r JOIN payment p"
@@ -187,7 +187,7 @@ def test_what_changed_since_the_snapshot_is_looked_at_again_under_the_locks(
     monkeypatch.setattr(running.matching, "match", slow)
     done = run(books)
     assert (done.matched, done.left) == ([], 1)
-    assert books.journal(waits) == ["DR 1200.1 CR 2200 1000.00"]
+    assert books.journal(waits) == ["DR 1200.mpesa-600100 CR 2200 1000.00"]
     assert books.left(bill) == 0
     assert proves(books)
 

@@ -1,4 +1,4 @@
-"""Journals written and read as an accountant would: ``DR 1200.1 CR 2200 100.00`` moves 100 shillings into 1200.1."""
+"""Journals written and read as an accountant would: ``DR 5900 CR 2200 100.00`` moves 100 shillings into 5900."""
 
 from __future__ import annotations
 
@@ -16,7 +16,16 @@ from tests.support.books import Books
 
 DAY = date(2026, 9, 15)
 NOON = datetime(2026, 9, 15, 12, 0, tzinfo=NAIROBI)
-ACCOUNTS = ("1200.1", "2200", "2100", "1300.SBP", "1300.RENT", "4000.SBP.principal", "4000.RENT.principal", "5900")
+ACCOUNTS = (
+    "1200.mpesa-600100",
+    "2200",
+    "2100",
+    "1300.SBP",
+    "1300.RENT",
+    "4000.SBP.principal",
+    "4000.RENT.principal",
+    "5900",
+)
 
 
 def noon(day: date) -> datetime:

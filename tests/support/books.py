@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -21,16 +22,19 @@ from revenue_engine import db
 from revenue_engine.billing import invoices, payers
 from revenue_engine.billing.tariffs import AssessedLine
 from revenue_engine.channels import deliveries
-from revenue_engine.ledger import chart
+from revenue_engine.county import loading
 from revenue_engine.periods import NAIROBI
 from revenue_engine.ports.callbacks import Purpose
 from revenue_engine.ports.statements import StatementReader, StatementRefused
 from revenue_engine.statements import importing, store
+from revenue_engine.treasury import bank_accounts
 from revenue_engine.worker import Worker
 from tests.support import people
 from tests.support.people import Someone
 
 SHORTCODE = "600100"
+CLEARING = f"1200.mpesa-{SHORTCODE}"
+COUNTIES = Path(__file__).parent / "counties"
 DAY = date(2026, 9, 15)
 NOON = datetime(2026, 9, 15, 12, 0, tzinfo=NAIROBI)
 _codes = itertools.count(1)
@@ -52,8 +56,8 @@ class Books:
 
     def __post_init__(self) -> None:
         self.engine = self.as_role(None)
-        with psycopg.connect(self.url) as connection:
-            _set_up(connection)
+        with db.transaction(self.engine) as session:
+            loading.load(session, "testland", mode="live", directory=COUNTIES / "testland")
 
     def as_role(self, role: str | None) -> Engine:
         """An engine on this database, disposed with it. Through the API the clerk acts, unless somebody else does."""
@@ -140,21 +144,20 @@ class Books:
             )
 
     def bank_channel(self, number: str) -> None:
-        """A bank that is channel account 2 (clearing 1200.2), and its bank account 1100.BANK."""
-        with psycopg.connect(self.url) as connection:
-            connection.execute(
-                "INSERT INTO account (code, name, type, parent) VALUES"
-                " ('1100.BANK', 'Bank: collections', 'asset', '1100'), ('1200.2', 'Clearing: Bank', 'asset', '1200')"
+        """A bank that is channel account 2 (clearing ``BANK_CLEARING``), and its bank account (``BANK``)."""
+        with db.transaction(self.engine) as session:
+            added = loading.add_channel_account(
+                session, adapter="mpesa", identifier=number, mode="live", name="Bank", settings={}
             )
-            connection.execute(
-                "INSERT INTO channel_account (public_id, name, adapter, identifier, mode, status, clearing_account,"
-                " settings) VALUES ('cha_2', 'Bank', 'mpesa', %s, 'live', 'active', '1200.2', '{}')",
-                (number,),
-            )
-            connection.execute(
-                "INSERT INTO bank_account (account, bank, number, purpose, authority, destination, channel_account_id,"
-                " opened_by) SELECT '1100.BANK', 'bank', identifier, 'collection', 'Letter CT/1', 'county', id, 'setup'"
-                " FROM channel_account WHERE public_id = 'cha_2'"
+            bank_accounts.open_bank_account(
+                session,
+                bank="bank",
+                number=number,
+                name="Collections",
+                purpose="collection",
+                authority="Letter of 1 July 2026",
+                by="setup",
+                channel_account_id=added.id,
             )
 
     def cancel(self, bill: invoices.Issued) -> None:
@@ -333,42 +336,4 @@ def reversal(reference: str, shillings: int, *, own: str | None = None, at: date
         shortcode=SHORTCODE,
         organisation="Testland",
         payer="254700000101 - Somebody",
-    )
-
-
-def _set_up(connection: psycopg.Connection[Any]) -> None:
-    connection.execute(
-        "INSERT INTO county (code, name, books_open_from, confirm_limit_minor, mode)"
-        " VALUES ('testland', 'Testland', '2026-07-01', 25000000, 'live')"
-    )
-    streams: Sequence[tuple[str, str, int, str]] = (
-        ("SBP", "Business permits", 3, "bill"),
-        ("RENT", "Stall rent", 4, "bill"),
-        ("TRAILER", "Trailer park", 5, "spot"),
-    )
-    accounts = list(chart.CONTROL_ACCOUNTS)
-    for stream, name, note, billing in streams:
-        connection.execute(
-            "INSERT INTO stream (code, name, note, billing, law, prefixes) VALUES (%s, %s, %s, %s, 'Finance Act', %s)",
-            (stream, name, note, billing, ["TRL"] if stream == "TRAILER" else []),
-        )
-        accounts += chart.stream_accounts(stream, name)
-    accounts.append(chart.clearing_account(1, "Paybill"))
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO account (code, name, type, parent, stream_code, component) VALUES (%s, %s, %s, %s, %s, %s)",
-            [(a.code, a.name, a.type.value, a.parent, a.stream_code, a.component) for a in accounts],
-        )
-    connection.execute(
-        "INSERT INTO station (code, name, stream_code, sub_county, ward)"
-        " VALUES ('MALABA', 'Malaba trailer park', 'TRAILER', 'Teso North', 'Malaba Central')"
-    )
-    connection.execute(
-        "INSERT INTO tariff_line (item_code, stream_code, name, unit, amount_minor, law, effective_from, status, spot)"
-        " VALUES ('TRL-NIGHT', 'TRAILER', 'Trailer', 'night', 30000, 'Finance Act', '2026-07-01', 'active', true)"
-    )
-    connection.execute(
-        "INSERT INTO channel_account (public_id, name, adapter, identifier, mode, status, clearing_account, settings)"
-        " VALUES ('cha_1', 'Paybill', 'mpesa', %s, 'live', 'active', '1200.1', %s)",
-        (SHORTCODE, Jsonb({"shortcode": SHORTCODE, "kind": "paybill"})),
     )

@@ -90,7 +90,7 @@ class Rig:
         """Another channel account; its id."""
         rows = self.sql(
             "INSERT INTO channel_account (public_id, name, adapter, identifier, mode, status, clearing_account,"
-            " settings) VALUES (%s, 'other', %s, %s, 'test', 'active', '1200.1', %s) RETURNING id",
+            " settings) VALUES (%s, 'other', %s, %s, 'test', 'active', '1200.mpesa-600100', %s) RETURNING id",
             secrets.token_hex(8),
             adapter,
             secrets.token_hex(4),

@@ -163,7 +163,7 @@ def test_the_commands_answer_write_and_refuse(books: Books, database: Database, 
     assert answer["not_there"]
     listed = json.loads(run("callback", "list", "--json", env=env))
     assert [one["state"] for one in listed] == ["waiting", "posted", "posted", "posted"]
-    assert json.loads(run("tariff", "list", "--json", "--on", str(DAY), env=env))[0]["item"] == "TRL-NIGHT"
+    assert json.loads(run("tariff", "list", "--json", "--on", str(DAY), env=env))[0]["item"] == "TRL.NIGHT"
     assert json.loads(run("station", "list", "--json", env=env))[0]["station"] == "MALABA"
     assert json.loads(run("invoice", "list", "--state", "paid", "--json", env=env))[0]["outstanding"] == "0.00"
     run("serve", "--demo", status=1)

@@ -1,6 +1,6 @@
-"""A file brought by hand books nothing until a second person has entered its closing balance.
+"""Money that was placed wrongly moves to the right bill by request and agreement.
 
-Revision: files_by_hand
+Revision: money_moves
 Revises: matching_judgements
 """
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "files_by_hand"
+revision = "money_moves"
 down_revision = "matching_judgements"
 branch_labels = None
 depends_on = None
@@ -20,9 +20,9 @@ HERE = Path(__file__).parent
 
 def upgrade() -> None:
     # The driver's own connection: the file holds many statements and literal percent signs.
-    op.get_bind().connection.driver_connection.execute((HERE / "files_by_hand.sql").read_text(encoding="utf-8"))
+    op.get_bind().connection.driver_connection.execute((HERE / "money_moves.sql").read_text(encoding="utf-8"))
 
 
 def downgrade() -> None:
     """There is no way back from a database that holds money: restore a backup instead."""
-    raise RuntimeError("who agreed to what is not removed by a migration: restore a backup instead")
+    raise RuntimeError("which money two persons moved is not removed by a migration: restore a backup instead")
