@@ -71,11 +71,11 @@ def waiting(as_json: JsonFlag = False) -> None:
     """List the files that wait for a second person. What they say is not shown: look at the account itself."""
     from revenue_engine import bootstrap
     from revenue_engine.db import transaction
-    from revenue_engine.statements import store
+    from revenue_engine.statements import by_hand
 
     with answering(as_json=as_json), signing.signed_in():
         with transaction(bootstrap.engine("api")) as session:
-            found = store.waiting(session)
+            found = by_hand.waiting(session)
         if as_json:
             print_json([one._asdict() for one in found])
             return
@@ -100,13 +100,13 @@ def agree(
     from revenue_engine.db import transaction
     from revenue_engine.errors import Conflict
     from revenue_engine.money import parse_wire
-    from revenue_engine.statements import store
+    from revenue_engine.statements import by_hand
 
     with answering(as_json=as_json), signing.signed_in():
         negative = closing.startswith("-")
         minor = parse_wire(closing.removeprefix("-"))
         with transaction(bootstrap.engine("api")) as session:
-            verdict = store.enter(session, delivery, -minor if negative else minor)
+            verdict = by_hand.enter(session, delivery, -minor if negative else minor)
         if verdict == "differs":
             raise Conflict(
                 "this is not what the file closes with: nothing is booked, and both are kept", field="closing"
@@ -126,11 +126,11 @@ def drop(delivery: Annotated[int, typer.Argument(help="The file's number.")], as
     """Take back a file that you brought and nobody has agreed to. Its bytes stay."""
     from revenue_engine import bootstrap
     from revenue_engine.db import transaction
-    from revenue_engine.statements import store
+    from revenue_engine.statements import by_hand
 
     with answering(as_json=as_json), signing.signed_in():
         with transaction(bootstrap.engine("api")) as session:
-            store.drop(session, delivery)
+            by_hand.drop(session, delivery)
         if as_json:
             print_json({"ok": True, "delivery": delivery})
         else:

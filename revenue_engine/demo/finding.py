@@ -22,7 +22,7 @@ from revenue_engine.collection import polling
 from revenue_engine.db import acting_by, raw, transaction
 from revenue_engine.errors import Retryable
 from revenue_engine.ports.callbacks import Purpose
-from revenue_engine.statements import importing, store
+from revenue_engine.statements import by_hand, importing
 
 ASKED_WITHIN = 60.0
 """Seconds within which the worker must have asked."""
@@ -105,7 +105,7 @@ def bring_statements(
                 )
             foot = importing.foot_of(readers, body, filename=filename(shortcode, day))
             with acting_by(hands[1]), transaction(engine) as session:
-                store.enter(session, delivery, foot.minor)
+                by_hand.enter(session, delivery, foot.minor)
             brought += 1
     return brought
 

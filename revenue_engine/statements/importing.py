@@ -42,8 +42,9 @@ from revenue_engine.ports.statements import (
     pick,
     proved,
 )
-from revenue_engine.statements import line_identity, store
-from revenue_engine.statements.store import Foot, Kept
+from revenue_engine.statements import by_hand, line_identity, store
+from revenue_engine.statements.by_hand import Foot
+from revenue_engine.statements.store import Kept
 from revenue_engine.work import jobs
 from revenue_engine.work.kinds import Kind as JobKind
 from revenue_engine.work.kinds import Work
@@ -159,10 +160,10 @@ def import_statement(
         still_at_it,
     )
     run.missed = breaks.open_keys(session, BreakReason.RECEIVED_NOT_IN_STATEMENT, channel_account_id=channel.id)
-    if store.dropped(session, arrived.id):
+    if by_hand.dropped(session, arrived.id):
         breaks.close_many(session, [break_keys.file(arrived.id)], resolution="dropped by who brought it")
         return Imported(refused="dropped by who brought it")
-    entered = store.entered(session, arrived.id)
+    entered = by_hand.entered(session, arrived.id)
     try:
         with session.begin_nested():
             _read(run) if entered else _look(run)
@@ -206,12 +207,12 @@ def _hold_against(run: _Run, entered: set[int]) -> None:
     """Hold what stands at the foot against what others entered. Raises _NotAgreed where nobody entered just that."""
     if run.foot.minor not in entered:
         raise _NotAgreed
-    store.note_reading(run.session, run.arrived.id, run.foot)
+    by_hand.note_reading(run.session, run.arrived.id, run.foot)
 
 
 def _wait_for_another(run: _Run) -> Imported:
     """Show the file with its total, as one person's word, until another enters what stands at its foot."""
-    store.note_reading(run.session, run.arrived.id, run.foot)
+    by_hand.note_reading(run.session, run.arrived.id, run.foot)
     deliveries.write_outcomes(run.session, [(run.arrived.id, "waiting", WAITS)])
     waits = NewBreak(
         break_keys.file(run.arrived.id),

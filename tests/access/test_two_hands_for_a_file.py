@@ -16,7 +16,7 @@ from revenue_engine.channels import deliveries
 from revenue_engine.db import raw, transaction
 from revenue_engine.errors import Conflict, NotAllowed, NotFound, NotSignedIn, StaleFactor
 from revenue_engine.ports.callbacks import Purpose
-from revenue_engine.statements import importing, store
+from revenue_engine.statements import by_hand, importing
 from revenue_engine.worker import Worker
 from tests.access.test_attacks import tried
 from tests.conftest import Database
@@ -57,7 +57,7 @@ def read(books: Books) -> None:
 def enter(books: Books, delivery: int, shillings: int, *, who: Someone | None = None) -> str:
     who = who or books.treasurer
     with who.acts(), transaction(books.as_role("api")) as session:
-        return store.enter(session, delivery, shillings * 100)
+        return by_hand.enter(session, delivery, shillings * 100)
 
 
 def booked(books: Books) -> tuple[int, int, int, int]:
@@ -75,7 +75,7 @@ def test_it_books_nothing_and_is_shown_with_its_total(books: Books) -> None:
     assert books.rows("SELECT reason, amount_minor, closed_at FROM break_case") == [("file_not_agreed", 20_000, None)]
     assert books.rows("SELECT state FROM delivery_state WHERE delivery_id = %s", delivery) == [("waiting",)]
     with books.treasurer.acts(), transaction(books.as_role("api")) as session:
-        (waits,) = store.waiting(session)
+        (waits,) = by_hand.waiting(session)
     assert (waits.delivery_id, waits.brought_by, waits.foot, waits.entries) == (delivery, "clerk", "closing", 0)
     assert "20000" not in str(waits) and "200.00" not in str(waits)  # noqa: PT018 - nothing of what it says
 
@@ -149,9 +149,9 @@ def test_files_of_an_account_are_agreed_to_in_the_order_they_came(books: Books) 
     with pytest.raises(Conflict, match=f"file {first} of this account was brought earlier"):
         enter(books, second, 300)
     with books.treasurer.acts(), pytest.raises(NotAllowed), transaction(books.as_role("api")) as session:
-        store.drop(session, first)
+        by_hand.drop(session, first)
     with books.clerk.acts(), transaction(books.as_role("api")) as session:
-        store.drop(session, first)
+        by_hand.drop(session, first)
     read(books)
     assert books.open_breaks() == ["file_not_agreed"]
     assert enter(books, second, 300) == "agrees"

@@ -26,7 +26,7 @@ from revenue_engine.county import loading
 from revenue_engine.periods import NAIROBI
 from revenue_engine.ports.callbacks import Purpose
 from revenue_engine.ports.statements import StatementReader, StatementRefused
-from revenue_engine.statements import importing, store
+from revenue_engine.statements import by_hand, importing
 from revenue_engine.treasury import bank_accounts
 from revenue_engine.worker import Worker
 from tests.support import people
@@ -86,7 +86,7 @@ class Books:
         with contextlib.suppress(StatementRefused):  # what is refused has no foot
             foot = importing.foot_of(self.readers, body, filename=filename)
             with self.treasurer.acts(), db.transaction(self.as_role("api")) as session:
-                store.enter(session, delivery, foot.minor)
+                by_hand.enter(session, delivery, foot.minor)
         return delivery
 
     # --- two persons ------------------------------------------------------------------------------------------------
@@ -201,7 +201,7 @@ class Books:
         )
         for delivery, minor in waiting:
             with self.treasurer.acts(), db.transaction(self.as_role("api")) as session:
-                store.enter(session, delivery, minor)
+                by_hand.enter(session, delivery, minor)
         return len(waiting)
 
     def work(self, *, batch: int = 500) -> Worker:
