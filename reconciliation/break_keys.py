@@ -129,6 +129,11 @@ def foreign(delivery_id: int) -> str:
     return f"foreign:{delivery_id}"
 
 
+def file(delivery_id: int) -> str:
+    """A statement file that one person brought and no other has agreed to."""
+    return f"file:{delivery_id}"
+
+
 def suspense(payment_id: int) -> str:
     """A payment's money in suspense."""
     return f"{SUSPENSE_PREFIX}{payment_id}"

@@ -46,6 +46,7 @@ class BreakReason(enum.StrEnum):
     BANKED_NOT_SETTLED = "banked_not_settled"
     NOT_ASKED_IN_TIME = "not_asked_in_time"
     STATEMENT_NOT_FETCHED = "statement_not_fetched"
+    FILE_NOT_AGREED = "file_not_agreed"
     WRONG_ADDRESS = "wrong_address"
     WORK_FAILED = "work_failed"
     BEFORE_BOOKS = "before_books"

@@ -101,12 +101,38 @@ ALTER TABLE delivery ADD CONSTRAINT ck_delivery_endpoint
 ALTER TABLE delivery VALIDATE CONSTRAINT ck_delivery_endpoint;
 CREATE OR REPLACE FUNCTION delivery_needs_work() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    bringer bigint;
 BEGIN
+    IF EXISTS (SELECT FROM arrived WHERE purpose = 'statement') THEN
+        bringer := CASE WHEN access.acting() IS NULL AND access.holds_database() THEN NULL
+                        ELSE access.must('statement.bring') END;
+        INSERT INTO statement_file (delivery_id, brought_by) SELECT id, bringer FROM arrived WHERE purpose = 'statement';
+    END IF;
     INSERT INTO job (kind, ref_id)
     SELECT CASE WHEN purpose IN ('statement', 'fetched') THEN 'statement' ELSE 'interpret' END, id FROM arrived ORDER BY id
     ON CONFLICT (kind, ref_id) DO UPDATE
        SET state = 'ready', attempts = 0, run_after = now(), leased_by = NULL, lease_until = NULL;
     RETURN NULL;
+END
+$$;
+-- A bank's own delivery of the account proves alone; a file that a person brought needs another person's entry.
+CREATE OR REPLACE FUNCTION statement_guard() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, public, pg_temp AS $$
+BEGIN
+    IF EXISTS (SELECT FROM delivery d WHERE d.id = NEW.delivery_id AND d.purpose = 'fetched' AND d.verdict = 'accepted'
+                  AND d.channel_account_id = NEW.channel_account_id) THEN
+        RETURN NEW;
+    END IF;
+    IF NOT EXISTS (SELECT FROM statement_entry e JOIN statement_file f ON f.delivery_id = e.delivery_id
+                    WHERE e.delivery_id = NEW.delivery_id AND e.person_id IS DISTINCT FROM f.brought_by)
+       OR (TG_WHEN = 'AFTER' AND NOT EXISTS (
+            SELECT FROM statement_entry e JOIN statement_reading r ON r.delivery_id = e.delivery_id
+             WHERE e.delivery_id = NEW.delivery_id AND e.entered_minor = r.foot_minor)) THEN
+        RAISE EXCEPTION 'the file of delivery % is one person''s word: it books nothing until another person has entered its closing balance',
+            NEW.delivery_id USING ERRCODE = 'RV403';
+    END IF;
+    RETURN NEW;
 END
 $$;
 CREATE OR REPLACE FUNCTION delivery_guard() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$

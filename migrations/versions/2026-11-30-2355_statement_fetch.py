@@ -1,7 +1,7 @@
 """Files that a bank's own connection delivers, and the one role that may keep them.
 
 Revision: statement_fetch
-Revises: money_moves
+Revises: files_by_hand
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "statement_fetch"
-down_revision = "money_moves"
+down_revision = "files_by_hand"
 branch_labels = None
 depends_on = None
 
