@@ -99,6 +99,11 @@ def banked(bank_id: int, reference: str) -> str:
     return f"banked:{bank_id}:{reference}"
 
 
+def returned(channel_account_id: int, reference: str) -> str:
+    """Money that a bank took back, such as a cheque that was not paid."""
+    return f"returned:{channel_account_id}:{reference}"
+
+
 def found(channel_account_id: int, reference: str) -> str:
     """A payment that no message told and a statement shows."""
     return f"found:{channel_account_id}:{reference}"

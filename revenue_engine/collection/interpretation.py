@@ -112,7 +112,7 @@ def of_line(line: StatementLine, opened: StatementOpened, name: str = "") -> Int
     if not line.counts:
         return Ignored(f"line {line.number} moved no money")
     if not line.amount_minor:
-        return Ignored(f"line {line.number} is of nothing")
+        return Ignored(f"line {line.number} has an amount of nothing")
     credit = line.amount_minor > 0
     kind = line.kind or (Kind.PAYMENT if credit else Kind.PAYOUT)
     at = instant_of(line)
@@ -130,7 +130,9 @@ def of_line(line: StatementLine, opened: StatementOpened, name: str = "") -> Int
         )
     if kind is Kind.REVERSAL or credit is not (kind is Kind.PAYMENT):
         way = "in" if credit else "out"
-        return Unknown(f"line {line.number} is a {kind} that brought money {way}: {wire(abs(line.amount_minor))}")
+        return Unknown(
+            f"line {line.number} of the statement is a {kind} with money going {way}: {wire(abs(line.amount_minor))}"
+        )
     return Paid(
         reference=name,
         amount_minor=abs(line.amount_minor),

@@ -213,11 +213,13 @@ def _leave_settlements(
     gone = {Identity(bank, Kind.PAYMENT.value, name) for bank, name in moved} - standing.keys()
     left = {fact.delivery_id: fact for fact in batch.facts if fact.identity in gone}
     batch.facts = [fact for fact in batch.facts if fact.identity not in gone]
-    shown = "the bank's statement shows it as a settlement of a channel of ours"
+    shown = "the statement of the bank shows the credit as a settlement of our own channel"
     for arrived in arrivals:
         if arrived.id in left and ladder.read(left[arrived.id].typed).numbers:
             why, key = BreakReason.AMBIGUOUS_ACCOUNT, break_keys.settlement_told(arrived.id)
-            batch.end(arrived, "waiting", f"{shown}, and its payer typed a bill", why, key)
+            batch.end(
+                arrived, "waiting", f"{shown}, and the message says that a payer typed the number of a bill", why, key
+            )
         elif arrived.id in left:
             batch.end(arrived, "ignored", shown)
 

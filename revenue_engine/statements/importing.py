@@ -23,7 +23,7 @@ from revenue_engine.billing import tariffs
 from revenue_engine.channels import accounts, deliveries
 from revenue_engine.channels.accounts import Channel
 from revenue_engine.channels.deliveries import Arrived
-from revenue_engine.collection import interpretation, pipeline, same_payment, settlements
+from revenue_engine.collection import interpretation, pipeline, returns, same_payment, settlements
 from revenue_engine.collection.batch import Batch
 from revenue_engine.collection.tools import Tools
 from revenue_engine.errors import NotFound
@@ -402,8 +402,12 @@ def _gather(run: _Run, opened: StatementOpened, new: list[tuple[StatementLine, s
         for line, name in new:  # a report told of it by the bank's own name, and waits for nothing any more
             if line.kind is None and name != (told := interpretation.line_reference(line)):
                 run.batch.resolve([break_keys.unconfirmed(run.channel.id, told)], "the statement shows the payment")
+    named = {line.number: name for line, name in new}
     for line, meaning in meanings:
-        if isinstance(meaning, Paid | Reversed):
+        if opened.opening_minor is not None and returns.is_return(line):
+            found = returns.named(run.session, run.channel, line, named[line.number], delivery_id=run.arrived.id)
+            run.batch.opened.append(found)
+        elif isinstance(meaning, Paid | Reversed):
             item = line.number if isinstance(meaning, Paid) else _taking_back(line)
             pipeline.keep(run.batch, run.arrived, run.channel, item, meaning)
         elif isinstance(meaning, Unknown):
