@@ -94,6 +94,7 @@ INSERTS: dict[str, Table] = {
             "receipt_series",
             "invoice",
             "invoice_line",
+            "invoice_cancellation",
             "pay_account",
             "delivery_outcome",
             "break_event",
@@ -119,7 +120,7 @@ INSERTS: dict[str, Table] = {
     "api": SET_UP
     | BILLING
     | {"journal", "posting", "delivery", "break_event", "bank_account"}
-    | {"matching_policy", "policy_trial"},
+    | {"matching_policy", "policy_trial", "idempotency_key"},
     "report": NONE,
     "seal": NONE,
 }
@@ -147,9 +148,9 @@ DELETES: dict[str, Table] = {
     "seal": NONE,
 }
 READS_NOT: dict[str, Table] = {  # what a role may not read whole (some columns of it may be open)
-    "worker": NONE,
+    "worker": frozenset({"idempotency_key"}),
     "api": frozenset({"delivery", "channel_endpoint"}),
-    "report": frozenset({"payer", "payment_party", "delivery", "channel_endpoint"}),
+    "report": frozenset({"payer", "payment_party", "delivery", "channel_endpoint", "idempotency_key"}),
 }
 READS_ONLY: dict[str, Table] = {
     "intake": frozenset(
