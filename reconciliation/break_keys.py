@@ -119,6 +119,21 @@ def repeated(channel_account_id: int, kind: str, reference: str) -> str:
     return f"repeated:{channel_account_id}:{kind}:{reference}"
 
 
+def drop_prefix(name: str) -> str:
+    """What the keys of all breaks about one bank's drop begin with."""
+    return f"drop:{name}:"
+
+
+def drop(name: str, fault: str, look_id: int) -> str:
+    """A bank's drop that could not be looked into: the fault, and the first look that met it."""
+    return f"{drop_prefix(name)}{fault}:{look_id}"
+
+
+def foreign(delivery_id: int) -> str:
+    """Statements in a fetched file that are of accounts its drop does not speak for."""
+    return f"foreign:{delivery_id}"
+
+
 def file(delivery_id: int) -> str:
     """A statement file that one person brought and no other has agreed to."""
     return f"file:{delivery_id}"

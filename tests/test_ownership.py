@@ -187,6 +187,8 @@ def test_the_keys_of_breaks_do_not_collide() -> None:
         break_keys.found(1, "A"),
         break_keys.missing(1, "payment", "A"),
         break_keys.repeated(1, "payment", "A"),
+        break_keys.drop("a", "away", 1),
+        break_keys.foreign(1),
         *break_keys.held(1),
     ]
     assert len(set(made)) == len(made)

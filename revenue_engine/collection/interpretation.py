@@ -16,6 +16,7 @@ from revenue_engine.channels.deliveries import Arrived
 from revenue_engine.money import wire
 from revenue_engine.payments import Fact, Identity
 from revenue_engine.ports.callbacks import (
+    FILES,
     CallbackAdapter,
     Ignored,
     Interpretation,
@@ -169,7 +170,7 @@ def reread(
     for arrived in deliveries.arrived(session, list(by_delivery)) if by_delivery else ():
         channel = channels[arrived.channel_account_id]
         items = by_delivery[arrived.id]
-        if arrived.purpose == Purpose.STATEMENT:
+        if arrived.purpose in FILES:
             told: Iterator[tuple[int, Interpretation]] = _lines_again(session, arrived, readers, items)
         else:
             told = iter(enumerate(meanings(arrived, adapters[channel.adapter])))
