@@ -1,7 +1,7 @@
 """Keys of repeated requests, and the cancelling of bills by two persons.
 
 Revision: api
-Revises: money_moves
+Revises: statement_fetch
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "api"
-down_revision = "money_moves"
+down_revision = "statement_fetch"
 branch_labels = None
 depends_on = None
 
