@@ -208,7 +208,7 @@ def list_channels(session: Session) -> Channels:
         ],
         unread=found.unread,
         dead=found.dead,
-        oldest_seconds=int(found.oldest_seconds),
+        oldest_seconds=found.oldest_seconds,
     )
 
 

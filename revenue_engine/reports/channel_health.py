@@ -32,7 +32,7 @@ class Health:
     channels: list[ChannelHealth]
     unread: int
     dead: int
-    oldest_seconds: float
+    oldest_seconds: int
 
 
 def health(session: Session) -> Health:
@@ -55,4 +55,4 @@ def health(session: Session) -> Health:
                 covered.get(account_id),
             )
         )
-    return Health(found, waiting.ready, waiting.dead, waiting.oldest_seconds)
+    return Health(found, waiting.ready, waiting.dead, int(waiting.oldest_seconds))
