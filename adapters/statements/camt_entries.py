@@ -334,9 +334,7 @@ def _parts(
     return _adding_up(details, told, total) if len(details) > 1 else ()
 
 
-def _adding_up(
-    details: list[Fields], amounts: list[tuple[int, int] | None], total: int
-) -> tuple[StatementDetail, ...]:
+def _adding_up(details: list[Fields], amounts: list[tuple[int, int] | None], total: int) -> tuple[StatementDetail, ...]:
     """The payments of an entry where each has an amount and they come to ``total``; none otherwise."""
     known = [amount for amount in amounts if amount is not None]
     if len(known) < len(details) or sum(size * way for size, way in known) != total:
