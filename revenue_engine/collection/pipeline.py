@@ -215,7 +215,7 @@ def _leave_settlements(
     batch.facts = [fact for fact in batch.facts if fact.identity not in gone]
     shown = "the bank's statement shows it as a settlement of a channel of ours"
     for arrived in arrivals:
-        if arrived.id in left and ladder.read(left[arrived.id].typed).numbers:
+        if arrived.id in left and ladder.numbers_typed(left[arrived.id].typed):
             why, key = BreakReason.AMBIGUOUS_ACCOUNT, break_keys.settlement_told(arrived.id)
             batch.end(arrived, "waiting", f"{shown}, and its payer typed a bill", why, key)
         elif arrived.id in left:

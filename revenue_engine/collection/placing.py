@@ -146,8 +146,8 @@ class Placer:
         )
 
     def _keys(self, place: int, reading: ladder.Reading) -> set[str]:
-        told = ladder.clues(self.incoming[place].typed, prefixes=self.prefixes)
-        return {*map(spelling.folded, reading.names), *told.names}
+        told = ladder.object_keys(self.incoming[place].typed, prefixes=self.prefixes)
+        return {*map(spelling.folded, reading.names), *told}
 
     def _objects_of(self, place: int, keys: set[str], things: Sequence[NamedThing]) -> dict[int, tuple[str, Fit]]:
         one = self.incoming[place]

@@ -170,7 +170,7 @@ def _naming_bills(session: Session, lines: Sequence[StatementLine]) -> set[int]:
     """The numbers of the lines whose words hold a pay account number of ours: those are paid by somebody."""
     if not lines:
         return set()
-    read = {line.number: ladder.read(f"{line.account_reference} {line.text}").numbers for line in lines}
+    read = {line.number: ladder.numbers_typed(f"{line.account_reference} {line.text}") for line in lines}
     found = open_bills.numbers(session, (number for numbers in read.values() for number in numbers))
     known = found.bills.keys() | found.standing.keys()
     return {place for place, numbers in read.items() if known & set(numbers)}
