@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine.db import Base, Sealed, raw
@@ -72,6 +73,52 @@ class MatchReversal(Sealed, Base):
     approval_id: Mapped[int | None]
 
 
+class MoneyMove(Sealed, Base):
+    """Money of one payment that two persons moved from a wrong place to the right bill."""
+
+    __tablename__ = "money_move"
+    __table_args__ = (
+        Index("ix_money_move_payment_id", "payment_id"),
+        CheckConstraint("amount_minor > 0", name="amount"),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    approval_id: Mapped[int] = mapped_column(unique=True)
+    payment_id: Mapped[int] = mapped_column(ForeignKey("payment.id"))
+    invoice_id: Mapped[int] = mapped_column(ForeignKey("invoice.id"))
+    from_invoice_ids: Mapped[list[int]] = mapped_column(
+        ARRAY(BigInteger),
+        comment="The bills that the money was taken off; empty where all of it was in suspense or credit",
+    )
+    amount_minor: Mapped[int]
+    off_journal_id: Mapped[int | None] = mapped_column(
+        comment="The journal that took the money off bills and credit; empty where all of it was in suspense"
+    )
+    journal_id: Mapped[int]
+    reason: Mapped[str]
+    made_by: Mapped[str]
+    made_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+class NewMove(NamedTuple):
+    """A move of money about to be noted, beside the journals that made it. Amount in cents."""
+
+    payment_id: int
+    invoice_id: int
+    from_invoice_ids: list[int]
+    amount_minor: int
+    off_journal_id: int | None
+    journal_id: int
+
+
+def note_move(session: Session, new: NewMove, *, reason: str, by: str, approval_id: int) -> None:
+    """Keep what was moved and why. The database refuses a move that two persons have not agreed to, to the cent."""
+    raw(session).execute(
+        "INSERT INTO money_move (payment_id, invoice_id, from_invoice_ids, amount_minor, off_journal_id, journal_id,"
+        " reason, made_by, approval_id) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        (*new, reason, by, approval_id),
+    )
+
+
 class NewMatch(NamedTuple):
     """A match about to be noted, beside the journal that moved its money. Amount in cents."""
 
@@ -130,7 +177,9 @@ def take_back(
 def refused(session: Session, *, payment_ids: Collection[int] | None = None) -> dict[int, set[int]]:
     """Payment to the bills from which a person took its money back: no machine sets it against them again."""
     rows = raw(session).execute(
-        "SELECT DISTINCT m.payment_id, m.invoice_id FROM match_reversal r JOIN payment_match m ON m.id = r.match_id"
+        "SELECT m.payment_id, m.invoice_id FROM match_reversal r JOIN payment_match m ON m.id = r.match_id"
+        " WHERE %(ids)s::bigint[] IS NULL OR m.payment_id = ANY(%(ids)s)"
+        " UNION SELECT m.payment_id, unnest(m.from_invoice_ids) FROM money_move m"
         " WHERE %(ids)s::bigint[] IS NULL OR m.payment_id = ANY(%(ids)s)",
         {"ids": None if payment_ids is None else sorted(payment_ids)},
     )

@@ -42,6 +42,29 @@ def find(
             raise typer.Exit(ATTENTION)
 
 
+@app.command("move")
+def move(
+    code: Annotated[str, typer.Argument(help="The payment, by its provider's code or its public id.")],
+    bill: Annotated[str, typer.Argument(help="The right bill, by its pay account number or its own number.")],
+    reason: Annotated[str, typer.Option(help="Why the money belongs to this bill.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Ask that the money of a payment moves to the right bill, from wherever it was placed. Another person agrees; then
+    the wrong paper is cancelled and a new receipt is issued, with the date on which the payer paid."""
+    from revenue_engine import bootstrap
+    from revenue_engine.cli import signing
+    from revenue_engine.collection import money_moves
+    from revenue_engine.db import transaction
+
+    with answering(as_json=as_json), signing.signed_in():
+        with transaction(bootstrap.engine("api")) as session:
+            public = money_moves.ask(session, code, bill, reason=reason)
+        if as_json:
+            print_json({"ok": True, "request": public})
+        else:
+            out.print(f"asked as {public}; another person: revenue-engine approval agree {public}", highlight=False)
+
+
 def _as_dict(answer: Answer) -> dict[str, Any]:
     from revenue_engine import periods
     from revenue_engine.money import wire

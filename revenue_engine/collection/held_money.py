@@ -19,6 +19,9 @@ from revenue_engine.work.kinds import Kind, Work
 
 BY_HAND = "hand"
 """The rung of what one person asked for and another agreed to: only so does money change its lawful destination."""
+MOVED = "moved"
+"""The rung of money that two persons moved from a wrong place to the right bill, and of what takes it off the wrong."""
+_BY_TWO_PERSONS = frozenset({BY_HAND, MOVED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ def identify_many(session: Session, moves: Sequence[Move]) -> list[ledger.Posted
     since = payments.last_application(session, recorded)
     journals, rests = {}, {}
     for place, move in enumerate(moves):
-        if place in across and move.rung != BY_HAND:
+        if place in across and move.rung not in _BY_TWO_PERSONS:
             continue
         homes, rest = _homes(session, move, recorded[move.held.payment_id], across=place in across)
         if homes:
@@ -88,7 +91,7 @@ def identify_many(session: Session, moves: Sequence[Move]) -> list[ledger.Posted
         if rest:
             breaks.lower(session, [break_keys.suspense(moves[place].held.payment_id)], amount_minor=rest)
     found = [break_keys.suspense(moves[place].held.payment_id) for place, rest in rests.items() if not rest]
-    breaks.close_many(session, found, resolution="its bill was found")
+    breaks.close_many(session, found, resolution="the money is set on a bill")
     return [posted.get(place) for place in range(len(moves))]
 
 
@@ -155,16 +158,19 @@ def _replace_papers(session: Session, identified: Sequence[payments.Recorded], p
 
 def _open_credit_break(session: Session, payment: payments.Recorded, bill: open_bills.Open, amount_minor: int) -> None:
     """Tell that money found a bill that takes none, as is told when such money names its bill at once."""
-    reason, detail = BreakReason.DUPLICATE_PAYMENT, "the bill was paid before"
+    reason, detail = BreakReason.DUPLICATE_PAYMENT, "the bill was paid before the money came"
     if bill.cancelled:
-        reason, detail = BreakReason.PAID_CANCELLED_OR_EXPIRED, "the bill was cancelled before the money came"
+        reason, detail = (
+            BreakReason.PAID_CANCELLED_OR_EXPIRED,
+            "the bill was cancelled before the money came; the bill was not paid",
+        )
     breaks.open_many(
         session,
         [
             breaks.NewBreak(
                 break_keys.credit(payment.id),
                 reason,
-                f"{detail}; held as the payer's credit",
+                f"{detail}; the money is held as credit of the payer",
                 payment.occurred_at,
                 amount_minor=amount_minor,
                 payment_id=payment.id,
@@ -243,7 +249,7 @@ def _spend_credit(session: Session, one: payments.Held, bill: open_bills.Open, *
     if rest and not named:  # what named this bill is now no more than an overpayment of it
         breaks.lower(session, keys, amount_minor=rest)
     else:
-        breaks.close_many(session, keys, resolution="the payer's credit paid a bill")
+        breaks.close_many(session, keys, resolution="the credit of the payer paid a bill")
 
 
 JOBS = (

@@ -234,6 +234,14 @@ def suspense_identified(
     return Journal("suspense_identified", at, tuple(postings))
 
 
+def placing_taken_back(places: Iterable[Placed], *, payment_id: int, at: datetime, reason: str) -> Journal:
+    """Dr receivable or unapplied credit, Cr suspense: money that was placed wrongly waits for its right place."""
+    postings = tuple(
+        _move(_home(place), chart.SUSPENSE, place, payment_id=payment_id, channel=None) for place in places
+    )
+    return Journal("placing_taken_back", at, postings, reason=reason)
+
+
 def credit_applied(bill: Bill, amount_minor: int, *, payment_id: int, at: datetime) -> Journal:
     """Dr unapplied credit, Cr receivable: a payer's credit pays the next bill."""
     posting = _move(

@@ -24,6 +24,13 @@ SELECT j.id, j.key, j.kind FROM journal j
                                     OR NOT (p.debit IN ('2100', '2200')
                                             AND (p.credit LIKE '1300.%' OR p.credit = '2100')
                                             OR (p.debit = '1480' AND p.credit = '2480'))))
+    WHEN j.key ~ '^payment:[0-9]+:moved:' AND j.reverses_id IS NULL
+         THEN j.kind = 'placing_taken_back'
+              AND EXISTS (SELECT FROM money_move m WHERE m.off_journal_id = j.id
+                             AND m.payment_id = split_part(j.key, ':', 2)::bigint)
+              AND NOT EXISTS (SELECT FROM posting p WHERE p.journal_id = j.id
+                               AND (p.payment_id IS DISTINCT FROM split_part(j.key, ':', 2)::bigint
+                                    OR NOT (p.credit = '2200' AND (p.debit LIKE '1300.%' OR p.debit = '2100'))))
     WHEN j.key ~ '^settled:[0-9]+:.' AND j.reverses_id IS NULL
          THEN j.kind = 'settled' AND (
               SELECT sum(p.amount_minor) FROM posting p
@@ -42,6 +49,7 @@ _IDENTIFIED_SQL = """
 SELECT a.id, a.rung, a.payment_id::text, a.invoice_id::text,
        CASE WHEN a.rung = 'push' THEN 'no push request of ours that a message of the payment answers'
             WHEN a.rung = 'match_reversed' THEN 'no match that was taken back'
+            WHEN a.rung = 'moved' THEN 'no move that two persons agreed to'
             ELSE 'no match of its journal' END
   FROM application a
  WHERE CASE a.rung
@@ -54,6 +62,11 @@ SELECT a.id, a.rung, a.payment_id::text, a.invoice_id::text,
        WHEN 'match_reversed' THEN NOT EXISTS (
             SELECT FROM match_reversal v JOIN payment_match m ON m.id = v.match_id
              WHERE v.journal_id = a.journal_id AND m.payment_id = a.payment_id AND m.invoice_id = a.invoice_id)
+       WHEN 'moved' THEN NOT EXISTS (
+            SELECT FROM money_move m WHERE m.payment_id = a.payment_id
+               AND (a.amount_minor > 0 AND m.journal_id = a.journal_id AND m.invoice_id = a.invoice_id
+                    OR a.amount_minor < 0 AND m.off_journal_id = a.journal_id
+                       AND a.invoice_id = ANY (m.from_invoice_ids)))
        WHEN 'credit' THEN false WHEN 'reopened' THEN false WHEN 'reversal' THEN false
        ELSE EXISTS (SELECT FROM journal j WHERE j.id = a.journal_id AND j.kind IN (
                         'suspense_identified', 'paid_between_entities'))
@@ -76,7 +89,17 @@ SELECT m.id, m.rung, m.amount_minor,
 _REVERSED_SQL = """
 SELECT v.match_id, v.journal_id::text
   FROM match_reversal v LEFT JOIN payment_match m ON m.id = v.match_id LEFT JOIN journal j ON j.id = v.journal_id
- WHERE m.id IS NULL OR j.reverses_id IS DISTINCT FROM m.journal_id
+ WHERE (m.id IS NULL OR j.reverses_id IS DISTINCT FROM m.journal_id)
+   AND NOT EXISTS (SELECT FROM money_move w WHERE w.off_journal_id = v.journal_id AND w.payment_id = m.payment_id
+                      AND m.invoice_id = ANY (w.from_invoice_ids))
+"""
+
+_MOVED_SQL = """
+SELECT m.id, m.amount_minor, coalesce(s.minor, 0)::bigint
+  FROM money_move m
+  LEFT JOIN LATERAL (SELECT sum(p.amount_minor) AS minor FROM posting p
+                      WHERE p.journal_id = m.journal_id AND p.payment_id = m.payment_id AND p.debit = '2200') s ON true
+ WHERE coalesce(s.minor, 0) NOT BETWEEN 1 AND m.amount_minor
 """
 
 _UNDONE_SQL = """
@@ -180,6 +203,7 @@ SOURCES = (
             Part("application", "by {}, payment {} to invoice {}: {}", _IDENTIFIED_SQL),
             Part("payment_match", "by {} of {}, its journal applies {}; asked by {}, made by {}", _MATCH_SQL),
             Part("match_reversal", "journal {} does not reverse that of its match", _REVERSED_SQL),
+            Part("money_move", "of {}, and its journal moves {}", _MOVED_SQL),
         ),
     ),
     Check(

@@ -99,6 +99,14 @@ TABLE: list[Row] = [
         ["DR 2200 CR 1300.RENT 40.00", "DR 2200 CR 2100 10.00"],
     ),
     (
+        "Placing taken back",
+        lambda: facts.placing_taken_back(
+            [Placed(4_000, STALL), Placed(1_000, payer_id=8)], payment_id=9, at=NOON, reason="the neighbour's number"
+        ),
+        "placing_taken_back",
+        ["DR 1300.RENT CR 2200 40.00", "DR 2100 CR 2200 10.00"],
+    ),
+    (
         "Overpayment",
         lambda: facts.payment_received([Placed(300_000, PERMIT), Placed(20_000, payer_id=5)], **PAID),
         "payment_received",

@@ -97,6 +97,24 @@ def test_what_is_printed_is_understood_when_somebody_asks(books: Books) -> None:
     assert "was cancelled" in told("ask", paid, number, "--reason", "seen", status=1)["message"]
 
 
+def test_money_on_the_neighbours_bill_is_moved(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong, right = books.bill(1_250, payer=payer(books)), books.bill(1_250)
+    paid = books.pay(1_250, wrong.pay_account_number)
+
+    def move(*words: str, status: int = 0) -> Any:
+        done = CliRunner().invoke(app, ["payment", "move", *words, "--json"])
+        assert done.exit_code == status, done.output
+        return json.loads(done.stdout)
+
+    request = move(paid, right.number, "--reason", "the payer showed the bill")["request"]
+    assert agreed(request, status=1)["code"] == "not_allowed"  # by the one who asked
+    sits(monkeypatch, books.treasurer)
+    (answer,) = agreed(request)["requests"]
+    assert (answer["amount"], answer["stands"]) == ("1250.00", "done")
+    assert (books.left(wrong), books.left(right)) == (1_250, 0)
+    assert "is paid" in move(paid, right.number, "--reason", "again", status=1)["message"]
+
+
 def test_a_policy_goes_its_whole_way(books: Books, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "policy.json"
     file.write_text('{"trust_payer": false}', encoding="utf-8")
