@@ -27,8 +27,8 @@ from revenue_engine.collection import interpretation, pipeline, returns, same_pa
 from revenue_engine.collection.batch import Batch
 from revenue_engine.collection.tools import Tools
 from revenue_engine.errors import NotFound
-from revenue_engine.money import wire
 from revenue_engine.ledger import chart
+from revenue_engine.money import wire
 from revenue_engine.payments import Identity
 from revenue_engine.ports.callbacks import (
     FILES,
