@@ -30,7 +30,9 @@ class Delivery(Sealed, Base):
     __tablename__ = "delivery"
     __table_args__ = (
         CheckConstraint("verdict IN ('accepted', 'refused')", name="verdict"),
-        CheckConstraint("(endpoint_id IS NULL) = (purpose IN ('statement', 'pull', 'query'))", name="endpoint"),
+        CheckConstraint(
+            "(endpoint_id IS NULL) = (purpose IN ('statement', 'fetched', 'pull', 'query'))", name="endpoint"
+        ),
     )
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     received_on: Mapped[date] = mapped_column(
@@ -133,17 +135,28 @@ def keep(
     purpose: Purpose,
     body: bytes,
     headers: Mapping[str, str] | None = None,
+    refused: str = "",
+    length: int | None = None,
 ) -> int:
     """Keep what came to no address, a statement file or an answer to our own question; the delivery's id.
 
-    It is accepted by where it came from: a person's upload, or a connection that we opened.
+    It is accepted by where it came from: a person's upload, or a connection that we opened. ``refused`` says why a file
+    is kept and may not be read, ``length`` how many bytes it has where ``body`` is not all of them.
     """
     row = (
         raw(session)
         .execute(
             "INSERT INTO delivery (channel_account_id, purpose, headers, body, body_length, verdict, verdict_reason)"
-            " VALUES (%s, %s, %s, %s, %s, 'accepted', '') RETURNING id",
-            (channel_account_id, purpose.value, Jsonb(dict(headers or {})), body, len(body)),
+            " VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id",
+            (
+                channel_account_id,
+                purpose.value,
+                Jsonb(dict(headers or {})),
+                body,
+                len(body) if length is None else length,
+                "refused" if refused else "accepted",
+                refused[:500],
+            ),
         )
         .fetchone()
     )
@@ -179,7 +192,7 @@ class Standing:
 
 STATES = ("posted", "evidence", "ignored", "waiting", "dead", "pending")
 """How a delivery may stand."""
-OF_MANY = frozenset({"statement", "pull"})
+OF_MANY = frozenset({"statement", "fetched", "pull"})
 """Purposes of deliveries that tell of many movements at once."""
 
 
@@ -222,6 +235,17 @@ def write_outcomes(session: Session, outcomes: Sequence[tuple[int, str, str]]) -
         ("int8", "text", "text"),
         [(delivery_id, outcome, reason[:500]) for delivery_id, outcome, reason in outcomes],
     )
+
+
+def ended_so(session: Session, delivery_ids: Sequence[int], *, channel_account_id: int, beginning: str) -> list[int]:
+    """Which of these deliveries are of an account and ended last with a reason of this beginning, oldest first."""
+    rows = raw(session).execute(
+        "SELECT d.id FROM delivery d JOIN LATERAL (SELECT reason FROM delivery_outcome o WHERE o.delivery_id = d.id"
+        " ORDER BY o.id DESC LIMIT 1) o ON true WHERE d.id = ANY(%s) AND d.channel_account_id = %s"
+        " AND starts_with(o.reason, %s) ORDER BY d.id",
+        (list(delivery_ids), channel_account_id, beginning),
+    )
+    return [row[0] for row in rows]
 
 
 def last_number(session: Session) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
@@ -22,13 +23,23 @@ from revenue_engine.billing import tariffs
 from revenue_engine.channels import accounts, deliveries
 from revenue_engine.channels.accounts import Channel
 from revenue_engine.channels.deliveries import Arrived
-from revenue_engine.collection import interpretation, pipeline, same_payment, settlements
+from revenue_engine.collection import interpretation, pipeline, returns, same_payment, settlements
 from revenue_engine.collection.batch import Batch
 from revenue_engine.collection.tools import Tools
 from revenue_engine.errors import NotFound
+from revenue_engine.ledger import chart
 from revenue_engine.money import wire
 from revenue_engine.payments import Identity
-from revenue_engine.ports.callbacks import CallbackAdapter, Interpretation, Kind, Paid, Purpose, Reversed, Unknown
+from revenue_engine.ports.callbacks import (
+    FILES,
+    CallbackAdapter,
+    Interpretation,
+    Kind,
+    Paid,
+    Purpose,
+    Reversed,
+    Unknown,
+)
 from revenue_engine.ports.statements import (
     StatementClosed,
     StatementEvent,
@@ -41,7 +52,8 @@ from revenue_engine.ports.statements import (
     pick,
     proved,
 )
-from revenue_engine.statements import line_identity, store
+from revenue_engine.statements import by_hand, delivered, line_identity, store
+from revenue_engine.statements.by_hand import Foot
 from revenue_engine.statements.store import Kept
 from revenue_engine.work import jobs
 from revenue_engine.work.kinds import Kind as JobKind
@@ -54,6 +66,7 @@ AT_ONCE = 2_000
 LEASE_SECONDS = 900
 """A file is one transaction however long the file is, and its lease is extended while lines are booked. This is how
 long the file of a killed worker waits."""
+WAITS = "it waits for a second person, who enters its closing balance from their own view of the account"
 LOOK_AGAIN_SECONDS = 3
 """When what a statement could not decide is looked at again."""
 
@@ -72,8 +85,14 @@ class Imported:
     """Payments in the books, of the time it covers, that no statement shows."""
     refused: str = ""
     """Why nothing of the file was kept; empty when it was."""
+    waits: bool = False
+    """Whether it books nothing until a second person has entered its closing balance."""
     others: list[str] = field(default_factory=list)
     """Statements of other accounts in the file, as words: each is to be brought for its own account."""
+
+
+class _NotAgreed(Exception):
+    """Nobody but who brought the file has vouched for it."""
 
 
 @dataclass(slots=True)
@@ -105,6 +124,7 @@ class _Run:
     """What the account held after the last line read, where the statement tells balances."""
     before: dict[int, int] = field(default_factory=dict)
     """The balance before each line that waits to be weighed, by line number."""
+    foot: Foot = field(default_factory=Foot)
     held: bool = False
     """Whether the messages of this account wait until the file is kept: they may tell of its lines by other names."""
 
@@ -128,8 +148,10 @@ def import_statement(
     if not arrivals:
         raise NotFound(f"no delivery {delivery_id}", delivery=delivery_id)
     (arrived,) = arrivals
-    if arrived.purpose != Purpose.STATEMENT:
+    if arrived.purpose not in FILES:
         return Imported(refused="not brought as a statement: whatever came to an address proves nothing as one")
+    if not arrived.accepted:
+        return Imported(refused=delivered.not_read(session, arrived, arrived.verdict_reason))
     store.in_turn(session, delivery_id, arrived.channel_account_id)
     channels = accounts.channels(session)
     channel = channels[arrived.channel_account_id]
@@ -146,18 +168,30 @@ def import_statement(
         adapters,
         readers,
         county.confirm_limit_minor,
-        deliveries.header(session, arrived.id, "gap_accepted") or None,
+        _gap_accepted(session, arrived),
         still_at_it,
     )
     run.missed = breaks.open_keys(session, BreakReason.RECEIVED_NOT_IN_STATEMENT, channel_account_id=channel.id)
+    by_bank = arrived.purpose == Purpose.FETCHED  # nobody at the county can write where it came from: it proves alone
+    if not by_bank and by_hand.dropped(session, arrived.id):
+        breaks.close_many(session, [break_keys.file(arrived.id)], resolution="dropped by who brought it")
+        return Imported(refused="dropped by who brought it")
+    entered = set() if by_bank else by_hand.entered(session, arrived.id)
     try:
         with session.begin_nested():
-            _read(run)
+            _read(run) if entered or by_bank else _look(run)
+            if not by_bank:
+                _hold_against(run, entered)
+    except _NotAgreed:
+        return _wait_for_another(run)
     except StatementRefused as refused:
-        deliveries.write_outcomes(
-            session, [(arrived.id, "ignored", f"refused, {refused.code}: {refused.message}"[:500])]
-        )
-        return Imported(refused=refused.message)
+        return _refused(run, f"refused, {refused.code}: {refused.message}", refused)
+    if by_bank:
+        opened, closed = delivered.was_read(session, arrived, brought=bool(run.done.statements))
+        run.batch.opened += opened
+        run.batch.resolve(closed, "the file is read now")
+    else:
+        breaks.close_many(session, [break_keys.file(arrived.id)], resolution="a second person agreed to the file")
     if not run.batch.outcome.evidence:
         known = f"a statement of {run.done.lines} lines, all of them known already"
         run.batch.ended.append((arrived.id, "ignored", known))
@@ -165,6 +199,63 @@ def import_statement(
     if arrived.id in outcome.look_again:  # a payment it takes back may be committing in another worker right now
         jobs.add_absent(session, kind=JobKind.INTERPRET, refs=[arrived.id], after_seconds=LOOK_AGAIN_SECONDS)
     return run.done
+
+
+def _gap_accepted(session: Session, arrived: Arrived) -> str | None:
+    """Why a person said that no statement stands between this one and the last; a bank's own delivery never says it."""
+    if arrived.purpose != Purpose.STATEMENT:
+        return None
+    return deliveries.header(session, arrived.id, "gap_accepted") or None
+
+
+def _refused(run: _Run, reason: str, refused: StatementRefused) -> Imported:
+    """Keep nothing of a file but why. One that a bank delivered is somebody's: no person stands beside it."""
+    if run.arrived.purpose == Purpose.FETCHED:
+        return Imported(refused=delivered.not_read(run.session, run.arrived, reason))
+    breaks.close_many(run.session, [break_keys.file(run.arrived.id)], resolution="the file was refused")
+    deliveries.write_outcomes(run.session, [(run.arrived.id, "ignored", reason[:500])])
+    return Imported(refused=refused.message)
+
+
+def foot_of(readers: Mapping[str, StatementReader], body: bytes, *, filename: str) -> Foot:
+    """What stands at the foot of a file that proves right; nothing of it is kept. Raises StatementRefused."""
+    stream, foot = io.BytesIO(body), Foot()
+    deque(foot.noting(proved(pick(readers, stream, filename).read(stream, filename=filename))), maxlen=0)
+    return foot
+
+
+def _look(run: _Run) -> None:
+    """Prove the file and note its foot, and book nothing."""
+    name = deliveries.filename(run.session, run.arrived.id)
+    stream = io.BytesIO(run.arrived.body)
+    told = one_by_one(proved(pick(run.readers, stream, name).read(stream, filename=name), today=periods.today()))
+    for event in run.foot.noting(_of_this_account(run, told)):
+        if isinstance(event, StatementOpened):
+            _in_shillings(event)
+
+
+def _hold_against(run: _Run, entered: set[int]) -> None:
+    """Hold what stands at the foot against what others entered. Raises _NotAgreed where nobody entered just that."""
+    if run.foot.minor not in entered:
+        raise _NotAgreed
+    by_hand.note_reading(run.session, run.arrived.id, run.foot)
+
+
+def _wait_for_another(run: _Run) -> Imported:
+    """Show the file with its total, as one person's word, until another enters what stands at its foot."""
+    by_hand.note_reading(run.session, run.arrived.id, run.foot)
+    deliveries.write_outcomes(run.session, [(run.arrived.id, "waiting", WAITS)])
+    waits = NewBreak(
+        break_keys.file(run.arrived.id),
+        BreakReason.FILE_NOT_AGREED,
+        f"a statement file of {run.foot.lines} lines that one person brought: {WAITS}",
+        run.arrived.received_at,
+        amount_minor=run.foot.credits_minor,
+        delivery_id=run.arrived.id,
+        channel_account_id=run.channel.id,
+    )
+    breaks.open_many(run.session, [waits])
+    return Imported(lines=run.foot.lines, waits=True)
 
 
 def _read(run: _Run) -> None:
@@ -175,7 +266,7 @@ def _read(run: _Run) -> None:
     statement_id, fresh = 0, 0
     waiting: list[StatementLine] = []
     told = one_by_one(proved(reader.read(stream, filename=name), today=periods.today()))
-    for event in _of_this_account(run, told):
+    for event in run.foot.noting(_of_this_account(run, told)):
         if isinstance(event, StatementOpened):
             opened = event
             _in_shillings(opened)
@@ -319,7 +410,10 @@ def _weigh(
     pipeline.book(run.session, run.batch, run.channels, run.adapters, run.readers, limit=run.limit)
     if run.batch.named_channels:
         identities = [Identity(run.channel.id, Kind.PAYMENT.value, name) for name in run.batch.named_channels]
-        settlements.held_for_channels(run.batch, run.channel, payments.find(run.session, identities))
+        standing = payments.find(run.session, identities)
+        held = payments.held(run.session, payment_ids=[payment.id for payment in standing.values()])
+        in_suspense = {one.payment_id for one in held if one.account == chart.SUSPENSE}
+        settlements.held_for_channels(run.batch, run.channel, standing, in_suspense=in_suspense)
     _name_found(run, before)
     run.batch.resolve(
         (key for fact in run.batch.facts if (key := break_keys.missing(*fact.identity)) in run.missed),
@@ -342,8 +436,12 @@ def _gather(run: _Run, opened: StatementOpened, new: list[tuple[StatementLine, s
         for line, name in new:  # a report told of it by the bank's own name, and waits for nothing any more
             if line.kind is None and name != (told := interpretation.line_reference(line)):
                 run.batch.resolve([break_keys.unconfirmed(run.channel.id, told)], "the statement shows the payment")
+    named = {line.number: name for line, name in new}
     for line, meaning in meanings:
-        if isinstance(meaning, Paid | Reversed):
+        if opened.opening_minor is not None and returns.is_return(line):
+            found = returns.named(run.session, run.channel, line, named[line.number], delivery_id=run.arrived.id)
+            run.batch.opened.append(found)
+        elif isinstance(meaning, Paid | Reversed):
             item = line.number if isinstance(meaning, Paid) else _taking_back(line)
             pipeline.keep(run.batch, run.arrived, run.channel, item, meaning)
         elif isinstance(meaning, Unknown):
