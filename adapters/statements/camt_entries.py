@@ -21,6 +21,7 @@ Fields: TypeAlias = dict[str, str]
 
 _CURRENCY: Final = re.compile("[A-Z]{3}")
 _DAY: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:T\d\d:\d\d:\d\d(?:\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
+_THIRTY: Final = re.compile(r"\d{4}-02-(?:29|30)", re.ASCII)
 _NOBODY: Final = Party()
 _NOTHING: Final = frozenset({"", "NOTPROVIDED", "NONREF", "NOTAVAIL"})
 _SIGNS: Final = {"CRDT": 1, "DBIT": -1}
@@ -241,11 +242,15 @@ def _days(
 
     An entry that does not count needs no day: ``shown_on`` stands for it, and None is answered where there is none.
     """
-    found: list[date | None] = []
+    found: list[date | None] = [None, None]
     written = ""
-    for element in ("BookgDt", "ValDt"):
+    for place, element in enumerate(("BookgDt", "ValDt")):
         text = values.get(f"{element}/Dt") or values.get(f"{element}/DtTm") or ""
         on = day(text) if text else None
+        if text and on is None and not counts:
+            continue  # what is only shown needs no day
+        if text and on is None and element == "ValDt" and found[0] is not None and _THIRTY.match(text):
+            continue  # a bank that counts months of thirty days; the entry has its booking day
         if text and on is None:
             raise refuse(
                 StatementFault.BAD_DATE,
@@ -254,7 +259,7 @@ def _days(
                 f"{here.element}/{element}",
             )
         written = written or text
-        found.append(on)
+        found[place] = on
     booked_on = found[0] or found[1]
     if booked_on is None and not counts:
         return None if shown_on is None else (shown_on, None, None)
@@ -331,7 +336,7 @@ def _parts(
     for amounts in (told, instructed) if kept else ():
         if parts := _adding_up(details, amounts, total - kept):
             return (*parts, StatementDetail(kept, text=_KEPT, kind=Kind.CHARGE))
-    return _adding_up(details, told, total) if len(details) > 1 else ()
+    return (_adding_up(details, told, total) or _adding_up(details, instructed, total)) if len(details) > 1 else ()
 
 
 def _adding_up(details: list[Fields], amounts: list[tuple[int, int] | None], total: int) -> tuple[StatementDetail, ...]:
