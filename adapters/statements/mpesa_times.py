@@ -118,7 +118,7 @@ def written(text: str) -> Written | None:
         return None  # three numbers with blanks between are anything
     clock = (int(hour or 0), int(minute or 0), int(second or 0))
     if half is not None:
-        if not (1 <= clock[0] <= 12 or (half in "Pp" and clock[0] > 12)):
+        if not (1 <= clock[0] <= 12 or (half in "Pp" and 12 < clock[0] <= 23)):
             return None  # 13:30 PM says one thing twice, 0:30 PM two things
         clock = (clock[0] % 12 + (12 if half in "Pp" else 0), *clock[1:])
     if not two.isdigit():

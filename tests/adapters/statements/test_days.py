@@ -199,3 +199,10 @@ def test_one_day_of_many_months_is_noted() -> None:
 def test_a_time_as_a_spreadsheet_of_another_country_writes_it(text: str, hour: int) -> None:
     at = mpesa_times.proved_by([("UHC0000121", text)]).instant(text, 2, "Completion Time")
     assert (at.date().isoformat(), at.hour, at.minute) == ("2026-08-12", hour, 30)
+
+
+@pytest.mark.parametrize(
+    "text", ["12/08/2026 24:00 PM", "12/08/2026 25:10 PM", "12/08/2026 13:30 AM", "12/08/2026 0:30 PM"]
+)
+def test_an_hour_that_no_clock_shows_is_no_time(text: str) -> None:
+    assert mpesa_times.written(text) is None
