@@ -307,6 +307,23 @@ def _listed(row: Sequence[Any]) -> Listed:
     return Listed(number, public, key, BreakReason(reason), *rest)
 
 
+def open_since(
+    session: Session,
+    reason: BreakReason,
+    *,
+    channel_account_ids: Sequence[int],
+    oldest: timedelta,
+    youngest: timedelta,
+) -> list[Listed]:
+    """The open breaks of one reason and some channel accounts, by how long ago they were opened."""
+    found = raw(session).execute(
+        _LISTED + " WHERE closed_at IS NULL AND reason = %s AND channel_account_id = ANY(%s)"
+        " AND opened_at BETWEEN now() - %s AND now() - %s ORDER BY id",
+        (reason.value, list(channel_account_ids), oldest, youngest),
+    )
+    return [_listed(row) for row in found]
+
+
 def of_payments(session: Session, payment_ids: Sequence[int]) -> list[Listed]:
     """Every break about some payments, open or closed, in the order they were opened."""
     rows = raw(session).execute(_LISTED + " WHERE payment_id = ANY(%s) ORDER BY id", (list(payment_ids),))
@@ -335,12 +352,14 @@ class Counted:
 
 def counted_of_delivery(session: Session, delivery_id: int) -> list[Counted]:
     """The breaks that one delivery opened, by reason."""
-    rows = raw(session).execute(
-        "SELECT reason, count(*), sum(amount_minor)::bigint, count(*) FILTER (WHERE closed_at IS NULL) FROM break_case"
+    return rows(
+        session,
+        Counted,
+        "SELECT reason, count(*) AS count, sum(amount_minor)::bigint AS amount_minor,"
+        " count(*) FILTER (WHERE closed_at IS NULL) AS open FROM break_case"
         " WHERE delivery_id = %s GROUP BY reason ORDER BY reason",
         (delivery_id,),
     )
-    return [Counted(*row) for row in rows]
 
 
 def named(session: Session, name: str) -> Listed:
@@ -405,9 +424,10 @@ class Said:
 
 def history(session: Session, public: str) -> list[Said]:
     """Everything said of a break, in order. Raises NotFound."""
-    rows = raw(session).execute(
-        "SELECT at, event, actor, owner, amount_minor, coalesce(words, detail) FROM break_event WHERE key = %s"
-        " ORDER BY id",
+    return rows(
+        session,
+        Said,
+        "SELECT at, event, actor, owner, amount_minor, coalesce(words, detail) AS words FROM break_event"
+        " WHERE key = %s ORDER BY id",
         (_key_of(session, public),),
     )
-    return [Said(*row) for row in rows]

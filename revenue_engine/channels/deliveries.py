@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, Sealed, copy_rows, raw
+from revenue_engine.db import Base, Sealed, copy_rows, one, raw, rows, scalar
 from revenue_engine.errors import InvalidValue, NotFound
 from revenue_engine.ports.callbacks import Purpose
 
@@ -82,14 +82,14 @@ class Arrived:
 
 def arrived(session: Session, delivery_ids: Sequence[int]) -> list[Arrived]:
     """Read deliveries in the order they came."""
-    rows = raw(session).execute(
+    found = raw(session).execute(  # by position and in binary: every body that is interpreted comes through here
         "SELECT id, channel_account_id, purpose, received_at, body, body_length = length(body), verdict = 'accepted',"
         " verdict_reason"
         "  FROM delivery WHERE id = ANY(%s) ORDER BY id",
         (list(delivery_ids),),
         binary=True,
     )
-    return [Arrived(*row) for row in rows.fetchall()]
+    return [Arrived(*row) for row in found.fetchall()]
 
 
 class Origin(NamedTuple):
@@ -102,12 +102,21 @@ class Origin(NamedTuple):
 
 def origin(session: Session, delivery_id: int) -> Origin | None:
     """Where one delivery came, without its body; None where there is none of this number."""
-    row = (
-        raw(session)
-        .execute("SELECT id, channel_account_id, received_at FROM delivery WHERE id = %s", (delivery_id,))
-        .fetchone()
+    return one(
+        session, Origin, "SELECT id, channel_account_id, received_at FROM delivery WHERE id = %s", (delivery_id,)
     )
-    return Origin(*row) if row else None
+
+
+def first_of_account(session: Session, delivery_ids: Sequence[int], *, channel_account_id: int) -> int | None:
+    """The earliest of some deliveries that belongs to a channel account; None where none of them does."""
+    if not delivery_ids:
+        return None
+    found: int | None = scalar(
+        session,
+        "SELECT min(id) FROM delivery WHERE id = ANY(%s) AND channel_account_id = %s",
+        (list(delivery_ids), channel_account_id),
+    )
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +129,10 @@ class Proof:
 
 def proofs(session: Session, delivery_ids: Sequence[int]) -> dict[int, Proof]:
     """The proofs of deliveries, to judge again those that were refused before a setting was mended."""
-    rows = raw(session).execute(
+    found = raw(session).execute(
         "SELECT id, headers, coalesce(host(peer), '') FROM delivery WHERE id = ANY(%s)", (list(delivery_ids),)
     )
-    return {row[0]: Proof(row[1], row[2]) for row in rows}
+    return {delivery_id: Proof(headers, peer) for delivery_id, headers, peer in found}
 
 
 def keep(
@@ -138,17 +147,13 @@ def keep(
 
     It is accepted by where it came from: a person's upload, or a connection that we opened.
     """
-    row = (
-        raw(session)
-        .execute(
-            "INSERT INTO delivery (channel_account_id, purpose, headers, body, body_length, verdict, verdict_reason)"
-            " VALUES (%s, %s, %s, %s, %s, 'accepted', '') RETURNING id",
-            (channel_account_id, purpose.value, Jsonb(dict(headers or {})), body, len(body)),
-        )
-        .fetchone()
+    number: int = scalar(
+        session,
+        "INSERT INTO delivery (channel_account_id, purpose, headers, body, body_length, verdict, verdict_reason)"
+        " VALUES (%s, %s, %s, %s, %s, 'accepted', '') RETURNING id",
+        (channel_account_id, purpose.value, Jsonb(dict(headers or {})), body, len(body)),
     )
-    assert row is not None  # noqa: S101 - an insert answers its row
-    return int(row[0])
+    return number
 
 
 def header(session: Session, delivery_id: int, name: str) -> str:
@@ -202,15 +207,16 @@ def standing(
 
     Raises InvalidValue for another state.
     """
-    rows = raw(session).execute(
-        "SELECT d.id, d.received_at, a.adapter || ' ' || a.identifier, d.purpose, d.verdict, s.state, s.reason,"
+    return rows(
+        session,
+        Standing,
+        "SELECT d.id, d.received_at, a.adapter || ' ' || a.identifier AS account, d.purpose, d.verdict, s.state, s.reason,"
         "       s.payment_id"
         "  FROM delivery d JOIN delivery_state s ON s.delivery_id = d.id JOIN channel_account a"
         "    ON a.id = d.channel_account_id WHERE (%(state)s::text IS NULL OR s.state = %(state)s)"
         "   AND (%(after)s::bigint IS NULL OR d.id > %(after)s) ORDER BY d.id DESC LIMIT %(limit)s",
         {"state": state_named(state), "after": after, "limit": limit},
     )
-    return [Standing(*row) for row in rows]
 
 
 def write_outcomes(session: Session, outcomes: Sequence[tuple[int, str, str]]) -> None:
@@ -226,18 +232,18 @@ def write_outcomes(session: Session, outcomes: Sequence[tuple[int, str, str]]) -
 
 def last_number(session: Session) -> int:
     """The number of the newest delivery; 0 when there is none."""
-    row = raw(session).execute("SELECT coalesce(max(id), 0) FROM delivery").fetchone()
-    return int(row[0]) if row else 0
+    number: int = scalar(session, "SELECT coalesce(max(id), 0) FROM delivery")
+    return number
 
 
 def last_heard(session: Session) -> dict[int, datetime]:
     """When a provider last called each channel account and its proof held, by the account's id."""
-    rows = raw(session).execute(
+    found = raw(session).execute(
         "SELECT a.id, d.received_at FROM channel_account a CROSS JOIN LATERAL ("
         "    SELECT received_at FROM delivery WHERE channel_account_id = a.id AND endpoint_id IS NOT NULL"
         "       AND verdict = 'accepted' ORDER BY id DESC LIMIT 1) d"
     )
-    return {row[0]: row[1] for row in rows}
+    return dict(found.fetchall())
 
 
 def outcome(session: Session, delivery_id: int) -> tuple[str, str]:

@@ -28,10 +28,8 @@ from revenue_engine.ports.callbacks import (
     Strength,
     Unknown,
 )
+from revenue_engine.payments.evidence import STATEMENT_MESSAGE
 from revenue_engine.ports.statements import StatementLine, StatementOpened, StatementReader, one_by_one, pick, proved
-
-STATEMENT_MESSAGE = "Statement"
-"""What evidence from a statement is called; two statements that tell of one movement are one kind of message."""
 
 REPORT_MESSAGE = "Report without balances"
 """What evidence from a report is called whose sums nothing proves (an intraday report, a credit advice)."""

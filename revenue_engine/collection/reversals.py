@@ -81,7 +81,7 @@ def _about(one: Stored) -> tuple[int, str]:
 
 
 def _original(one: Stored) -> Identity:
-    return Identity(one.identity.channel_account_id, "payment", one.reverses)
+    return Identity(one.identity.channel_account_id, Kind.PAYMENT.value, one.reverses)
 
 
 def _chosen(

@@ -178,7 +178,7 @@ def _naming_bills(session: Session, lines: Sequence[StatementLine]) -> set[int]:
 
 def _paying_bills(session: Session, bank_id: int, lines: Sequence[tuple[StatementLine, str]]) -> set[int]:
     """The numbers of the lines whose money the bank's own notice told of, and which paid a bill or is a payer's."""
-    standing = payments.find(session, (Identity(bank_id, "payment", name) for _, name in lines))
+    standing = payments.find(session, (Identity(bank_id, Kind.PAYMENT.value, name) for _, name in lines))
     ids = [payment.id for payment in standing.values()]
     paying = payments.applied(session, ids).keys() | {
         one.payment_id for one in payments.held(session, payment_ids=ids) if one.payer_id is not None

@@ -37,6 +37,7 @@ from revenue_engine.payments.payments import (
     reversals_of,
     reversed_already,
     typed_words,
+    without_statement,
 )
 from revenue_engine.payments.pushes import (
     Push,
@@ -89,6 +90,7 @@ __all__ = [
     "settled_requests",
     "typed_digest",
     "typed_words",
+    "without_statement",
     "write_evidence",
     "write_push_ends",
 ]

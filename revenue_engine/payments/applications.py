@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Index, text
 from sqlalchemy import Identity as Serial
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, Sealed, copy_rows, raw
+from revenue_engine.db import Base, Sealed, copy_rows, raw, rows
 
 
 class Application(Sealed, Base):
@@ -115,10 +115,12 @@ class OnBill(NamedTuple):
 
 def history(session: Session, invoice_id: int) -> list[OnBill]:
     """Every payment that was ever set against a bill, the first first, whatever became of it."""
-    rows = raw(session).execute(
-        "SELECT payment_id, coalesce(sum(amount_minor) FILTER (WHERE amount_minor > 0), 0)::bigint,"
-        " coalesce(-sum(amount_minor) FILTER (WHERE amount_minor < 0), 0)::bigint, (array_agg(rung ORDER BY id))[1]"
+    return rows(
+        session,
+        OnBill,
+        "SELECT payment_id, coalesce(sum(amount_minor) FILTER (WHERE amount_minor > 0), 0)::bigint AS put_minor,"
+        " coalesce(-sum(amount_minor) FILTER (WHERE amount_minor < 0), 0)::bigint AS taken_minor,"
+        " (array_agg(rung ORDER BY id))[1] AS rung"
         "  FROM application WHERE invoice_id = %s GROUP BY payment_id ORDER BY min(id)",
         (invoice_id,),
     )
-    return [OnBill(*row) for row in rows]

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from revenue_engine.db import Base, Sealed, copy_rows, next_ids, raw
 from revenue_engine.errors import NotFound
 from revenue_engine.identifiers import public_id
-from revenue_engine.payments.evidence import Identity
+from revenue_engine.payments.evidence import STATEMENT_MESSAGE, Identity
 from revenue_engine.ports.callbacks import Party
 from revenue_engine.work.locks import Lock
 
@@ -69,6 +69,20 @@ class Recorded:
     reverses_id: int | None = None
 
 
+def _recorded(
+    payment_id: int,
+    channel_account_id: int,
+    kind: str,
+    reference: str,
+    amount_minor: int,
+    occurred_at: datetime,
+    reverses_id: int | None,
+    /,
+) -> Recorded:
+    """A row in the order of the columns, read by position: payments are looked up for every batch of messages."""
+    return Recorded(payment_id, Identity(channel_account_id, kind, reference), amount_minor, occurred_at, reverses_id)
+
+
 def find(session: Session, identities: Iterable[Identity]) -> dict[Identity, Recorded]:
     """The payments that stand, by identity."""
     wanted = set(identities)
@@ -80,7 +94,7 @@ def find(session: Session, identities: Iterable[Identity]) -> dict[Identity, Rec
         (sorted({identity.reference for identity in wanted}),),
         binary=True,
     )
-    found = [Recorded(row[0], Identity(*row[1:4]), *row[4:]) for row in rows.fetchall()]
+    found = [_recorded(*row) for row in rows.fetchall()]
     return {payment.identity: payment for payment in found if payment.identity in wanted}
 
 
@@ -91,7 +105,22 @@ def by_ids(session: Session, payment_ids: Iterable[int]) -> dict[int, Recorded]:
         " WHERE id = ANY(%s)",
         (sorted(set(payment_ids)),),
     )
-    return {row[0]: Recorded(row[0], Identity(*row[1:4]), *row[4:]) for row in rows}
+    return {payment.id: payment for payment in (_recorded(*row) for row in rows)}
+
+
+def without_statement(
+    session: Session, *, channel_account_id: int, since: datetime, until: datetime
+) -> list[Recorded]:
+    """The payments and reversals of a time (``until`` is excluded) that no statement has reported."""
+    found = raw(session).execute(
+        "SELECT p.id, p.channel_account_id, p.kind, p.reference, p.amount_minor, p.occurred_at, p.reverses_id"
+        "  FROM payment p WHERE p.channel_account_id = %s AND p.kind IN ('payment', 'reversal')"
+        "   AND p.occurred_at >= %s AND p.occurred_at < %s"
+        "   AND NOT EXISTS (SELECT FROM evidence e WHERE e.reference = p.reference AND e.kind = p.kind"
+        "                      AND e.channel_account_id = p.channel_account_id AND e.message = %s)",
+        (channel_account_id, since, until, STATEMENT_MESSAGE),
+    )
+    return [_recorded(*row) for row in found]
 
 
 def by_id(session: Session, payment_id: int) -> Recorded:

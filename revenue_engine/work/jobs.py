@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, raw
-from revenue_engine.errors import NotFound, Retryable
+from revenue_engine.db import Base, exists, one, raw
+from revenue_engine.errors import IntegrityFault, Retryable
 from revenue_engine.work.kinds import Kind
 
 OF_DELIVERIES = (Kind.INTERPRET, Kind.STATEMENT)
@@ -54,6 +54,7 @@ def claim(session: Session, *, kind: Kind, worker: str, limit: int, lease_second
     An expired lease makes a job due again; rows locked by another claimer are skipped, never waited for. A job whose
     holder was lost twice is leased alone, the least tried first: if it is what kills workers, it takes nobody along.
     """
+    # By position and in binary: this runs once for every batch of every worker.
     rows = (  # materialised: else a plan may run the inner query once a row, and claim without limit
         raw(session)
         .execute(
@@ -191,19 +192,22 @@ def look_again(session: Session, *, worker: str, claims: list[Claim], seconds: f
         raise Retryable(f"the lease on {len(claims) - moved} of {len(claims)} jobs was lost before the work was done")
 
 
+def ready_before(session: Session, *, kind: Kind, ref_id: int) -> list[int]:
+    """What the jobs of a kind that are not done yet refer to, below a number: what was brought earlier and waits."""
+    waiting = raw(session).execute(
+        "SELECT ref_id FROM job WHERE kind = %s AND state = 'ready' AND ref_id < %s ORDER BY ref_id", (kind, ref_id)
+    )
+    return [number for (number,) in waiting]
+
+
 def others_at_it(session: Session, *, kind: Kind, worker: str, lease_seconds: int, since_seconds: float) -> bool:
     """Whether another worker has held work of this kind for longer than ``since_seconds`` and may still commit it."""
-    row = (
-        raw(session)
-        .execute(
-            "SELECT EXISTS (SELECT FROM job WHERE kind = %s AND state = 'ready' AND leased_by <> %s"
-            " AND lease_until > clock_timestamp()"
-            " AND lease_until < clock_timestamp() + make_interval(secs => %s))",
-            (kind, worker, lease_seconds - since_seconds),
-        )
-        .fetchone()
+    return exists(
+        session,
+        "SELECT FROM job WHERE kind = %s AND state = 'ready' AND leased_by <> %s AND lease_until > clock_timestamp()"
+        " AND lease_until < clock_timestamp() + make_interval(secs => %s) LIMIT 1",
+        (kind, worker, lease_seconds - since_seconds),
     )
-    return bool(row and row[0])
 
 
 def release(session: Session, *, worker: str) -> int:
@@ -279,22 +283,20 @@ class Backlog:
 
 def backlog(session: Session, *, kind: Kind | None = None) -> Backlog:
     """What waits and what died, for health checks and the demo's end; questions to providers only when named."""
-    row = (
-        raw(session)
-        .execute(
-            """
-            SELECT count(*) FILTER (WHERE state = 'ready'), count(*) FILTER (WHERE state = 'dead'),
-                   greatest(0, EXTRACT(EPOCH FROM clock_timestamp() - min(run_after) FILTER (WHERE state = 'ready')))
-              FROM job WHERE CASE WHEN %(kind)s::text IS NULL THEN kind <> ALL(%(asking)s) ELSE kind = %(kind)s END
-            """,
-            {"kind": kind, "asking": [kind.value for kind in Kind if kind.repeats]},
-        )
-        .fetchone()
+    found = one(
+        session,
+        Backlog,
+        """
+        SELECT count(*) FILTER (WHERE state = 'ready') AS ready, count(*) FILTER (WHERE state = 'dead') AS dead,
+               greatest(0, EXTRACT(EPOCH FROM clock_timestamp() - min(run_after)
+                                   FILTER (WHERE state = 'ready')))::float8 AS oldest_seconds
+          FROM job WHERE CASE WHEN %(kind)s::text IS NULL THEN kind <> ALL(%(asking)s) ELSE kind = %(kind)s END
+        """,
+        {"kind": kind, "asking": [kind.value for kind in Kind if kind.repeats]},
     )
-    if row is None:  # pragma: no cover - an aggregate always answers one row
-        raise NotFound("the job table answered nothing")
-    values: tuple[Any, ...] = tuple(row)
-    return Backlog(int(values[0]), int(values[1]), float(values[2]))
+    if found is None:
+        raise IntegrityFault("an aggregate over jobs returned no row")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,9 +309,9 @@ class JobStanding:
 
 def standing(session: Session, *, kind: Kind, ref_id: int) -> JobStanding | None:
     """How the work on one thing stands; None when there is none left to do."""
-    row = (
-        raw(session)
-        .execute("SELECT state, coalesce(last_error, '') FROM job WHERE kind = %s AND ref_id = %s", (kind, ref_id))
-        .fetchone()
+    return one(
+        session,
+        JobStanding,
+        "SELECT state, coalesce(last_error, '') AS last_error FROM job WHERE kind = %s AND ref_id = %s",
+        (kind, ref_id),
     )
-    return JobStanding(str(row[0]), str(row[1])) if row else None
