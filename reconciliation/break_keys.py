@@ -120,6 +120,11 @@ def repeated(channel_account_id: int, kind: str, reference: str) -> str:
     return f"repeated:{channel_account_id}:{kind}:{reference}"
 
 
+def file(delivery_id: int) -> str:
+    """A statement file that one person brought and no other has agreed to."""
+    return f"file:{delivery_id}"
+
+
 def suspense(payment_id: int) -> str:
     """A payment's money in suspense."""
     return f"{SUSPENSE_PREFIX}{payment_id}"

@@ -45,6 +45,7 @@ class BreakReason(enum.StrEnum):
     SETTLEMENT_NOT_BANKED = "settlement_not_banked"
     BANKED_NOT_SETTLED = "banked_not_settled"
     NOT_ASKED_IN_TIME = "not_asked_in_time"
+    FILE_NOT_AGREED = "file_not_agreed"
     WRONG_ADDRESS = "wrong_address"
     WORK_FAILED = "work_failed"
     BEFORE_BOOKS = "before_books"

@@ -46,6 +46,9 @@ MONEY = frozenset(
         "money_move",
         "payer_link",
         "payer_link_answer",
+        "statement_file",
+        "statement_reading",
+        "statement_entry",
         "break_event",
         "bank_account",
     }
@@ -114,6 +117,7 @@ INSERTS: dict[str, Table] = {
             "payer_link",
             "policy_activation",
             "payer_link_answer",
+            "statement_reading",
         }
     ),
     "api": SET_UP
@@ -148,8 +152,10 @@ DELETES: dict[str, Table] = {
 }
 READS_NOT: dict[str, Table] = {  # what a role may not read whole (some columns of it may be open)
     "worker": NONE,
-    "api": frozenset({"delivery", "channel_endpoint"}),
-    "report": frozenset({"payer", "payment_party", "delivery", "channel_endpoint"}),
+    "api": frozenset({"delivery", "channel_endpoint", "statement_reading", "statement_entry"}),
+    "report": frozenset(
+        {"payer", "payment_party", "delivery", "channel_endpoint", "statement_reading", "statement_entry"}
+    ),
 }
 READS_ONLY: dict[str, Table] = {
     "intake": frozenset(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
+from revenue_engine.cli import signing
 from revenue_engine.cli.output import ATTENTION, FAILED, JsonFlag, answering, err, out, print_json
 
 LARGEST = 200 * 1024 * 1024
@@ -19,6 +19,9 @@ def register(app: typer.Typer) -> None:
     """Put the commands under their noun."""
     app.command("import")(bring)
     app.command("list")(listing)
+    app.command("waiting")(waiting)
+    app.command("agree")(agree)
+    app.command("drop")(drop)
 
 
 def bring(
@@ -31,19 +34,18 @@ def bring(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Prove a statement and book what it tells; a file known already brings nothing. Exit 1 when it is refused,
-    3 when it shows differences somebody must look at."""
+    """Prove a statement and keep it as one person's word. Exit 1 when it is refused, 3 while it waits for a second
+    person, who enters its closing balance ('statement agree'); then it is booked."""
     from revenue_engine import bootstrap
     from revenue_engine.channels import accounts, deliveries
     from revenue_engine.db import transaction
     from revenue_engine.errors import InvalidValue
     from revenue_engine.ports.callbacks import Purpose
 
-    with answering(as_json=as_json):
+    with answering(as_json=as_json), signing.signed_in():
         if file.stat().st_size > LARGEST:
             raise InvalidValue(f"the file is larger than {LARGEST // 1024 // 1024} MB: export fewer days at once")
-        by = f"cli:{getpass.getuser()}"
-        headers = {"filename": file.name, "by": by} | ({"gap_accepted": accept_gap} if accept_gap else {})
+        headers = {"filename": file.name} | ({"gap_accepted": accept_gap} if accept_gap else {})
         with transaction(bootstrap.engine("api")) as session:
             found = accounts.named(session, account, adapter=adapter, mode=mode)
             delivery = deliveries.keep(
@@ -63,6 +65,76 @@ def bring(
             raise typer.Exit(FAILED)
         if answer["differences"]:
             raise typer.Exit(ATTENTION)
+
+
+def waiting(as_json: JsonFlag = False) -> None:
+    """List the files that wait for a second person. What they say is not shown: look at the account itself."""
+    from revenue_engine import bootstrap
+    from revenue_engine.db import transaction
+    from revenue_engine.statements import by_hand
+
+    with answering(as_json=as_json), signing.signed_in():
+        with transaction(bootstrap.engine("api")) as session:
+            found = by_hand.waiting(session)
+        if as_json:
+            print_json([one._asdict() for one in found])
+            return
+        table = Table("delivery", "brought", "by", "file", "enter", box=None)
+        for one in found:
+            enter = "the closing balance" if one.foot == "closing" else "the sum of the credits"
+            cells = (f"{one.received_at:%Y-%m-%d %H:%M}", one.brought_by or "", one.filename or "", enter)
+            table.add_row(str(one.delivery_id), *cells)
+        out.print(table)
+
+
+def agree(
+    delivery: Annotated[int, typer.Argument(help="The file's number, from 'statement waiting'.")],
+    closing: Annotated[
+        str, typer.Option(help="The closing balance as you see it at the bank or portal, such as 1250.00.")
+    ],
+    as_json: JsonFlag = False,
+) -> None:
+    """Enter a file's closing balance from your own view of the account. The file is booked when it is the same; exit 1
+    when it differs."""
+    from revenue_engine import bootstrap
+    from revenue_engine.db import transaction
+    from revenue_engine.errors import Conflict
+    from revenue_engine.money import parse_wire
+    from revenue_engine.statements import by_hand
+
+    with answering(as_json=as_json), signing.signed_in():
+        negative = closing.startswith("-")
+        minor = parse_wire(closing.removeprefix("-"))
+        with transaction(bootstrap.engine("api")) as session:
+            verdict = by_hand.enter(session, delivery, -minor if negative else minor)
+        if verdict == "differs":
+            raise Conflict(
+                "this is not what the file closes with: nothing is booked, and both are kept", field="closing"
+            )
+        answer = _wait(delivery)
+        if as_json:
+            print_json(answer)
+        else:
+            _show(answer)
+        if not answer["ok"]:
+            raise typer.Exit(FAILED)
+        if answer["differences"]:
+            raise typer.Exit(ATTENTION)
+
+
+def drop(delivery: Annotated[int, typer.Argument(help="The file's number.")], as_json: JsonFlag = False) -> None:
+    """Take back a file that you brought and nobody has agreed to. Its bytes stay."""
+    from revenue_engine import bootstrap
+    from revenue_engine.db import transaction
+    from revenue_engine.statements import by_hand
+
+    with answering(as_json=as_json), signing.signed_in():
+        with transaction(bootstrap.engine("api")) as session:
+            by_hand.drop(session, delivery)
+        if as_json:
+            print_json({"ok": True, "delivery": delivery})
+        else:
+            out.print(f"file {delivery} is dropped", highlight=False)
 
 
 def _wait(delivery: int) -> dict[str, Any]:

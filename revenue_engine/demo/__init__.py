@@ -27,7 +27,7 @@ from revenue_engine.channels import accounts as channel_accounts
 from revenue_engine.config import PREFIX, Settings
 from revenue_engine.county import loading as counties
 from revenue_engine.db import transaction
-from revenue_engine.demo import comparing, database, finding, population, processes, sending
+from revenue_engine.demo import comparing, database, finding, persons, population, processes, sending
 from revenue_engine.demo.processes import Running
 from revenue_engine.demo.result import DemoResult
 from revenue_engine.demo.sending import Sent
@@ -57,6 +57,8 @@ class _Stage:
     accounts: dict[str, int] = field(default_factory=dict)
     shortcodes: dict[str, str] = field(default_factory=dict)
     tokens: dict[tuple[str, Purpose], str] = field(default_factory=dict)
+    hands: tuple[str, str] = ("", "")
+    """The sessions of who brings files and of who agrees to them."""
 
     def role_url(self, role: str) -> str:
         """The URL of a role's own login for the demo's database; the main login's where it has none."""
@@ -119,7 +121,7 @@ def run_demo(
     servers = embedded.ensure(settings)
     stage = _Stage(servers, database.make(servers, name, reset=reset))
     try:
-        _prepare(stage, settings)
+        _prepare(stage, settings, progress)
         progress(f"database {name}: schema, county and endpoints are ready ({clock.lap('prepare'):.1f} s)")
         with (
             finding.provided(sorted(stage.accounts), seed=seed, secrets=_secrets(settings)) as (provider, url),
@@ -163,8 +165,8 @@ def run_demo(
         stage.close()
 
 
-def _prepare(stage: _Stage, settings: Settings) -> None:
-    """Schema, logins, the county's facts in test mode, and the addresses that callbacks come to."""
+def _prepare(stage: _Stage, settings: Settings, progress: Say) -> None:
+    """Schema, logins, the county's facts in test mode, its persons, and the addresses that callbacks come to."""
     import migrations
 
     migrations.upgrade(stage.url)
@@ -172,6 +174,10 @@ def _prepare(stage: _Stage, settings: Settings) -> None:
     models = {name: adapter.settings_model for name, adapter in bootstrap.adapters().items()}
     with transaction(stage.engine("migrate")) as session:
         counties.load(session, settings.county, mode="test", settings_models=models, by="demo")
+    made = persons.make(stage.engine("migrate"), stage.engine("api"))
+    for one in made:
+        progress(f"person {one.login}: password {one.password}, authenticator {one.authenticator} (shown this once)")
+    stage.hands = made[0].session, made[1].session
     with transaction(stage.engine("api")) as session:
         for account in population.channel_accounts(session):
             stage.accounts[account.identifier] = account.id
@@ -199,7 +205,7 @@ def _find(stage: _Stage, running: Running, provider: Provider, plan: mpesa.Plan,
     with transaction(stage.engine("migrate")) as session:
         pulled = finding.found(session).pulled
     progress(f"asked: the provider told {pulled:,} payments of the last two days that no callback had told")
-    files = finding.bring_statements(api, provider, plan, stage.accounts)
+    files = finding.bring_statements(api, provider, plan, stage.accounts, hands=stage.hands)
     progress(f"statements: {files} files are being read and proved, line by line")
     _wait_for_backlog(stage, running, lambda left: progress(f"statements: {files - left} of {files} files done"))
     with transaction(stage.engine("migrate")) as session:

@@ -15,12 +15,14 @@ from sqlalchemy.orm import Session
 from adapters.sandbox.mpesa import Plan
 from adapters.sandbox.mpesa_provider import Provider
 from adapters.sandbox.mpesa_server import serving
+from revenue_engine import bootstrap
 from revenue_engine.channels import accounts as channel_accounts
 from revenue_engine.channels import deliveries
 from revenue_engine.collection import polling
-from revenue_engine.db import raw, transaction
+from revenue_engine.db import acting_by, raw, transaction
 from revenue_engine.errors import Retryable
 from revenue_engine.ports.callbacks import Purpose
+from revenue_engine.statements import by_hand, importing
 
 ASKED_WITHIN = 60.0
 """Seconds within which the worker must have asked."""
@@ -80,20 +82,30 @@ def _pulls(session: Session) -> dict[int, int]:
     return {row[0]: row[1] for row in rows}
 
 
-def bring_statements(engine: Engine, provider: Provider, plan: Plan, accounts: dict[str, int]) -> int:
-    """Bring every day's statement of every account, the portal's two layouts in turn; how many files."""
+def bring_statements(
+    engine: Engine, provider: Provider, plan: Plan, accounts: dict[str, int], *, hands: tuple[str, str]
+) -> int:
+    """Bring every day's statement of every account, the portal's two layouts in turn; how many files.
+
+    ``hands``: the sessions of who brings the files, and of who enters from the portal what each closes with.
+    """
     brought = 0
+    readers = bootstrap.statement_readers()
     for shortcode, account_id in accounts.items():
         for number in range(plan.days):
             day = plan.first + timedelta(days=number)
-            with transaction(engine) as session:
-                deliveries.keep(
+            body = provider.statement(shortcode, day, day, "new" if number % 2 else "legacy")
+            with acting_by(hands[0]), transaction(engine) as session:
+                delivery = deliveries.keep(
                     session,
                     channel_account_id=account_id,
                     purpose=Purpose.STATEMENT,
-                    body=provider.statement(shortcode, day, day, "new" if number % 2 else "legacy"),
-                    headers={"filename": filename(shortcode, day), "by": "demo"},
+                    body=body,
+                    headers={"filename": filename(shortcode, day)},
                 )
+            foot = importing.foot_of(readers, body, filename=filename(shortcode, day))
+            with acting_by(hands[1]), transaction(engine) as session:
+                by_hand.enter(session, delivery, foot.minor)
             brought += 1
     return brought
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
@@ -41,7 +42,8 @@ from revenue_engine.ports.statements import (
     pick,
     proved,
 )
-from revenue_engine.statements import line_identity, store
+from revenue_engine.statements import by_hand, line_identity, store
+from revenue_engine.statements.by_hand import Foot
 from revenue_engine.statements.store import Kept
 from revenue_engine.work import jobs
 from revenue_engine.work.kinds import Kind as JobKind
@@ -54,6 +56,7 @@ AT_ONCE = 2_000
 LEASE_SECONDS = 900
 """A file is one transaction however long the file is, and its lease is extended while lines are booked. This is how
 long the file of a killed worker waits."""
+WAITS = "it waits for a second person, who enters its closing balance from their own view of the account"
 LOOK_AGAIN_SECONDS = 3
 """When what a statement could not decide is looked at again."""
 
@@ -72,8 +75,14 @@ class Imported:
     """Payments in the books, of the time it covers, that no statement shows."""
     refused: str = ""
     """Why nothing of the file was kept; empty when it was."""
+    waits: bool = False
+    """Whether it books nothing until a second person has entered its closing balance."""
     others: list[str] = field(default_factory=list)
     """Statements of other accounts in the file, as words: each is to be brought for its own account."""
+
+
+class _NotAgreed(Exception):
+    """Nobody but who brought the file has vouched for it."""
 
 
 @dataclass(slots=True)
@@ -105,6 +114,7 @@ class _Run:
     """What the account held after the last line read, where the statement tells balances."""
     before: dict[int, int] = field(default_factory=dict)
     """The balance before each line that waits to be weighed, by line number."""
+    foot: Foot = field(default_factory=Foot)
     held: bool = False
     """Whether the messages of this account wait until the file is kept: they may tell of its lines by other names."""
 
@@ -150,14 +160,23 @@ def import_statement(
         still_at_it,
     )
     run.missed = breaks.open_keys(session, BreakReason.RECEIVED_NOT_IN_STATEMENT, channel_account_id=channel.id)
+    if by_hand.dropped(session, arrived.id):
+        breaks.close_many(session, [break_keys.file(arrived.id)], resolution="dropped by who brought it")
+        return Imported(refused="dropped by who brought it")
+    entered = by_hand.entered(session, arrived.id)
     try:
         with session.begin_nested():
-            _read(run)
+            _read(run) if entered else _look(run)
+            _hold_against(run, entered)
+    except _NotAgreed:
+        return _wait_for_another(run)
     except StatementRefused as refused:
+        breaks.close_many(session, [break_keys.file(arrived.id)], resolution="the file was refused")
         deliveries.write_outcomes(
             session, [(arrived.id, "ignored", f"refused, {refused.code}: {refused.message}"[:500])]
         )
         return Imported(refused=refused.message)
+    breaks.close_many(session, [break_keys.file(arrived.id)], resolution="a second person agreed to the file")
     if not run.batch.outcome.evidence:
         known = f"a statement of {run.done.lines} lines, all of them known already"
         run.batch.ended.append((arrived.id, "ignored", known))
@@ -165,6 +184,47 @@ def import_statement(
     if arrived.id in outcome.look_again:  # a payment it takes back may be committing in another worker right now
         jobs.add_absent(session, kind=JobKind.INTERPRET, refs=[arrived.id], after_seconds=LOOK_AGAIN_SECONDS)
     return run.done
+
+
+def foot_of(readers: Mapping[str, StatementReader], body: bytes, *, filename: str) -> Foot:
+    """What stands at the foot of a file that proves right; nothing of it is kept. Raises StatementRefused."""
+    stream, foot = io.BytesIO(body), Foot()
+    deque(foot.noting(proved(pick(readers, stream, filename).read(stream, filename=filename))), maxlen=0)
+    return foot
+
+
+def _look(run: _Run) -> None:
+    """Prove the file and note its foot, and book nothing."""
+    name = deliveries.filename(run.session, run.arrived.id)
+    stream = io.BytesIO(run.arrived.body)
+    told = one_by_one(proved(pick(run.readers, stream, name).read(stream, filename=name), today=periods.today()))
+    for event in run.foot.noting(_of_this_account(run, told)):
+        if isinstance(event, StatementOpened):
+            _in_shillings(event)
+
+
+def _hold_against(run: _Run, entered: set[int]) -> None:
+    """Hold what stands at the foot against what others entered. Raises _NotAgreed where nobody entered just that."""
+    if run.foot.minor not in entered:
+        raise _NotAgreed
+    by_hand.note_reading(run.session, run.arrived.id, run.foot)
+
+
+def _wait_for_another(run: _Run) -> Imported:
+    """Show the file with its total, as one person's word, until another enters what stands at its foot."""
+    by_hand.note_reading(run.session, run.arrived.id, run.foot)
+    deliveries.write_outcomes(run.session, [(run.arrived.id, "waiting", WAITS)])
+    waits = NewBreak(
+        break_keys.file(run.arrived.id),
+        BreakReason.FILE_NOT_AGREED,
+        f"a statement file of {run.foot.lines} lines that one person brought: {WAITS}",
+        run.arrived.received_at,
+        amount_minor=run.foot.credits_minor,
+        delivery_id=run.arrived.id,
+        channel_account_id=run.channel.id,
+    )
+    breaks.open_many(run.session, [waits])
+    return Imported(lines=run.foot.lines, waits=True)
 
 
 def _read(run: _Run) -> None:
@@ -175,7 +235,7 @@ def _read(run: _Run) -> None:
     statement_id, fresh = 0, 0
     waiting: list[StatementLine] = []
     told = one_by_one(proved(reader.read(stream, filename=name), today=periods.today()))
-    for event in _of_this_account(run, told):
+    for event in run.foot.noting(_of_this_account(run, told)):
         if isinstance(event, StatementOpened):
             opened = event
             _in_shillings(opened)

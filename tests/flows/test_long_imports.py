@@ -8,9 +8,7 @@ from typing import BinaryIO
 import pytest
 
 from adapters.mpesa import adapter as mpesa
-from revenue_engine.channels import deliveries
 from revenue_engine.db import transaction
-from revenue_engine.ports.callbacks import Purpose
 from revenue_engine.ports.statements import StatementEvent
 from revenue_engine.statements import importing
 from revenue_engine.statements.importing import LEASE_SECONDS as STATEMENT_LEASE_SECONDS
@@ -53,14 +51,7 @@ def worker(books: Books, name: str) -> Worker:
 
 def bring(books: Books) -> int:
     moves = [("payment", f"UI0000L{number:03d}", 100, "") for number in range(LINES)]
-    with transaction(books.as_role("api")) as session:
-        return deliveries.keep(
-            session,
-            channel_account_id=1,
-            purpose=Purpose.STATEMENT,
-            body=statement(*moves),
-            headers={"filename": "a.csv"},
-        )
+    return books.bring(statement(*moves))
 
 
 def pass_time(books: Books, seconds: int) -> None:

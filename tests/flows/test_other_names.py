@@ -12,8 +12,6 @@ import pytest
 from adapters.kcb import adapter as kcb
 from adapters.kcb import rehearsals
 from revenue_engine import db
-from revenue_engine.channels import deliveries
-from revenue_engine.ports.callbacks import Purpose
 from revenue_engine.statements import importing
 from revenue_engine.worker import Worker
 from tests.flows.test_banks import ACCOUNT, add
@@ -51,14 +49,8 @@ class Bank:
 
     def keep(self, *moves: Move, opening: int | None = 0, name: str = "rows") -> int:
         """A statement brought and not read yet."""
-        with db.transaction(self.books.as_role("api")) as session:
-            return deliveries.keep(
-                session,
-                channel_account_id=self.account,
-                purpose=Purpose.STATEMENT,
-                body=of(ACCOUNT, *moves, opening=opening, name=name),
-                headers={"filename": "a.csv"},
-            )
+        self.books.readers.update(self.readers)
+        return self.books.bring(of(ACCOUNT, *moves, opening=opening, name=name), account=self.account)
 
     def statement(self, *moves: Move, opening: int | None = 0, name: str = "rows") -> int:
         """A statement brought and read."""

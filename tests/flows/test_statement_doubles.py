@@ -14,10 +14,9 @@ import pytest
 from adapters.mpesa import adapter as mpesa
 from adapters.statements.tally import Tally
 from revenue_engine import periods
-from revenue_engine.channels import deliveries
 from revenue_engine.db import transaction
 from revenue_engine.periods import NAIROBI
-from revenue_engine.ports.callbacks import Kind, Purpose
+from revenue_engine.ports.callbacks import Kind
 from revenue_engine.ports.statements import StatementEvent, StatementLine, StatementOpened
 from revenue_engine.statements import importing
 from revenue_engine.work import jobs
@@ -367,14 +366,7 @@ def test_a_conflict_says_how_much_money_is_in_doubt(bank: Books) -> None:
 
 def test_a_reversal_of_a_statement_and_its_payment_kept_at_once_meet(bank: Books) -> None:
     bill = bank.bill(500)
-    with transaction(bank.as_role("api")) as session:
-        delivery = deliveries.keep(
-            session,
-            channel_account_id=1,
-            purpose=Purpose.STATEMENT,
-            body=of(SHORTCODE, Move("UI0000V002", -500, kind="reversal", reverses="UI0000V001"), opening=500),
-            headers={"filename": "a.csv"},
-        )
+    delivery = bank.bring(of(SHORTCODE, Move("UI0000V002", -500, kind="reversal", reverses="UI0000V001"), opening=500))
     with transaction(bank.as_role("worker")) as session:
         importing.import_statement(session, delivery, adapters={"mpesa": mpesa}, readers=bank.readers)
         bank.execute("UPDATE job SET run_after = now() + interval '1 hour' WHERE kind = 'statement'")
@@ -389,10 +381,7 @@ def test_a_reversal_of_a_statement_and_its_payment_kept_at_once_meet(bank: Books
 def test_a_reversal_told_while_a_statement_records_its_payment_is_looked_at_until_it_is_done(bank: Books) -> None:
     bill = bank.bill(500)
     body = of(SHORTCODE, Move("UI0000W001", 500, kind="payment", typed=bill.pay_account_number))
-    with transaction(bank.as_role("api")) as session:
-        delivery = deliveries.keep(
-            session, channel_account_id=1, purpose=Purpose.STATEMENT, body=body, headers={"filename": "a.csv"}
-        )
+    delivery = bank.bring(body)
     bank.execute(
         "UPDATE job SET leased_by = 'other', attempts = 1, lease_until = now() + interval '800 seconds'"
         " WHERE kind = 'statement'"

@@ -91,14 +91,7 @@ def paybill(books: Books) -> Books:
 
 def bring(books: Books, body: bytes, *, channel: int = 1, **headers: str) -> int:
     """Bring a statement file as the API does, and let the worker read it; the delivery."""
-    with transaction(books.as_role("api")) as session:
-        delivery = deliveries.keep(
-            session,
-            channel_account_id=channel,
-            purpose=Purpose.STATEMENT,
-            body=body,
-            headers={"filename": "a.csv", **headers},
-        )
+    delivery = books.bring(body, account=channel, **headers)
     books.work()
     return delivery
 

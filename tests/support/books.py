@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
 from adapters.mpesa import adapter as mpesa
@@ -20,9 +21,12 @@ from adapters.sandbox import mpesa_bodies as bodies
 from revenue_engine import db
 from revenue_engine.billing import invoices, payers
 from revenue_engine.billing.tariffs import AssessedLine
+from revenue_engine.channels import deliveries
 from revenue_engine.county import loading
 from revenue_engine.periods import NAIROBI
-from revenue_engine.ports.statements import StatementReader
+from revenue_engine.ports.callbacks import Purpose
+from revenue_engine.ports.statements import StatementReader, StatementRefused
+from revenue_engine.statements import by_hand, importing
 from revenue_engine.treasury import bank_accounts
 from revenue_engine.worker import Worker
 from tests.support import people
@@ -56,10 +60,34 @@ class Books:
             loading.load(session, "testland", mode="live", directory=COUNTIES / "testland")
 
     def as_role(self, role: str | None) -> Engine:
-        """An engine on this database, disposed with it."""
+        """An engine on this database, disposed with it. Through the API the clerk acts, unless somebody else does."""
         engine = db.make_engine(self.url, role=role, pool_size=5)
+        if role == "api":
+            secret = self.clerk.secret
+
+            @event.listens_for(engine, "connect")
+            def sign_in(connection: psycopg.Connection[Any], _record: object) -> None:
+                connection.execute("SELECT set_config('revenue.session', %s, false)", (secret,))
+                connection.commit()
+
         self.engines.append(engine)
         return engine
+
+    def bring(self, body: bytes, *, account: int = 1, filename: str = "a.csv", **headers: str) -> int:
+        """Bring a statement file: the clerk brings it, the treasurer enters what it closes with; the delivery."""
+        with db.transaction(self.as_role("api")) as session:
+            delivery = deliveries.keep(
+                session,
+                channel_account_id=account,
+                purpose=Purpose.STATEMENT,
+                body=body,
+                headers={"filename": filename, **headers},
+            )
+        with contextlib.suppress(StatementRefused):  # what is refused has no foot
+            foot = importing.foot_of(self.readers, body, filename=filename)
+            with self.treasurer.acts(), db.transaction(self.as_role("api")) as session:
+                by_hand.enter(session, delivery, foot.minor)
+        return delivery
 
     # --- two persons ------------------------------------------------------------------------------------------------
 
@@ -164,12 +192,26 @@ class Books:
                 ids.append(row[0])
         return ids
 
+    def agree_to_files(self) -> int:
+        """Let the treasurer enter what stands at the foot of each file that waits; how many did."""
+        waiting = self.rows(
+            "SELECT r.delivery_id, r.foot_minor FROM statement_reading r"
+            " WHERE NOT EXISTS (SELECT FROM statement_entry e"
+            " WHERE e.delivery_id = r.delivery_id AND e.entered_minor = r.foot_minor) ORDER BY 1"
+        )
+        for delivery, minor in waiting:
+            with self.treasurer.acts(), db.transaction(self.as_role("api")) as session:
+                by_hand.enter(session, delivery, minor)
+        return len(waiting)
+
     def work(self, *, batch: int = 500) -> Worker:
-        """Let a worker do what is due now."""
+        """Let a worker do what is due now, the treasurer agree to the files that wait, and the worker book them."""
         engine = db.make_engine(self.url, role="worker", pool_size=2)
         worker = Worker(engine, {"mpesa": mpesa}, self.readers, batch=batch)
         self.engines.append(worker.engine)
         worker.drain()
+        while self.agree_to_files():
+            worker.drain()
         return worker
 
     def pay(self, shillings: int, typed: str, **more: Any) -> str:
