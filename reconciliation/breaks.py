@@ -6,13 +6,13 @@ import difflib
 import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, Sealed, raw
+from revenue_engine.db import Base, Sealed, raw, rows
 from revenue_engine.errors import InvalidValue, NotFound
 from revenue_engine.identifiers import public_id
 

@@ -210,8 +210,8 @@ def standing(
     return rows(
         session,
         Standing,
-        "SELECT d.id, d.received_at, a.adapter || ' ' || a.identifier AS account, d.purpose, d.verdict, s.state, s.reason,"
-        "       s.payment_id"
+        "SELECT d.id, d.received_at, a.adapter || ' ' || a.identifier AS account, d.purpose, d.verdict, s.state,"
+        "       s.reason, s.payment_id"
         "  FROM delivery d JOIN delivery_state s ON s.delivery_id = d.id JOIN channel_account a"
         "    ON a.id = d.channel_account_id WHERE (%(state)s::text IS NULL OR s.state = %(state)s)"
         "   AND (%(after)s::bigint IS NULL OR d.id > %(after)s) ORDER BY d.id DESC LIMIT %(limit)s",

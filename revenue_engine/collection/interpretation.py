@@ -15,6 +15,7 @@ from revenue_engine.channels.accounts import Channel
 from revenue_engine.channels.deliveries import Arrived
 from revenue_engine.money import wire
 from revenue_engine.payments import Fact, Identity
+from revenue_engine.payments.evidence import STATEMENT_MESSAGE
 from revenue_engine.ports.callbacks import (
     CallbackAdapter,
     Ignored,
@@ -28,7 +29,6 @@ from revenue_engine.ports.callbacks import (
     Strength,
     Unknown,
 )
-from revenue_engine.payments.evidence import STATEMENT_MESSAGE
 from revenue_engine.ports.statements import StatementLine, StatementOpened, StatementReader, one_by_one, pick, proved
 
 REPORT_MESSAGE = "Report without balances"

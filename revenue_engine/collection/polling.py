@@ -22,13 +22,12 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from reconciliation import break_keys, breaks
 from reconciliation.breaks import BreakReason, NewBreak
-from revenue_engine import periods
+from revenue_engine import payments, periods
 from revenue_engine.channels import accounts, deliveries
 from revenue_engine.channels.accounts import Channel
 from revenue_engine.db import Base, Sealed, raw, scalar, transaction
 from revenue_engine.errors import RevenueError
 from revenue_engine.identifiers import public_id
-from revenue_engine.payments import evidence, pushes
 from revenue_engine.ports.callbacks import Purpose
 from revenue_engine.ports.outbound import Answered, OutboundClient, Sent
 from revenue_engine.work import jobs
@@ -163,9 +162,9 @@ class Asker:
     def _query(self, claimed: Claim) -> None:
         """Ask what became of a push, until its result is known or the statement must tell."""
         with transaction(self.engine) as session:
-            due = pushes.without_end(session, claimed.ref_id)
+            due = payments.push_without_end(session, claimed.ref_id)
             channel = accounts.channels(session)[due.channel_account_id] if due is not None else None
-            if due is not None and pushes.paid_otherwise(session, claimed.ref_id, clock_behind=PAID_BEFORE):
+            if due is not None and payments.paid_otherwise(session, claimed.ref_id, clock_behind=PAID_BEFORE):
                 found = "its bill was paid with that amount since, by a message that names no request"
                 breaks.close_many(session, [break_keys.request(due.reference)], resolution=found)
                 jobs.finish(session, worker=self.name, claims=[claimed])
@@ -197,7 +196,7 @@ class Asker:
     def _status(self, claimed: Claim) -> None:
         """Ask about a notice that nothing confirms; the answer comes to the result address as a callback."""
         with transaction(self.engine) as session:
-            due = evidence.not_posted(session, claimed.ref_id)
+            due = payments.not_posted(session, claimed.ref_id)
             channel = accounts.channels(session)[due.channel_account_id] if due is not None else None
         client = self.clients(channel) if channel is not None else None
         if due is None or channel is None or client is None or self.now() - due.since > GIVE_UP_AFTER:
@@ -248,9 +247,9 @@ def schedule(session: Session, *, clients: Clients) -> int:
     if not ids:
         return 0
     jobs.add_absent(session, kind=Kind.PULL, refs=ids)
-    unended = pushes.all_without_end(session, ids, oldest=GIVE_UP_AFTER, youngest=QUERY_AFTER)
+    unended = payments.pushes_without_end(session, ids, oldest=GIVE_UP_AFTER, youngest=QUERY_AFTER)
     jobs.add_absent(session, kind=Kind.QUERY, refs=unended)
-    lone = evidence.told_by_deliveries(
+    lone = payments.told_by_deliveries(
         session,
         (
             (one.delivery_id, *told)

@@ -17,6 +17,7 @@ from revenue_engine.collection.batch import Batch
 from revenue_engine.collection.placing import Incoming, Placement, Placer
 from revenue_engine.ledger import chart, postings
 from revenue_engine.payments import Fact, Identity, NewApplication, NewPayment, Push, Recorded, Stored, receipts
+from revenue_engine.payments.evidence import STATEMENT_MESSAGE
 from revenue_engine.ports.callbacks import CallbackAdapter, Kind, Strength
 from revenue_engine.ports.statements import StatementReader
 
@@ -150,7 +151,7 @@ def _incoming(
 ) -> Incoming:
     """A payment as it is placed: with the words, the time and the sender of the message that confirmed it."""
     fact = facts[confirmed_by.delivery_id, confirmed_by.item]
-    by_bank = fact.message == interpretation.STATEMENT_MESSAGE
+    by_bank = fact.message == STATEMENT_MESSAGE
     return Incoming(payment, fact.typed, fact.received_at, push, fact.party, by_bank)
 
 

@@ -21,10 +21,11 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from reconciliation import ladder
 from revenue_engine import identifiers, periods
-from revenue_engine.collection.interpretation import REPORT_MESSAGE, STATEMENT_MESSAGE
+from revenue_engine.collection.interpretation import REPORT_MESSAGE
 from revenue_engine.db import Base, Sealed, copy_rows, raw
 from revenue_engine.identifiers import is_pay_account_number
 from revenue_engine.payments import Fact, Identity
+from revenue_engine.payments.evidence import STATEMENT_MESSAGE
 from revenue_engine.ports.callbacks import Kind
 from revenue_engine.ports.statements import StatementLine
 from revenue_engine.work.locks import Lock

@@ -22,10 +22,11 @@ from revenue_engine.billing import open_bills
 from revenue_engine.channels.accounts import Channel
 from revenue_engine.collection import disagreements, reversals
 from revenue_engine.collection.batch import Batch
-from revenue_engine.collection.interpretation import STATEMENT_MESSAGE, instant_of
+from revenue_engine.collection.interpretation import instant_of
 from revenue_engine.db import raw
 from revenue_engine.ledger import postings
 from revenue_engine.payments import Fact, Identity, Stored
+from revenue_engine.payments.evidence import STATEMENT_MESSAGE
 from revenue_engine.ports.callbacks import Kind, Reversed, Strength
 from revenue_engine.ports.statements import StatementLine, StatementOpened
 from revenue_engine.treasury import bank_accounts

@@ -283,7 +283,7 @@ def not_posted(session: Session, evidence_id: int) -> Waiting | None:
 
 
 def told_by_deliveries(session: Session, told: Iterable[tuple[int, int, str]]) -> list[int]:
-    """The ids of the evidence of payments that deliveries brought: (delivery id, channel account id, reference) each."""
+    """The ids of evidence of payments, by what brought it: (delivery id, channel account id, reference) each."""
     wanted = sorted(set(told))
     if not wanted:
         return []

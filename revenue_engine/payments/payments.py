@@ -108,9 +108,7 @@ def by_ids(session: Session, payment_ids: Iterable[int]) -> dict[int, Recorded]:
     return {payment.id: payment for payment in (_recorded(*row) for row in rows)}
 
 
-def without_statement(
-    session: Session, *, channel_account_id: int, since: datetime, until: datetime
-) -> list[Recorded]:
+def without_statement(session: Session, *, channel_account_id: int, since: datetime, until: datetime) -> list[Recorded]:
     """The payments and reversals of a time (``until`` is excluded) that no statement has reported."""
     found = raw(session).execute(
         "SELECT p.id, p.channel_account_id, p.kind, p.reference, p.amount_minor, p.occurred_at, p.reverses_id"

@@ -68,23 +68,23 @@ _WITHOUT_END = (
 )
 
 
-def without_end(session: Session, push_id: int) -> Waiting | None:
+def push_without_end(session: Session, push_id: int) -> Waiting | None:
     """A push whose end nobody has reported: no evidence of its payment, no message that it failed or was cancelled."""
     return one(
         session,
         Waiting,
-        "SELECT p.channel_account_id, p.request_id AS reference, p.requested_at AS since FROM push_request p"
+        "SELECT p.channel_account_id, p.request_id AS reference, p.requested_at AS since FROM push_request p"  # noqa: S608 - our own constant
         " WHERE p.id = %s AND" + _WITHOUT_END,
         (push_id,),
     )
 
 
-def all_without_end(
+def pushes_without_end(
     session: Session, channel_account_ids: Sequence[int], *, oldest: timedelta, youngest: timedelta
 ) -> list[int]:
     """The ids of the pushes of some channel accounts that have no end, by how long ago they were requested."""
     found = raw(session).execute(
-        "SELECT p.id FROM push_request p WHERE p.channel_account_id = ANY(%s)"
+        "SELECT p.id FROM push_request p WHERE p.channel_account_id = ANY(%s)"  # noqa: S608 - our own constant
         " AND p.requested_at BETWEEN now() - %s AND now() - %s AND" + _WITHOUT_END,
         (list(channel_account_ids), oldest, youngest),
     )

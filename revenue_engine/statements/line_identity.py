@@ -36,8 +36,8 @@ class Named(NamedTuple):
 
 
 class _Base(NamedTuple):
-    """The key of a name. Kind and direction are part of the key: a charge may bear the receipt number of its payment, and
-    a debit the reference of a credit."""
+    """The key of a name. Kind and direction are part of the key: a charge may bear the receipt number of its payment,
+    and a debit the reference of a credit."""
 
     kind: str
     credit: bool
@@ -70,8 +70,8 @@ class Names:
     tried: dict[tuple[_Base, date], int] = field(default_factory=dict)
     """How many names of each reference and day are taken."""
     continues: bool | None = None
-    """Whether the statement being read adjoins a stored statement of its day, and so repeats none of its lines; None until
-    the first lines have been compared."""
+    """Whether the statement being read adjoins a stored statement of its day, and so repeats none of its lines; None
+    until the first lines have been compared."""
     occurrences: dict[bytes, int] = field(default_factory=dict)
     """The occurrence number of the last of some equal lines that is a new movement, by the key of the first of them."""
 
@@ -217,7 +217,9 @@ def _held(
 def _by_base(rows: Iterable[store.Bearing]) -> _Rows:
     found: _Rows = {}
     for row in rows:
-        found.setdefault(_Base(row.kind, row.credit, row.name), []).append(_Borne(row.amount_minor, row.day, row.told_as))
+        found.setdefault(_Base(row.kind, row.credit, row.name), []).append(
+            _Borne(row.amount_minor, row.day, row.told_as)
+        )
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -265,7 +265,8 @@ def stand_there(
         Standing,
         "SELECT count(*) > 0 AS anywhere,"
         " coalesce(bool_or(w.n = 1 OR NOT EXISTS (SELECT FROM statement_line later"
-        "   WHERE later.statement_id = l.statement_id AND later.counts AND later.number > l.number)), false) AS anchored"
+        "   WHERE later.statement_id = l.statement_id AND later.counts AND later.number > l.number)), false)"
+        " AS anchored"
         " FROM statement s JOIN statement_line l ON l.statement_id = s.id AND l.counts"
         " JOIN unnest(%s::date[], %s::int8[], %s::text[], %s::int8[])"
         "   WITH ORDINALITY AS w (day, amount, told_as, before, n)"
