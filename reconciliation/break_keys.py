@@ -122,7 +122,7 @@ def repeated(channel_account_id: int, kind: str, reference: str) -> str:
 
 def file(delivery_id: int) -> str:
     """A statement file that one person brought and no other has agreed to."""
-    return f"file:{delivery_id}"
+    return f"statement-file:{delivery_id}"
 
 
 def suspense(payment_id: int) -> str:

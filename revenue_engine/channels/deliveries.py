@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, Sealed, copy_rows, one, raw, rows, scalar
+from revenue_engine.db import Base, Sealed, copy_rows, exists, one, raw, rows, scalar
 from revenue_engine.errors import InvalidValue, NotFound
 from revenue_engine.ports.callbacks import Purpose
 
@@ -227,6 +227,15 @@ def write_outcomes(session: Session, outcomes: Sequence[tuple[int, str, str]]) -
         ("delivery_id", "outcome", "reason"),
         ("int8", "text", "text"),
         [(delivery_id, outcome, reason[:500]) for delivery_id, outcome, reason in outcomes],
+    )
+
+
+def ended(session: Session, delivery_id: int, *, outcome: str, reason: str) -> bool:
+    """Whether a delivery ever ended with this outcome for this reason."""
+    return exists(
+        session,
+        "SELECT FROM delivery_outcome WHERE delivery_id = %s AND outcome = %s AND reason = %s LIMIT 1",
+        (delivery_id, outcome, reason),
     )
 
 
