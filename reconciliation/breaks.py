@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, Sealed, raw, rows
+from reconciliation import break_keys
+from revenue_engine.db import Base, Sealed, exists, raw, rows
 from revenue_engine.errors import InvalidValue, NotFound
 from revenue_engine.identifiers import public_id
 
@@ -216,8 +217,7 @@ def reopen(session: Session, key: str, *, amount_minor: int, by: str = ENGINE) -
 
 def is_closed(session: Session, key: str) -> bool:
     """Whether the break of a key was opened before and is closed now."""
-    row = raw(session).execute("SELECT closed_at IS NOT NULL FROM break_case WHERE key = %s", (key,)).fetchone()
-    return bool(row and row[0])
+    return exists(session, "SELECT FROM break_case WHERE key = %s AND closed_at IS NOT NULL", (key,))
 
 
 def open_keys(session: Session, reason: BreakReason, *, channel_account_id: int) -> set[str]:
@@ -306,6 +306,25 @@ def listed(
 def _listed(row: Sequence[Any]) -> Listed:
     number, public, key, reason, *rest = row
     return Listed(number, public, key, BreakReason(reason), *rest)
+
+
+def in_suspense(session: Session) -> list[tuple[int, int]]:
+    """The payments whose money the open breaks say is in suspense: (payment id, cents)."""
+    found = raw(session).execute(
+        "SELECT payment_id, amount_minor FROM break_case WHERE closed_at IS NULL AND key = %s || payment_id",
+        (break_keys.SUSPENSE_PREFIX,),
+    )
+    return found.fetchall()
+
+
+def payments_naming(session: Session, invoice_id: int) -> list[int]:
+    """The payments of the open breaks about a bill."""
+    found = raw(session).execute(
+        "SELECT DISTINCT payment_id FROM break_case WHERE invoice_id = %s AND closed_at IS NULL"
+        " AND payment_id IS NOT NULL",
+        (invoice_id,),
+    )
+    return [payment_id for (payment_id,) in found]
 
 
 def open_since(

@@ -9,6 +9,7 @@ from revenue_engine.payments.applications import (
     last_application,
     on_bills,
     paying,
+    put_by_journal,
 )
 from revenue_engine.payments.evidence import (
     Evidence,
@@ -35,6 +36,7 @@ from revenue_engine.payments.payments import (
     find,
     from_phones,
     lock,
+    named,
     record,
     reversals_of,
     reversed_already,
@@ -83,6 +85,7 @@ __all__ = [
     "history",
     "last_application",
     "lock",
+    "named",
     "not_posted",
     "on_bills",
     "paid_otherwise",
@@ -90,6 +93,7 @@ __all__ = [
     "push_without_end",
     "pushes",
     "pushes_without_end",
+    "put_by_journal",
     "record",
     "request_push",
     "reversals_of",

@@ -84,6 +84,27 @@ def applied(session: Session, payment_ids: Sequence[int]) -> dict[int, list[tupl
     return standing
 
 
+class Put(NamedTuple):
+    """Money that one journal set against a component of a bill, in cents, and what of that component stands now."""
+
+    invoice_id: int
+    component: str
+    amount_minor: int
+    stands_minor: int
+
+
+def put_by_journal(session: Session, *, payment_id: int, journal_id: int) -> list[Put]:
+    """What a journal set of a payment against bills, in the order it was written."""
+    return rows(
+        session,
+        Put,
+        "SELECT a.invoice_id, a.component, a.amount_minor, sum(b.amount_minor)::bigint AS stands_minor"
+        "  FROM application a JOIN application b USING (payment_id, invoice_id, component)"
+        " WHERE a.journal_id = %s AND a.payment_id = %s GROUP BY a.id ORDER BY a.id",
+        (journal_id, payment_id),
+    )
+
+
 def on_bills(session: Session, payment_ids: Sequence[int]) -> dict[int, list[tuple[int, int]]]:
     """What stands applied of each payment, bill by bill: (invoice id, cents)."""
     found: dict[int, dict[int, int]] = {}

@@ -13,7 +13,7 @@ from sqlalchemy import Identity as Serial
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine.db import Base, Sealed, copy_rows, next_ids, raw
-from revenue_engine.errors import NotFound
+from revenue_engine.errors import Conflict, NotFound
 from revenue_engine.identifiers import public_id
 from revenue_engine.payments.evidence import STATEMENT_MESSAGE, Identity
 from revenue_engine.ports.callbacks import Party
@@ -127,6 +127,29 @@ def by_id(session: Session, payment_id: int) -> Recorded:
     if found is None:
         raise NotFound(f"no payment {payment_id}", payment_id=payment_id)
     return found
+
+
+def named(session: Session, name: str) -> int:
+    """The id of the payment of a provider's reference, or of a public id, as a person writes it.
+
+    Raises NotFound, and Conflict where two channels have a payment of that reference.
+    """
+    written = name.strip()
+    # A clerk writes a receipt in small letters; where a bank means them, its reference is found first.
+    found = _written(session, written) or _written(session, written.upper())
+    if not found:
+        raise NotFound(f"no payment {name!r}", reference=name)
+    if len(found) > 1:
+        raise Conflict(f"{len(found)} channels have a payment {name!r}: name it by its public id", field="reference")
+    return found[0]
+
+
+def _written(session: Session, written: str) -> list[int]:
+    found = raw(session).execute(
+        "SELECT id FROM payment WHERE kind = 'payment' AND (reference = %(name)s OR public_id = %(name)s)",
+        {"name": written},
+    )
+    return [payment_id for (payment_id,) in found]
 
 
 def reversed_already(session: Session, payment_ids: Sequence[int]) -> set[int]:
