@@ -28,6 +28,7 @@ MAPPED = (
     "revenue_engine.payments",
     "revenue_engine.payments.receipts",
     "revenue_engine.statements.by_hand",
+    "revenue_engine.statements.drops",
     "revenue_engine.statements.store",
     "revenue_engine.treasury.bank_accounts",
     "revenue_engine.work.jobs",

@@ -105,6 +105,11 @@ def banked(bank_id: int, reference: str) -> str:
     return f"banked:{bank_id}:{reference}"
 
 
+def returned(channel_account_id: int, reference: str) -> str:
+    """Money that a bank took back, such as a cheque that was not paid."""
+    return f"returned:{channel_account_id}:{reference}"
+
+
 def found(channel_account_id: int, reference: str) -> str:
     """A payment that no message told and a statement shows."""
     return f"found:{channel_account_id}:{reference}"
@@ -118,6 +123,21 @@ def missing(channel_account_id: int, kind: str, reference: str) -> str:
 def repeated(channel_account_id: int, kind: str, reference: str) -> str:
     """A movement whose reference another movement bears."""
     return f"repeated:{channel_account_id}:{kind}:{reference}"
+
+
+def drop_prefix(name: str) -> str:
+    """What the keys of all breaks about one bank's drop begin with."""
+    return f"drop:{name}:"
+
+
+def drop(name: str, fault: str, look_id: int) -> str:
+    """A bank's drop that could not be looked into: the fault, and the first look that met it."""
+    return f"{drop_prefix(name)}{fault}:{look_id}"
+
+
+def foreign(delivery_id: int) -> str:
+    """Statements in a fetched file that are of accounts its drop does not speak for."""
+    return f"foreign:{delivery_id}"
 
 
 def file(delivery_id: int) -> str:

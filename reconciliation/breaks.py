@@ -46,6 +46,7 @@ class BreakReason(enum.StrEnum):
     SETTLEMENT_NOT_BANKED = "settlement_not_banked"
     BANKED_NOT_SETTLED = "banked_not_settled"
     NOT_ASKED_IN_TIME = "not_asked_in_time"
+    STATEMENT_NOT_FETCHED = "statement_not_fetched"
     FILE_NOT_AGREED = "file_not_agreed"
     WRONG_ADDRESS = "wrong_address"
     WORK_FAILED = "work_failed"
@@ -126,6 +127,7 @@ OWNERS = {
     BreakReason.WRONG_SHORTCODE_OR_STREAM: "ict",
     BreakReason.CLOCK_DIFFERS: "ict",
     BreakReason.NOT_ASKED_IN_TIME: "ict",
+    BreakReason.STATEMENT_NOT_FETCHED: "ict",
     BreakReason.WRONG_ADDRESS: "ict",
     BreakReason.WORK_FAILED: "ict",
 }

@@ -23,11 +23,14 @@ from revenue_engine.embedded import Servers
 from revenue_engine.errors import ConfigurationError, Rejected
 from revenue_engine.ports.archives import ArchiveReader
 from revenue_engine.ports.callbacks import CallbackAdapter
+from revenue_engine.ports.drops import DropClient
 from revenue_engine.ports.outbound import OutboundClient
 from revenue_engine.ports.statements import StatementReader, TablesReader, pick
 
 if TYPE_CHECKING:
     import httpx2
+
+    from revenue_engine.statements.drops import Drop
 
 GROUP = "revenue_engine.adapters"
 OUTBOUND_GROUP = "revenue_engine.outbound"
@@ -171,6 +174,22 @@ def http_client() -> httpx2.Client:
 def secret(name: str, *, folder: Path | None = None) -> bytes:
     """The bytes of a secret file in ``folder`` (REVENUE_SECRETS_DIR when None), for asking providers."""
     return read_secret(name, where="asking", folder=folder or settings().secrets_dir)
+
+
+def drop_client(drop: Drop, *, secrets_dir: Path | None = None) -> DropClient:
+    """The client of one bank's drop. Its private key is read anew for each connection, from REVENUE_SECRETS_DIR."""
+    from adapters.sftp import Sftp
+
+    return Sftp(
+        host=drop.host,
+        port=drop.port,
+        username=drop.username,
+        host_keys=drop.host_keys,
+        folder=drop.folder,
+        key=lambda: read_secret(
+            drop.key_file, where=f"key_file of the drop {drop.name}", folder=secrets_dir or settings().secrets_dir
+        ),
+    )
 
 
 @lru_cache(maxsize=1)

@@ -23,7 +23,7 @@ PREFIX = "REVENUE_"
 TEST_PREFIX = "REVENUE_TEST_"
 """Variables of the test suite; the engine neither reads nor reports them."""
 
-ROLES = ("migrate", "intake", "worker", "api", "report")
+ROLES = ("migrate", "intake", "worker", "api", "report", "fetch")
 """The processes that may connect to the database with a login of their own."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -94,6 +94,7 @@ class Settings(BaseSettings):
     worker_database_url: SecretStr | None = _role_url("worker", "the workers")
     api_database_url: SecretStr | None = _role_url("api", "the API and console")
     report_database_url: SecretStr | None = _role_url("report", "reports")
+    fetch_database_url: SecretStr | None = _role_url("fetch", "the process that fetches statement files from banks")
     redis_url: SecretStr | None = _field(
         None, "Redis or Valkey, the bell of the workers; the embedded one when empty", _REDIS_FIX, shown="embedded"
     )

@@ -33,7 +33,7 @@ from revenue_engine.errors import (
 )
 
 OWNER = "revenue_owner"
-ROLES = ("intake", "worker", "api", "report", "seal")
+ROLES = ("intake", "worker", "api", "report", "seal", "fetch")
 """The capability roles; in the database each is called ``revenue_<name>`` and cannot log in."""
 
 

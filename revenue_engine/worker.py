@@ -30,7 +30,7 @@ from revenue_engine.errors import Retryable, RevenueError
 from revenue_engine.identifiers import public_id
 from revenue_engine.ports.callbacks import CallbackAdapter
 from revenue_engine.ports.statements import StatementReader
-from revenue_engine.statements import importing
+from revenue_engine.statements import drops, importing
 from revenue_engine.work import jobs, kinds
 from revenue_engine.work.jobs import Claim
 from revenue_engine.work.kinds import Kind, Work
@@ -44,7 +44,7 @@ LOOK_AGAIN_SECONDS = 3.0
 """Retry delay of a delivery whose counterpart may be in another worker's uncommitted transaction. Retries go on while
 any worker holds a lease that is older than the first look, since that worker may be committing the counterpart."""
 
-WORK = kinds.gather(held_money.JOBS, judgements.JOBS, importing.JOBS)
+WORK = kinds.gather(held_money.JOBS, judgements.JOBS, importing.JOBS, drops.JOBS)
 """What every room has a worker do, a row a transaction. Deliveries are done in batches, by ``_deliveries``."""
 _TELLS_OF_MONEY = frozenset({Kind.INTERPRET, Kind.STATEMENT})
 """Work whose uncommitted rows may hold the other half of a payment."""

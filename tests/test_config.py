@@ -27,7 +27,7 @@ def test_nothing_needs_to_be_set() -> None:
     assert settings.database_url is None
     assert settings.redis_url is None
     assert (settings.api_port, settings.intake_port, settings.county) == (8800, 8801, "busia")
-    assert [settings.role_url(role) for role in ROLES] == [None] * 5
+    assert [settings.role_url(role) for role in ROLES] == [None] * 6
 
 
 def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import importlib
 import re
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,10 @@ def test_the_keys_of_breaks_do_not_collide() -> None:
         break_keys.clock(1),
         break_keys.conflict(1, "payment", "A", "amount"),
         break_keys.doubt(1, "A"),
+        break_keys.wrong_address(1, "validation", date(2026, 9, 15)),
+        break_keys.dead("interpret", 1),
+        break_keys.before_books(1, "A"),
+        break_keys.returned(1, "A"),
         break_keys.unconfirmed(1, "A"),
         break_keys.request("A"),
         break_keys.reversal(1, "A"),
@@ -182,6 +187,8 @@ def test_the_keys_of_breaks_do_not_collide() -> None:
         break_keys.found(1, "A"),
         break_keys.missing(1, "payment", "A"),
         break_keys.repeated(1, "payment", "A"),
+        break_keys.drop("a", "away", 1),
+        break_keys.foreign(1),
         *break_keys.held(1),
     ]
     assert len(set(made)) == len(made)

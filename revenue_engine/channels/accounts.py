@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -318,6 +318,31 @@ def identifiers_of_all(session: Session) -> dict[int, str]:
     """The shortcode, till or account number of each channel account, by its id."""
     rows = raw(session).execute("SELECT id, identifier FROM channel_account")
     return {row[0]: row[1] for row in rows}
+
+
+def id_of(session: Session, identifier: str) -> int:
+    """The number of the one channel account that is called so; a process that may read little more can ask this.
+
+    Raises NotFound for none and for several.
+    """
+    found = [one for one, name in identifiers_of_all(session).items() if name == identifier]
+    if len(found) != 1:
+        raise NotFound(
+            f"{len(found) or 'no'} channel accounts are called {identifier!r}: see 'revenue-engine channel list'",
+            identifier=identifier,
+        )
+    return found[0]
+
+
+def public_ids(session: Session, ids: Iterable[int]) -> list[str]:
+    """The public ids of channel accounts, in the order of their ids. Raises NotFound for one that is not registered."""
+    wanted = sorted(set(ids))
+    rows = raw(session).execute("SELECT id, public_id FROM channel_account WHERE id = ANY(%s) ORDER BY id", (wanted,))
+    found = {row[0]: str(row[1]) for row in rows}
+    for one in wanted:
+        if one not in found:
+            raise NotFound(f"no channel account {one}", channel_account_id=one)
+    return list(found.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,9 @@ class Delivery(Sealed, Base):
     __tablename__ = "delivery"
     __table_args__ = (
         CheckConstraint("verdict IN ('accepted', 'refused')", name="verdict"),
-        CheckConstraint("(endpoint_id IS NULL) = (purpose IN ('statement', 'pull', 'query'))", name="endpoint"),
+        CheckConstraint(
+            "(endpoint_id IS NULL) = (purpose IN ('statement', 'fetched', 'pull', 'query'))", name="endpoint"
+        ),
     )
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     received_on: Mapped[date] = mapped_column(
@@ -142,16 +144,27 @@ def keep(
     purpose: Purpose,
     body: bytes,
     headers: Mapping[str, str] | None = None,
+    refused: str = "",
+    length: int | None = None,
 ) -> int:
     """Keep what came to no address, a statement file or an answer to our own question; the delivery's id.
 
-    It is accepted by where it came from: a person's upload, or a connection that we opened.
+    It is accepted by where it came from: a person's upload, or a connection that we opened. ``refused`` says why a file
+    is kept and may not be read, ``length`` how many bytes it has where ``body`` is not all of them.
     """
     number: int = scalar(
         session,
         "INSERT INTO delivery (channel_account_id, purpose, headers, body, body_length, verdict, verdict_reason)"
-        " VALUES (%s, %s, %s, %s, %s, 'accepted', '') RETURNING id",
-        (channel_account_id, purpose.value, Jsonb(dict(headers or {})), body, len(body)),
+        " VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id",
+        (
+            channel_account_id,
+            purpose.value,
+            Jsonb(dict(headers or {})),
+            body,
+            len(body) if length is None else length,
+            "refused" if refused else "accepted",
+            refused[:500],
+        ),
     )
     return number
 
@@ -184,7 +197,7 @@ class Standing:
 
 STATES = ("posted", "evidence", "ignored", "waiting", "dead", "pending")
 """How a delivery may stand."""
-OF_MANY = frozenset({"statement", "pull"})
+OF_MANY = frozenset({"statement", "fetched", "pull"})
 """Purposes of deliveries that tell of many movements at once."""
 
 
@@ -237,6 +250,17 @@ def ended(session: Session, delivery_id: int, *, outcome: str, reason: str) -> b
         "SELECT FROM delivery_outcome WHERE delivery_id = %s AND outcome = %s AND reason = %s LIMIT 1",
         (delivery_id, outcome, reason),
     )
+
+
+def ended_so(session: Session, delivery_ids: Sequence[int], *, channel_account_id: int, beginning: str) -> list[int]:
+    """Which of these deliveries are of an account and ended last with a reason of this beginning, oldest first."""
+    found = raw(session).execute(
+        "SELECT d.id FROM delivery d JOIN LATERAL (SELECT reason FROM delivery_outcome o WHERE o.delivery_id = d.id"
+        " ORDER BY o.id DESC LIMIT 1) o ON true WHERE d.id = ANY(%s) AND d.channel_account_id = %s"
+        " AND starts_with(o.reason, %s) ORDER BY d.id",
+        (list(delivery_ids), channel_account_id, beginning),
+    )
+    return [number for (number,) in found]
 
 
 def last_number(session: Session) -> int:

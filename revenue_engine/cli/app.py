@@ -15,6 +15,7 @@ from revenue_engine.cli import (
     breaks,
     callbacks,
     channels,
+    fetching,
     invoices,
     ledgers,
     matching,
@@ -51,8 +52,10 @@ app.add_typer(approvals.app, name="approval")
 app.add_typer(callbacks.app, name="callback")
 app.add_typer(channels.app, name="channel")
 statement_import.register(statements.app)
+fetching.register(statements.app)
 statements.app.add_typer(statement_table.app, name="table")
 app.add_typer(statements.app, name="statement")
+app.add_typer(fetching.app, name="drop")
 app.add_typer(ledgers.app, name="ledger")
 app.add_typer(reconciling.app, name="reconcile")
 app.add_typer(reports.app, name="report")

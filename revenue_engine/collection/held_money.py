@@ -158,16 +158,19 @@ def _replace_papers(session: Session, identified: Sequence[payments.Recorded], p
 
 def _open_credit_break(session: Session, payment: payments.Recorded, bill: open_bills.Open, amount_minor: int) -> None:
     """Tell that money found a bill that takes none, as is told when such money names its bill at once."""
-    reason, detail = BreakReason.DUPLICATE_PAYMENT, "the bill was paid before"
+    reason, detail = BreakReason.DUPLICATE_PAYMENT, "the bill was paid before the money came"
     if bill.cancelled:
-        reason, detail = BreakReason.PAID_CANCELLED_OR_EXPIRED, "the bill was cancelled before the money came"
+        reason, detail = (
+            BreakReason.PAID_CANCELLED_OR_EXPIRED,
+            "the bill was cancelled before the money came; the bill was not paid",
+        )
     breaks.open_many(
         session,
         [
             breaks.NewBreak(
                 break_keys.credit(payment.id),
                 reason,
-                f"{detail}; held as the payer's credit",
+                f"{detail}; the money is held as credit of the payer",
                 payment.occurred_at,
                 amount_minor=amount_minor,
                 payment_id=payment.id,

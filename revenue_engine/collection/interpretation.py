@@ -17,6 +17,7 @@ from revenue_engine.money import wire
 from revenue_engine.payments import Fact, Identity
 from revenue_engine.payments.evidence import STATEMENT_MESSAGE
 from revenue_engine.ports.callbacks import (
+    FILES,
     CallbackAdapter,
     Ignored,
     Interpretation,
@@ -110,7 +111,7 @@ def of_line(line: StatementLine, opened: StatementOpened, name: str = "") -> Int
     if not line.counts:
         return Ignored(f"line {line.number} moved no money")
     if not line.amount_minor:
-        return Ignored(f"line {line.number} is of nothing")
+        return Ignored(f"line {line.number} has an amount of nothing")
     credit = line.amount_minor > 0
     kind = line.kind or (Kind.PAYMENT if credit else Kind.PAYOUT)
     at = instant_of(line)
@@ -128,7 +129,9 @@ def of_line(line: StatementLine, opened: StatementOpened, name: str = "") -> Int
         )
     if kind is Kind.REVERSAL or credit is not (kind is Kind.PAYMENT):
         way = "in" if credit else "out"
-        return Unknown(f"line {line.number} is a {kind} that brought money {way}: {wire(abs(line.amount_minor))}")
+        return Unknown(
+            f"line {line.number} of the statement is a {kind} with money going {way}: {wire(abs(line.amount_minor))}"
+        )
     return Paid(
         reference=name,
         amount_minor=abs(line.amount_minor),
@@ -165,7 +168,7 @@ def reread(
     for arrived in deliveries.arrived(session, list(by_delivery)) if by_delivery else ():
         channel = channels[arrived.channel_account_id]
         items = by_delivery[arrived.id]
-        if arrived.purpose == Purpose.STATEMENT:
+        if arrived.purpose in FILES:
             told: Iterator[tuple[int, Interpretation]] = _lines_again(session, arrived, readers, items)
         else:
             told = iter(enumerate(meanings(arrived, adapters[channel.adapter])))

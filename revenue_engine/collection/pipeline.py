@@ -25,6 +25,7 @@ from revenue_engine.errors import ConfigurationError
 from revenue_engine.money import KES
 from revenue_engine.payments import Identity, receipts
 from revenue_engine.ports.callbacks import (
+    FILES,
     CallbackAdapter,
     Ignored,
     Interpretation,
@@ -77,7 +78,7 @@ def process(
         if arrived.channel_account_id in busy:
             batch.outcome.put_off.add(arrived.id)
             continue
-        if arrived.purpose == Purpose.STATEMENT:  # a file is no message: it is read by itself, and proved
+        if arrived.purpose in FILES:  # a file is no message: it is read by itself, and proved
             batch.facts += interpretation.undecided(session, arrived)
             continue
         if not arrived.accepted:
@@ -177,7 +178,7 @@ def proof_today(
     """How the proof of one delivery is judged today, by the settings and secrets this process reads; None for a
     delivery that is not there, or that came to no address and so brought no proof."""
     found = deliveries.arrived(session, [delivery_id])
-    if not found or Purpose(found[0].purpose) in {Purpose.STATEMENT, Purpose.PULL, Purpose.QUERY}:
+    if not found or Purpose(found[0].purpose) in {*FILES, Purpose.PULL, Purpose.QUERY}:
         return None
     channel = accounts.channels(session)[found[0].channel_account_id]
     proof = deliveries.proofs(session, [delivery_id])[delivery_id]
@@ -213,11 +214,13 @@ def _leave_settlements(
     gone = {Identity(bank, Kind.PAYMENT.value, name) for bank, name in moved} - standing.keys()
     left = {fact.delivery_id: fact for fact in batch.facts if fact.identity in gone}
     batch.facts = [fact for fact in batch.facts if fact.identity not in gone]
-    shown = "the bank's statement shows it as a settlement of a channel of ours"
+    shown = "the statement of the bank shows the credit as a settlement of our own channel"
     for arrived in arrivals:
         if arrived.id in left and ladder.read(left[arrived.id].typed).numbers:
             why, key = BreakReason.AMBIGUOUS_ACCOUNT, break_keys.settlement_told(arrived.id)
-            batch.end(arrived, "waiting", f"{shown}, and its payer typed a bill", why, key)
+            batch.end(
+                arrived, "waiting", f"{shown}, and the message says that a payer typed the number of a bill", why, key
+            )
         elif arrived.id in left:
             batch.end(arrived, "ignored", shown)
 
@@ -273,7 +276,7 @@ def keep(batch: Batch, arrived: Arrived, channel: Channel, item: int, meaning: P
         batch.end(arrived, "waiting", reason, BreakReason.PAYOUT_NOT_EXPECTED, break_keys.of_delivery(arrived.id, item))
         return
     batch.facts.append(interpretation.fact(arrived, channel, item, meaning))
-    if arrived.purpose != Purpose.STATEMENT:
+    if arrived.purpose not in FILES:
         # Whatever an earlier look at the message complained of.
         batch.resolve([break_keys.of_delivery(arrived.id, item)], "the message was read again and is understood now")
     if meaning.request_id:

@@ -223,7 +223,7 @@ class Placer:
             if same or answer.rung in _BY_NUMBER:
                 self._place_on_bills(placement, chosen)
                 return
-            why = f"{answer.why}; another payment has paid of it meanwhile"
+            why = f"{answer.why}; another payment paid that bill meanwhile"
             left = Left(placement.incoming.payment.id, placement.rest_minor, "ambiguous_account", "paid", why, None)
         believed = left is None or left.failed in ("paid_in_run", "no_such_number", "nothing_known", "nothing_typed")
         if named.object_id is not None and (left is None or left.failed == "paid_in_run"):
@@ -245,7 +245,7 @@ class Placer:
 
     def _place_on_bills(self, placement: Placement, bills: list[Open]) -> None:
         if len(bills) > 1 and sum(bill.outstanding_minor for bill in bills) != placement.rest_minor:
-            why = f"{len(bills)} bill numbers were typed and their sum is not the amount"
+            why = f"the payer typed {len(bills)} bill numbers, and the amount is not the sum of those bills"
             self._suspend(placement, BreakReason.AMBIGUOUS_ACCOUNT, why)
             return
         first = bills[0]
@@ -254,11 +254,14 @@ class Placer:
             self._pay(placement, bill)
         if not placement.rest_minor:
             return
-        reason, detail = BreakReason.OVERPAID, "more than was left of the bill"
+        reason, detail = BreakReason.OVERPAID, "the amount is more than was left of the bill"
         if first.cancelled:
-            reason, detail = BreakReason.PAID_CANCELLED_OR_EXPIRED, "the bill was cancelled before the money came"
+            reason, detail = (
+                BreakReason.PAID_CANCELLED_OR_EXPIRED,
+                "the bill was cancelled before the money came; the bill was not paid",
+            )
         elif not was_open:
-            reason, detail = BreakReason.DUPLICATE_PAYMENT, "the bill was paid before"
+            reason, detail = BreakReason.DUPLICATE_PAYMENT, "the bill was paid before the money came"
         self._credit(placement, first.bill.payer_id, first.bill, reason, detail)
 
     def _place_on_object(self, placement: Placement, bills: dict[int, Open]) -> None:
@@ -266,7 +269,7 @@ class Placer:
         thing = self.things[object_id]  # type: ignore[index]
         open_now = [bills[invoice] for invoice in self.of_objects[thing.id] if bills[invoice].outstanding_minor]
         if placement.named.rung is Rung.ALIAS and len(open_now) > 1:
-            why = f"{placement.named.why}, which has {len(open_now)} open bills"
+            why = f"{placement.named.why}; that object has {len(open_now)} open bills"
             self._suspend(placement, BreakReason.AMBIGUOUS_ACCOUNT, why, thing.stream_code, thing.station_code)
             return
         if not open_now and thing.tariff_item is not None:
@@ -279,9 +282,10 @@ class Placer:
             self._pay(placement, bill)
         if placement.rest_minor:
             reason = BreakReason.OVERPAID if open_now else BreakReason.DUPLICATE_PAYMENT
-            detail = "more than its open bills" if open_now else "it has no open bill"
+            owed = "the amount is more than the open bills of the object"
+            detail = owed if open_now else "the object has no open bill: the last one was paid or cancelled"
             if not thing.was_billed:
-                reason, detail = BreakReason.PAID_BEFORE_BILL, "paid before any bill of it was issued"
+                reason, detail = BreakReason.PAID_BEFORE_BILL, "the money came before any bill of the object was issued"
             # A payer's credit names no one bill: whichever bill of the object opens again is paid by it. Suspense,
             # where nobody is known, has only its bill to be found by.
             last = open_now[-1].bill if open_now and thing.payer_id is None else None
@@ -300,7 +304,7 @@ class Placer:
         ]
         matched = tariffs.spot_match(lines, placement.rest_minor)
         if matched is None:
-            detail = "no one tariff line in force gives this amount"
+            detail = "no tariff line in force gives this amount, or more than one line does"
             self._suspend(placement, BreakReason.NO_TARIFF_FOR_AMOUNT, detail, stream, station_code)
             return
         self.spots.append(_Spot(placement, matched.line, matched.quantity, thing, station_code))
@@ -373,7 +377,7 @@ class Placer:
                 NewBreak(
                     break_keys.credit(payment.id),
                     reason,
-                    f"{detail}; held as the payer's credit",
+                    f"{detail}; the money is held as credit of the payer",
                     payment.occurred_at,
                     amount_minor=placement.rest_minor,
                     payment_id=payment.id,

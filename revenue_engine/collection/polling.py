@@ -285,7 +285,8 @@ def _gap(channel: Channel, last: datetime, earliest: datetime) -> NewBreak:
         break_keys.not_asked(channel.id, last),
         BreakReason.NOT_ASKED_IN_TIME,
         f"{channel.identifier} was not asked between {last.astimezone(periods.NAIROBI):%d %b %H:%M} and"
-        f" {earliest.astimezone(periods.NAIROBI):%d %b %H:%M}, and answers no further back: bring its statement",
+        f" {earliest.astimezone(periods.NAIROBI):%d %b %H:%M}, and the provider answers no"
+        " further back; bring the statement of that time",
         last,
         channel_account_id=channel.id,
     )

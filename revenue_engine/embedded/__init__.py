@@ -35,7 +35,7 @@ from revenue_engine.embedded import postgres, processes, valkey
 from revenue_engine.embedded import state as files
 from revenue_engine.errors import ConfigurationError
 
-LOGIN_LIMITS: Mapping[str, int] = MappingProxyType({"intake": 20, "worker": 30, "api": 30, "report": 10})
+LOGIN_LIMITS: Mapping[str, int] = MappingProxyType({"intake": 20, "worker": 30, "api": 30, "report": 10, "fetch": 3})
 """Connections each login may hold; together they leave room for migrations and the superuser below 100."""
 
 

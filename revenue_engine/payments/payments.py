@@ -152,6 +152,18 @@ def _written(session: Session, written: str) -> list[int]:
     return [payment_id for (payment_id,) in found]
 
 
+def of_amount(session: Session, channel_account_id: int, amount_minor: int, *, until: datetime) -> list[Recorded]:
+    """The newest payments of a channel account and amount in cents that stand and were paid by then."""
+    found = raw(session).execute(
+        "SELECT id, channel_account_id, kind, reference, amount_minor, occurred_at, reverses_id FROM payment p"
+        " WHERE channel_account_id = %s AND kind = 'payment' AND amount_minor = %s AND occurred_at <= %s"
+        " AND NOT EXISTS (SELECT FROM payment v WHERE v.reverses_id = p.id)"
+        " ORDER BY occurred_at DESC, id DESC LIMIT 20",
+        (channel_account_id, amount_minor, until),
+    )
+    return [_recorded(*row) for row in found]
+
+
 def reversed_already(session: Session, payment_ids: Sequence[int]) -> set[int]:
     """Which of these payments a reversal stands for."""
     if not payment_ids:

@@ -39,6 +39,13 @@ class Purpose(enum.StrEnum):
     """No address: the answer to a question of ours, kept as a delivery. So are the next two."""
     QUERY = "query"
     STATEMENT = "statement"
+    """A file that a person brought."""
+    FETCHED = "fetched"
+    """A file that a bank's own connection delivered. No address either."""
+
+
+FILES = frozenset({Purpose.STATEMENT, Purpose.FETCHED})
+"""Deliveries that are statement files: read by themselves, and proved by their sums."""
 
 
 class Strength(enum.StrEnum):

@@ -12,13 +12,15 @@ from revenue_engine.reports.model import Column, Kind, Section
 _SQL = """
 WITH until AS (SELECT coalesce((SELECT closed_at FROM closed_day WHERE book_date = %(on)s), 'infinity') AS at),
 found AS (  -- payments of the day that a pull or a statement told first
-    SELECT p.channel_account_id, d.purpose, count(*) AS items, sum(p.amount_minor)::bigint AS minor
+    SELECT p.channel_account_id,
+           CASE d.purpose WHEN 'fetched' THEN 'statement' ELSE d.purpose END AS purpose,
+           count(*) AS items, sum(p.amount_minor)::bigint AS minor
       FROM payment p
       JOIN LATERAL (SELECT e.delivery_id FROM evidence e
                      WHERE e.reference = p.reference AND e.kind = p.kind
                        AND e.channel_account_id = p.channel_account_id ORDER BY e.id LIMIT 1) f ON true
       JOIN delivery d ON d.id = f.delivery_id
-     WHERE p.kind = 'payment' AND d.purpose IN ('pull', 'statement')
+     WHERE p.kind = 'payment' AND d.purpose IN ('pull', 'statement', 'fetched')
        AND p.occurred_at >= %(end)s::timestamptz - interval '1 day' AND p.occurred_at < %(end)s
        AND p.recorded_at < (SELECT at FROM until)
      GROUP BY 1, 2)

@@ -23,13 +23,22 @@ from revenue_engine.billing import tariffs
 from revenue_engine.channels import accounts, deliveries
 from revenue_engine.channels.accounts import Channel
 from revenue_engine.channels.deliveries import Arrived
-from revenue_engine.collection import interpretation, pipeline, same_payment, settlements
+from revenue_engine.collection import interpretation, pipeline, returns, same_payment, settlements
 from revenue_engine.collection.batch import Batch
 from revenue_engine.collection.tools import Tools
 from revenue_engine.errors import NotFound
 from revenue_engine.money import wire
 from revenue_engine.payments import Identity
-from revenue_engine.ports.callbacks import CallbackAdapter, Interpretation, Kind, Paid, Purpose, Reversed, Unknown
+from revenue_engine.ports.callbacks import (
+    FILES,
+    CallbackAdapter,
+    Interpretation,
+    Kind,
+    Paid,
+    Purpose,
+    Reversed,
+    Unknown,
+)
 from revenue_engine.ports.statements import (
     StatementClosed,
     StatementEvent,
@@ -42,7 +51,7 @@ from revenue_engine.ports.statements import (
     pick,
     proved,
 )
-from revenue_engine.statements import by_hand, line_identity, store
+from revenue_engine.statements import by_hand, delivered, line_identity, store
 from revenue_engine.statements.by_hand import Foot
 from revenue_engine.statements.store import Kept
 from revenue_engine.work import jobs
@@ -138,8 +147,10 @@ def import_statement(
     if not arrivals:
         raise NotFound(f"no delivery {delivery_id}", delivery=delivery_id)
     (arrived,) = arrivals
-    if arrived.purpose != Purpose.STATEMENT:
+    if arrived.purpose not in FILES:
         return Imported(refused="not brought as a statement: whatever came to an address proves nothing as one")
+    if not arrived.accepted:
+        return Imported(refused=delivered.not_read(session, arrived, arrived.verdict_reason))
     store.in_turn(session, delivery_id, arrived.channel_account_id)
     channels = accounts.channels(session)
     channel = channels[arrived.channel_account_id]
@@ -156,27 +167,30 @@ def import_statement(
         adapters,
         readers,
         county.confirm_limit_minor,
-        deliveries.header(session, arrived.id, "gap_accepted") or None,
+        _gap_accepted(session, arrived),
         still_at_it,
     )
     run.missed = breaks.open_keys(session, BreakReason.RECEIVED_NOT_IN_STATEMENT, channel_account_id=channel.id)
-    if by_hand.dropped(session, arrived.id):
+    by_bank = arrived.purpose == Purpose.FETCHED  # nobody at the county can write where it came from: it proves alone
+    if not by_bank and by_hand.dropped(session, arrived.id):
         breaks.close_many(session, [break_keys.file(arrived.id)], resolution="dropped by who brought it")
         return Imported(refused="dropped by who brought it")
-    entered = by_hand.entered(session, arrived.id)
+    entered = set() if by_bank else by_hand.entered(session, arrived.id)
     try:
         with session.begin_nested():
-            _read(run) if entered else _look(run)
-            _hold_against(run, entered)
+            _read(run) if entered or by_bank else _look(run)
+            if not by_bank:
+                _hold_against(run, entered)
     except _NotAgreed:
         return _wait_for_another(run)
     except StatementRefused as refused:
-        breaks.close_many(session, [break_keys.file(arrived.id)], resolution="the file was refused")
-        deliveries.write_outcomes(
-            session, [(arrived.id, "ignored", f"refused, {refused.code}: {refused.message}"[:500])]
-        )
-        return Imported(refused=refused.message)
-    breaks.close_many(session, [break_keys.file(arrived.id)], resolution="a second person agreed to the file")
+        return _refused(run, f"refused, {refused.code}: {refused.message}", refused)
+    if by_bank:
+        opened, closed = delivered.was_read(session, arrived, brought=bool(run.done.statements))
+        run.batch.opened += opened
+        run.batch.resolve(closed, "the file is read now")
+    else:
+        breaks.close_many(session, [break_keys.file(arrived.id)], resolution="a second person agreed to the file")
     if not run.batch.outcome.evidence:
         known = f"a statement of {run.done.lines} lines, all of them known already"
         run.batch.ended.append((arrived.id, "ignored", known))
@@ -184,6 +198,22 @@ def import_statement(
     if arrived.id in outcome.look_again:  # a payment it takes back may be committing in another worker right now
         jobs.add_absent(session, kind=JobKind.INTERPRET, refs=[arrived.id], after_seconds=LOOK_AGAIN_SECONDS)
     return run.done
+
+
+def _gap_accepted(session: Session, arrived: Arrived) -> str | None:
+    """Why a person said that no statement stands between this one and the last; a bank's own delivery never says it."""
+    if arrived.purpose != Purpose.STATEMENT:
+        return None
+    return deliveries.header(session, arrived.id, "gap_accepted") or None
+
+
+def _refused(run: _Run, reason: str, refused: StatementRefused) -> Imported:
+    """Keep nothing of a file but why. One that a bank delivered is somebody's: no person stands beside it."""
+    if run.arrived.purpose == Purpose.FETCHED:
+        return Imported(refused=delivered.not_read(run.session, run.arrived, reason))
+    breaks.close_many(run.session, [break_keys.file(run.arrived.id)], resolution="the file was refused")
+    deliveries.write_outcomes(run.session, [(run.arrived.id, "ignored", reason[:500])])
+    return Imported(refused=refused.message)
 
 
 def foot_of(readers: Mapping[str, StatementReader], body: bytes, *, filename: str) -> Foot:
@@ -410,8 +440,12 @@ def _gather(run: _Run, opened: StatementOpened, new: list[tuple[StatementLine, s
         for line, name in new:  # a report told of it by the bank's own name, and waits for nothing any more
             if line.kind is None and name != (told := interpretation.line_reference(line)):
                 run.batch.resolve([break_keys.unconfirmed(run.channel.id, told)], "the statement shows the payment")
+    named = {line.number: name for line, name in new}
     for line, meaning in meanings:
-        if isinstance(meaning, Paid | Reversed):
+        if opened.opening_minor is not None and returns.is_return(line):
+            found = returns.named(run.session, run.channel, line, named[line.number], delivery_id=run.arrived.id)
+            run.batch.opened.append(found)
+        elif isinstance(meaning, Paid | Reversed):
             item = line.number if isinstance(meaning, Paid) else _taking_back(line)
             pipeline.keep(run.batch, run.arrived, run.channel, item, meaning)
         elif isinstance(meaning, Unknown):

@@ -33,6 +33,9 @@ APPEND_ONLY = (
     "audit_event",
     "statement",
     "statement_line",
+    "statement_drop",
+    "fetched_file",
+    "fetch_look",
     "movement_name",
     "asked",
     "push_end",
@@ -55,6 +58,9 @@ APPEND_ONLY = (
 GUARDS = (
     ("delivery", "delivery_needs_work"),
     ("delivery", "delivery_guard"),
+    ("delivery", "fetched_guard"),
+    ("statement_drop", "drop_guard"),
+    ("fetch_look", "look_needs_work"),
     ("closed_day", "close_book_date"),
     ("journal", "journal_guard"),
     ("posting", "posting_guard"),
@@ -104,7 +110,8 @@ SELECT w.relation || '.' || w.name,
 _GRANTS_SQL = f"""
 SELECT w.relation, r.rolname, p.privilege
   FROM (VALUES {", ".join(f"('{table}')" for table in APPEND_ONLY)}, ('open_bill')) w (relation)
-  JOIN pg_roles r ON r.rolname IN ('revenue_intake', 'revenue_worker', 'revenue_api', 'revenue_report', 'revenue_seal')
+  JOIN pg_roles r ON r.rolname IN ('revenue_intake', 'revenue_worker', 'revenue_api', 'revenue_report', 'revenue_seal',
+                                    'revenue_fetch')
   CROSS JOIN (VALUES ('UPDATE'), ('DELETE'), ('TRUNCATE')) p (privilege)
  WHERE CASE WHEN to_regclass(w.relation) IS NULL THEN false
             WHEN p.privilege = 'UPDATE' THEN has_any_column_privilege(r.oid, to_regclass(w.relation)::oid, p.privilege)

@@ -30,6 +30,8 @@ class Kind(StrEnum):
     """Set other money that named a bill against the bill, which is open again."""
     APPROVED = "approved"
     """Do what two persons agreed to."""
+    FETCH_LOOK = "fetch_look"
+    """Say of a bank's drop that it cannot be looked into, or can be again."""
     PULL = "pull"
     """Ask a channel account for what its provider received."""
     QUERY = "query"

@@ -36,7 +36,7 @@ def test_money_that_named_the_neighbours_number_moves_to_the_right_bill(books: B
     dates = "SELECT DISTINCT r.paid_at = p.occurred_at FROM receipt r JOIN payment p ON p.id = r.payment_id"
     assert books.rows(dates) == [(True,)]
     assert books.journal(paid) == [
-        "DR 1200.1 CR 1300.SBP 1000.00",
+        "DR 1200.mpesa-600100 CR 1300.SBP 1000.00",
         "DR 1300.SBP CR 2200 1000.00",
         "DR 2200 CR 1300.SBP 1000.00",
     ]

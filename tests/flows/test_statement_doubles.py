@@ -14,11 +14,14 @@ import pytest
 from adapters.mpesa import adapter as mpesa
 from adapters.statements.tally import Tally
 from revenue_engine import periods
+from revenue_engine.channels import deliveries
+from revenue_engine.collection import settlements
 from revenue_engine.db import transaction
 from revenue_engine.periods import NAIROBI
-from revenue_engine.ports.callbacks import Kind
+from revenue_engine.ports.callbacks import Kind, Party, Purpose
 from revenue_engine.ports.statements import StatementEvent, StatementLine, StatementOpened
 from revenue_engine.statements import importing
+from revenue_engine.verification.verify import verify
 from revenue_engine.work import jobs
 from tests.flows.test_statements import BANK, bring
 from tests.support.books import NOON, SHORTCODE, Books, confirmation, reversal
@@ -445,3 +448,41 @@ def test_a_statement_of_days_that_have_not_come_is_refused(bank: Books) -> None:
     ((reason,),) = bank.rows("SELECT reason FROM delivery_state WHERE delivery_id = %s", delivery)
     assert reason.startswith("refused, bad_date: line 2")
     assert bank.rows("SELECT count(*) FROM payment") == [(0,)]
+
+
+# --- what a payer writes, and what a bank takes back ---
+
+
+def test_a_short_code_that_a_payer_writes_makes_no_settlement(bank: Books) -> None:
+    bring(bank, of(BANK, Move("FT1", 5000, 15, said="STALL RENT TO PAYBILL 600100")), channel=2)
+    assert (held(bank), held(bank, "1200.1"), held(bank, "2200")) == (5000, 0, -5000)
+    assert bank.rows("SELECT reason, amount_minor, owner FROM break_case WHERE closed_at IS NULL") == [
+        ("banked_not_settled", 5000_00, "finance")
+    ]
+
+
+def test_a_field_that_only_the_bank_writes_names_a_channel() -> None:
+    line = StatementLine(1, 900_00, date(2026, 9, 15), text="PAYBILL 600100", party=Party(name="SAFARICOM 600200"))
+    assert settlements.words_of_bank(line) == {"SAFARICOM", "600200"}
+
+
+def test_a_returned_cheque_is_named_with_the_payment_that_may_be_meant(bank: Books) -> None:
+    bill = bank.bill(2000)
+    said = f"CHQ DEP 000123 INV {bill.pay_account_number}"
+    back = f"CHQ RETURNED 000123 REFER TO DRAWER {bill.pay_account_number}"
+    bring(bank, of(BANK, Move("FT26306AAAAD", 2000, 14, said=said), Move("FT26306AAAAE", 2000, 14)), channel=2)
+    bring(bank, of(BANK, Move("FT26307AAAAF", -2000, 15, said=back), opening=4000), channel=2)
+    ((reason, detail, minor),) = bank.rows(
+        "SELECT reason, detail, amount_minor FROM break_case WHERE closed_at IS NULL AND key LIKE 'returned:%'"
+    )
+    assert (reason, minor) == ("returned_by_bank", 2000_00)
+    assert "the line names the bill that FT26306AAAAD paid" in detail
+    assert "settlement_not_banked" not in bank.open_breaks()
+
+
+def test_a_statement_file_that_waits_is_no_failure_of_the_books(bank: Books) -> None:
+    with transaction(bank.engine) as session:
+        deliveries.keep(session, channel_account_id=2, purpose=Purpose.STATEMENT, body=b"waits")
+    with transaction(bank.engine) as session:
+        found = verify(session)
+    assert [failure for one in found.invariants for failure in one.failures] == []
