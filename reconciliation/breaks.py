@@ -7,7 +7,7 @@ import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -308,6 +308,56 @@ def listed(
 def _listed(row: Sequence[Any]) -> Listed:
     number, public, key, reason, *rest = row
     return Listed(number, public, key, BreakReason(reason), *rest)
+
+
+class Aged(NamedTuple):
+    """Money in suspense of one band of age, in cents."""
+
+    age: str
+    items: int
+    amount: int
+
+
+def suspense_by_age(session: Session, *, at: datetime) -> list[Aged]:
+    """What was in suspense at an instant, by days since the money came, the youngest first."""
+    return rows(
+        session,
+        Aged,
+        """
+        SELECT bucket AS age, count(*) AS items, sum(amount_minor)::bigint AS amount FROM (
+            SELECT amount_minor, CASE WHEN age <= 1 THEN '0-1 days' WHEN age <= 3 THEN '2-3 days'
+                   WHEN age <= 7 THEN '4-7 days' WHEN age <= 30 THEN '8-30 days' ELSE 'over 30 days' END AS bucket,
+                   least(age, 31) AS rank
+              FROM (SELECT amount_minor, floor(EXTRACT(EPOCH FROM %(at)s::timestamptz - occurred_at) / 86400) AS age
+                      FROM break_case WHERE occurred_at < %(at)s AND (closed_at IS NULL OR closed_at >= %(at)s)
+                       AND starts_with(key, %(suspense)s)) aged
+        ) placed GROUP BY bucket ORDER BY min(rank)
+        """,
+        {"at": at, "suspense": break_keys.SUSPENSE_PREFIX},
+    )
+
+
+class Owned(NamedTuple):
+    """Breaks of one reason and owner, and their money in cents."""
+
+    reason: str
+    owner: str
+    items: int
+    amount: int
+    oldest_days: int
+
+
+def by_owner(session: Session, *, at: datetime) -> list[Owned]:
+    """The breaks that were open at an instant, by reason and owner."""
+    return rows(
+        session,
+        Owned,
+        "SELECT reason, owner, count(*) AS items, sum(amount_minor)::bigint AS amount,"
+        " max(floor(EXTRACT(EPOCH FROM %(at)s::timestamptz - occurred_at) / 86400))::int AS oldest_days"
+        " FROM break_case WHERE occurred_at < %(at)s AND (closed_at IS NULL OR closed_at >= %(at)s)"
+        " GROUP BY reason, owner ORDER BY reason, owner",
+        {"at": at},
+    )
 
 
 def in_suspense(session: Session) -> list[tuple[int, int]]:

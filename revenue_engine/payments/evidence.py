@@ -262,6 +262,66 @@ def told_of(session: Session, references: Sequence[str]) -> list[Told]:
     )
 
 
+def amounts_told(
+    session: Session,
+    channel_account_id: int,
+    references: Iterable[str],
+    *,
+    only: Sequence[str] | None = None,
+    without: Sequence[str] = (),
+) -> dict[str, set[int]]:
+    """The amounts, in cents, that evidence gives for payments of an account, by reference; others are left out.
+
+    ``only``: the kinds of message that count, all where None. ``without``: kinds of message that do not.
+    """
+    found = raw(session).execute(
+        "SELECT reference, amount_minor FROM evidence WHERE reference = ANY(%(references)s) AND kind = 'payment'"
+        " AND channel_account_id = %(account)s AND (%(only)s::text[] IS NULL OR message = ANY(%(only)s))"
+        " AND message <> ALL(%(without)s)",
+        {
+            "references": sorted(set(references)),
+            "account": channel_account_id,
+            "only": None if only is None else list(only),
+            "without": list(without),
+        },
+    )
+    amounts: dict[str, set[int]] = {}
+    for reference, amount_minor in found:
+        amounts.setdefault(reference, set()).add(amount_minor)
+    return amounts
+
+
+class NotProved(NamedTuple):
+    """Movements of one kind on one channel account that messages reported and nothing proved, in cents."""
+
+    channel_account_id: int
+    kind: str
+    notices: int
+    amount: int
+    oldest_days: int
+
+
+def not_proved(session: Session, *, at: datetime) -> list[NotProved]:
+    """What was reported and not proved at an instant, each movement once however many messages reported it."""
+    return rows(
+        session,
+        NotProved,
+        """
+        SELECT channel_account_id, kind, count(*) AS notices, sum(amount_minor)::bigint AS amount,
+               max(floor(EXTRACT(EPOCH FROM %(at)s::timestamptz - occurred_at) / 86400))::int AS oldest_days
+          FROM (SELECT channel_account_id, kind, reference, min(occurred_at) AS occurred_at,
+                       coalesce(max(amount_minor), 0) AS amount_minor
+                  FROM evidence e
+                 WHERE recorded_at < %(at)s AND kind <> 'payout' AND NOT EXISTS (
+                       SELECT FROM payment p WHERE p.channel_account_id = e.channel_account_id AND p.kind = e.kind
+                                               AND p.reference = e.reference AND p.recorded_at < %(at)s)
+                 GROUP BY channel_account_id, kind, reference) told
+         GROUP BY channel_account_id, kind ORDER BY channel_account_id, kind
+        """,
+        {"at": at},
+    )
+
+
 class Waiting(NamedTuple):
     """What is asked back about: a reference of a channel account, and since when an answer is missing."""
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, text
 from sqlalchemy import Identity as Serial
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, Sealed, copy_rows, next_ids, raw
+from revenue_engine.db import Base, Sealed, copy_rows, next_ids, raw, rows, scalar
 from revenue_engine.errors import Conflict, NotFound
 from revenue_engine.identifiers import public_id
 from revenue_engine.payments.evidence import STATEMENT_MESSAGE, Identity
-from revenue_engine.ports.callbacks import Party
+from revenue_engine.ports.callbacks import Kind, Party
 from revenue_engine.work.locks import Lock
 
 
@@ -162,6 +162,37 @@ def of_amount(session: Session, channel_account_id: int, amount_minor: int, *, u
         (channel_account_id, amount_minor, until),
     )
     return [_recorded(*row) for row in found]
+
+
+def total_minor(session: Session, payment_ids: Sequence[int], *, kind: Kind) -> int:
+    """The sum of the payments of one kind among these, in cents."""
+    total: int = scalar(
+        session,
+        "SELECT coalesce(sum(amount_minor), 0)::bigint FROM payment WHERE id = ANY(%s) AND kind = %s",
+        (list(payment_ids), kind.value),
+    )
+    return total
+
+
+class TakenBack(NamedTuple):
+    """A reversal and the payment that it takes back; the amount is in cents."""
+
+    payment: str
+    reversal: str
+    at: datetime
+    amount: int
+
+
+def taken_back(session: Session, reversal_ids: Sequence[int]) -> list[TakenBack]:
+    """Some reversals and the payments they take back, in the order of time."""
+    return rows(
+        session,
+        TakenBack,
+        "SELECT o.reference AS payment, p.reference AS reversal, p.occurred_at AS at, p.amount_minor AS amount"
+        "  FROM payment p JOIN payment o ON o.id = p.reverses_id"
+        " WHERE p.id = ANY(%s) AND p.kind = 'reversal' ORDER BY p.occurred_at, p.id",
+        (list(reversal_ids),),
+    )
 
 
 def reversed_already(session: Session, payment_ids: Sequence[int]) -> set[int]:
