@@ -13,8 +13,9 @@ from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from reconciliation import break_keys
+from revenue_engine import periods
 from revenue_engine.db import Base, Sealed, exists, raw, rows
-from revenue_engine.errors import InvalidValue, NotFound
+from revenue_engine.errors import Conflict, InvalidValue, NotFound
 from revenue_engine.identifiers import public_id
 
 
@@ -279,23 +280,27 @@ def listed(
     occurred_from: datetime | None = None,
     occurred_until: datetime | None = None,
     open_at: datetime | None = None,
+    suspense: bool = False,
     limit: int = 200,
 ) -> list[Listed]:
     """Breaks that are open now, or were open at an instant, the oldest first.
 
-    ``occurred_from`` is included and ``occurred_until`` is not. What a break says of its owner and amount is today's.
+    ``occurred_from`` is included and ``occurred_until`` is not.
+    ``suspense`` takes those of money in suspense alone. What a break says of its owner and amount is today's.
     """
     rows = raw(session).execute(
         _LISTED + " WHERE CASE WHEN %(at)s::timestamptz IS NULL THEN closed_at IS NULL"
         "       ELSE occurred_at < %(at)s AND (closed_at IS NULL OR closed_at >= %(at)s) END"
         "   AND (%(reasons)s::text[] IS NULL OR reason = ANY(%(reasons)s))"
         "   AND (%(owner)s::text IS NULL OR owner = %(owner)s)"
+        "   AND (%(key)s::text IS NULL OR key LIKE %(key)s)"
         "   AND (%(from)s::timestamptz IS NULL OR occurred_at >= %(from)s)"
         "   AND (%(until)s::timestamptz IS NULL OR occurred_at < %(until)s)"
         " ORDER BY occurred_at, id LIMIT %(limit)s",
         {
             "reasons": [reason.value for reason in reasons] or None,
             "owner": owner,
+            "key": f"{break_keys.SUSPENSE_PREFIX}%" if suspense else None,
             "from": occurred_from,
             "until": occurred_until,
             "at": open_at,
@@ -467,6 +472,27 @@ def assign(session: Session, public: str, *, owner: str, by: str = ENGINE) -> No
     """Give an open break to somebody. Raises NotFound when none of that id is open."""
     if not _tell(session, [_key_of(session, public)], "assigned", by=by, owner=owner):
         raise NotFound(f"no open break {public!r}", public_id=public)
+
+
+def version(session: Session, public: str) -> int:
+    """How many events a break has: what a reader hands back to say which state they looked at. Raises NotFound."""
+    return len(history(session, public))
+
+
+def hold(session: Session, public: str, *, version: int) -> None:
+    """Hold a break until this transaction ends, as long as it is as it was at a version.
+
+    Raises NotFound; Conflict that says who changed what and when.
+    """
+    raw(session).execute("SELECT hold_break(%s)", (public,))
+    told = history(session, public)
+    if len(told) != version:
+        last = told[-1]
+        raise Conflict(
+            f"this break was changed after you looked at it: {last.event} by {last.actor} at"
+            f" {last.at.astimezone(periods.NAIROBI):%d %b %Y %H:%M}",
+            public_id=public,
+        )
 
 
 def note(session: Session, public: str, *, words: str, by: str) -> None:
