@@ -67,8 +67,6 @@ LEASE_SECONDS = 900
 """A file is one transaction however long the file is, and its lease is extended while lines are booked. This is how
 long the file of a killed worker waits."""
 WAITS = "it waits for a second person, who enters its closing balance from their own view of the account"
-LOOK_AGAIN_SECONDS = 3
-"""When what a statement could not decide is looked at again."""
 
 
 @dataclass(slots=True)
@@ -197,7 +195,7 @@ def import_statement(
         run.batch.ended.append((arrived.id, "ignored", known))
     outcome = pipeline.close(session, run.batch)
     if arrived.id in outcome.look_again:  # a payment it takes back may be committing in another worker right now
-        jobs.add_absent(session, kind=JobKind.INTERPRET, refs=[arrived.id], after_seconds=LOOK_AGAIN_SECONDS)
+        jobs.add_absent(session, kind=JobKind.INTERPRET, refs=[arrived.id], after_seconds=jobs.LOOK_AGAIN_SECONDS)
     return run.done
 
 
@@ -506,13 +504,9 @@ def _standing(run: _Run) -> set[Identity]:
 def _name_found(run: _Run, before: set[Identity]) -> None:
     """Name every payment that no message told of before the statement did."""
     standing = _standing(run)
+    known = before | run.batch.told_before
     for fact in run.batch.facts:
-        if (
-            fact.identity not in standing
-            or fact.identity in before
-            or fact.identity in run.batch.told_before
-            or fact.identity.kind != Kind.PAYMENT
-        ):
+        if fact.identity not in standing or fact.identity in known or fact.identity.kind != Kind.PAYMENT:
             continue
         amount = fact.amount_minor or 0
         run.done.found += 1

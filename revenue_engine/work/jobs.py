@@ -16,6 +16,10 @@ from revenue_engine.work.kinds import Kind
 OF_DELIVERIES = (Kind.INTERPRET, Kind.STATEMENT)
 """Kinds of work that read a delivery; ``ref_id`` is its number."""
 
+LOOK_AGAIN_SECONDS = 3.0
+"""Retry delay of a delivery whose counterpart may be in another worker's uncommitted transaction. Retries go on while
+any worker holds a lease that is older than the first look, since that worker may be committing the counterpart."""
+
 
 class Job(Base):
     """One piece of work. The transaction that makes it necessary writes the row; the one that does it deletes it."""
