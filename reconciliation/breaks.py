@@ -6,15 +6,15 @@ import difflib
 import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from reconciliation import break_keys
 from revenue_engine import periods
-from revenue_engine.db import Base, Sealed, copy_rows, raw
+from revenue_engine.db import Base, Sealed, copy_rows, exists, raw, rows
 from revenue_engine.errors import Conflict, InvalidValue, NotFound
 from revenue_engine.identifiers import public_id
 
@@ -245,8 +245,7 @@ def reopen(session: Session, key: str, *, amount_minor: int, by: str = ENGINE) -
 
 def is_closed(session: Session, key: str) -> bool:
     """Whether the break of a key was opened before and is closed now."""
-    row = raw(session).execute("SELECT closed_at IS NOT NULL FROM break_case WHERE key = %s", (key,)).fetchone()
-    return bool(row and row[0])
+    return exists(session, "SELECT FROM break_case WHERE key = %s AND closed_at IS NOT NULL", (key,))
 
 
 def open_keys(session: Session, reason: BreakReason, *, channel_account_id: int) -> set[str]:
@@ -341,6 +340,92 @@ def _listed(row: Sequence[Any]) -> Listed:
     return Listed(number, public, key, BreakReason(reason), *rest)
 
 
+class Aged(NamedTuple):
+    """Money in suspense of one band of age, in cents."""
+
+    age: str
+    items: int
+    amount: int
+
+
+def suspense_by_age(session: Session, *, at: datetime) -> list[Aged]:
+    """What was in suspense at an instant, by days since the money came, the youngest first."""
+    return rows(
+        session,
+        Aged,
+        """
+        SELECT bucket AS age, count(*) AS items, sum(amount_minor)::bigint AS amount FROM (
+            SELECT amount_minor, CASE WHEN age <= 1 THEN '0-1 days' WHEN age <= 3 THEN '2-3 days'
+                   WHEN age <= 7 THEN '4-7 days' WHEN age <= 30 THEN '8-30 days' ELSE 'over 30 days' END AS bucket,
+                   least(age, 31) AS rank
+              FROM (SELECT amount_minor, floor(EXTRACT(EPOCH FROM %(at)s::timestamptz - occurred_at) / 86400) AS age
+                      FROM break_case WHERE occurred_at < %(at)s AND (closed_at IS NULL OR closed_at >= %(at)s)
+                       AND starts_with(key, %(suspense)s)) aged
+        ) placed GROUP BY bucket ORDER BY min(rank)
+        """,
+        {"at": at, "suspense": break_keys.SUSPENSE_PREFIX},
+    )
+
+
+class Owned(NamedTuple):
+    """Breaks of one reason and owner, and their money in cents."""
+
+    reason: str
+    owner: str
+    items: int
+    amount: int
+    oldest_days: int
+
+
+def by_owner(session: Session, *, at: datetime) -> list[Owned]:
+    """The breaks that were open at an instant, by reason and owner."""
+    return rows(
+        session,
+        Owned,
+        "SELECT reason, owner, count(*) AS items, sum(amount_minor)::bigint AS amount,"
+        " max(floor(EXTRACT(EPOCH FROM %(at)s::timestamptz - occurred_at) / 86400))::int AS oldest_days"
+        " FROM break_case WHERE occurred_at < %(at)s AND (closed_at IS NULL OR closed_at >= %(at)s)"
+        " GROUP BY reason, owner ORDER BY reason, owner",
+        {"at": at},
+    )
+
+
+def in_suspense(session: Session) -> list[tuple[int, int]]:
+    """The payments whose money the open breaks say is in suspense: (payment id, cents)."""
+    found = raw(session).execute(
+        "SELECT payment_id, amount_minor FROM break_case WHERE closed_at IS NULL AND key = %s || payment_id",
+        (break_keys.SUSPENSE_PREFIX,),
+    )
+    return found.fetchall()
+
+
+def payments_naming(session: Session, invoice_id: int) -> list[int]:
+    """The payments of the open breaks about a bill."""
+    found = raw(session).execute(
+        "SELECT DISTINCT payment_id FROM break_case WHERE invoice_id = %s AND closed_at IS NULL"
+        " AND payment_id IS NOT NULL",
+        (invoice_id,),
+    )
+    return [payment_id for (payment_id,) in found]
+
+
+def open_since(
+    session: Session,
+    reason: BreakReason,
+    *,
+    channel_account_ids: Sequence[int],
+    oldest: timedelta,
+    youngest: timedelta,
+) -> list[Listed]:
+    """The open breaks of one reason and some channel accounts, by how long ago they were opened."""
+    found = raw(session).execute(
+        _LISTED + " WHERE closed_at IS NULL AND reason = %s AND channel_account_id = ANY(%s)"
+        " AND opened_at BETWEEN now() - %s AND now() - %s ORDER BY id",
+        (reason.value, list(channel_account_ids), oldest, youngest),
+    )
+    return [_listed(row) for row in found]
+
+
 def of_payments(session: Session, payment_ids: Sequence[int]) -> list[Listed]:
     """Every break about some payments, open or closed, in the order they were opened."""
     rows = raw(session).execute(_LISTED + " WHERE payment_id = ANY(%s) ORDER BY id", (list(payment_ids),))
@@ -369,12 +454,14 @@ class Counted:
 
 def counted_of_delivery(session: Session, delivery_id: int) -> list[Counted]:
     """The breaks that one delivery opened, by reason."""
-    rows = raw(session).execute(
-        "SELECT reason, count(*), sum(amount_minor)::bigint, count(*) FILTER (WHERE closed_at IS NULL) FROM break_case"
+    return rows(
+        session,
+        Counted,
+        "SELECT reason, count(*) AS count, sum(amount_minor)::bigint AS amount_minor,"
+        " count(*) FILTER (WHERE closed_at IS NULL) AS open FROM break_case"
         " WHERE delivery_id = %s GROUP BY reason ORDER BY reason",
         (delivery_id,),
     )
-    return [Counted(*row) for row in rows]
 
 
 def named(session: Session, name: str) -> Listed:
@@ -460,9 +547,10 @@ class Said:
 
 def history(session: Session, public: str) -> list[Said]:
     """Everything said of a break, in order. Raises NotFound."""
-    rows = raw(session).execute(
-        "SELECT at, event, actor, owner, amount_minor, coalesce(words, detail) FROM break_event WHERE key = %s"
-        " ORDER BY id",
+    return rows(
+        session,
+        Said,
+        "SELECT at, event, actor, owner, amount_minor, coalesce(words, detail) AS words FROM break_event"
+        " WHERE key = %s ORDER BY id",
         (_key_of(session, public),),
     )
-    return [Said(*row) for row in rows]

@@ -14,7 +14,7 @@ from revenue_engine.access import approvals, audit
 from revenue_engine.access.approvals import Agreed
 from revenue_engine.billing.payers import MOST_DRAWS, find_invoice
 from revenue_engine.billing.tariffs import COMPONENTS, AssessedLine, Charge, assess_many
-from revenue_engine.db import copy_rows, next_ids, raw
+from revenue_engine.db import copy_rows, next_ids, raw, scalar
 from revenue_engine.errors import Conflict, IntegrityFault, InvalidValue, NotFound
 from revenue_engine.ledger import postings
 from revenue_engine.money import LARGEST_MINOR, wire
@@ -365,6 +365,14 @@ def _write(session: Session, drafts: Sequence[_Draft], issued_by: str) -> list[I
 
 
 # --- taking back -----------------------------------------------------------------------------------------------------
+
+
+def spot_among(session: Session, invoice_ids: Sequence[int]) -> int:
+    """How many of some bills are spot bills."""
+    number: int = scalar(
+        session, "SELECT count(*) FROM invoice WHERE id = ANY(%s) AND billing = 'spot'", (list(invoice_ids),)
+    )
+    return number
 
 
 def ask_cancel(session: Session, number: str, *, reason: str) -> str:

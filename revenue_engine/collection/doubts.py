@@ -87,7 +87,7 @@ def ask(
     questions = [one for one in questions if one.payment_id not in answers]
     if not questions:
         return answers
-    rows = [BillRow(*row) for row in open_bills.bills_by_id(session, _around(session, questions))]  # type: ignore[arg-type]
+    rows = [BillRow(*row) for row in open_bills.bills_by_id(session, _around(session, questions))]
     known = {row.invoice_id: row for row in rows}
     for invoice_id, bill in bills.items():
         if invoice_id in known:
@@ -198,7 +198,7 @@ def about_unbilled(session: Session, asked: Sequence[tuple[Question, BilledThing
             strange.append((one, thing))
     if not strange:
         return {}
-    rows = [BillRow(*row) for row in open_bills.bills_by_id(session, _around(session, [one for one, _ in strange]))]  # type: ignore[arg-type]
+    rows = [BillRow(*row) for row in open_bills.bills_by_id(session, _around(session, [one for one, _ in strange]))]
     answers = {}
     for one, thing in strange:
         owing = [row for row in rows if row.open_minor == one.amount_minor and row.payer_id != str(thing.payer_id)]

@@ -90,7 +90,7 @@ def process(
     if several_names:
         batch.facts = same_payment.recognise(session, batch.facts, several_names)
         _leave_settlements(session, batch, arrivals, several_names)
-    book(session, batch, channels, adapters, readers or {}, limit=county.confirm_limit_minor)
+    book(session, batch, channels, adapters, readers or {}, limit_minor=county.confirm_limit_minor)
     return close(session, batch)
 
 
@@ -101,16 +101,16 @@ def book(
     adapters: Mapping[str, CallbackAdapter],
     readers: Mapping[str, StatementReader],
     *,
-    limit: int,
+    limit_minor: int,
 ) -> None:
     """Keep the facts of a batch as evidence and post what they prove; papers, endings and breaks wait for `close`.
 
-    ``limit``: from which amount on, in cents, a message that confirms is not enough alone.
+    ``limit_minor``: from which amount on, in cents, a message that confirms is not enough alone.
     """
     batch.written = payments.write_evidence(session, batch.facts)
     batch.outcome.first_told |= {one.delivery_id for one in batch.written}
     batch.outcome.evidence += len(batch.facts)
-    standing = recording.record_payments(session, batch, channels, adapters, readers, limit=limit)
+    standing = recording.record_payments(session, batch, channels, adapters, readers, limit_minor=limit_minor)
     reversals.record_reversals(session, batch, channels, standing)
     charges.record_charges(session, batch, channels)
     payouts = [one for one in batch.written if one.identity.kind == Kind.PAYOUT]

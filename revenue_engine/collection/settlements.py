@@ -22,10 +22,11 @@ from revenue_engine.billing import open_bills
 from revenue_engine.channels.accounts import Channel
 from revenue_engine.collection import disagreements, reversals
 from revenue_engine.collection.batch import Batch
-from revenue_engine.collection.interpretation import STATEMENT_MESSAGE, instant_of
+from revenue_engine.collection.interpretation import instant_of
 from revenue_engine.db import raw
 from revenue_engine.ledger import postings
 from revenue_engine.payments import Fact, Identity, Stored
+from revenue_engine.payments.evidence import STATEMENT_MESSAGE
 from revenue_engine.ports.callbacks import Kind, Reversed, Strength
 from revenue_engine.ports.statements import StatementLine, StatementOpened
 from revenue_engine.treasury import bank_accounts
@@ -178,7 +179,7 @@ def _naming_bills(session: Session, lines: Sequence[StatementLine]) -> set[int]:
 
 def _paying_bills(session: Session, bank_id: int, lines: Sequence[tuple[StatementLine, str]]) -> set[int]:
     """The numbers of the lines whose money the bank's own notice told of, and which paid a bill or is a payer's."""
-    standing = payments.find(session, (Identity(bank_id, "payment", name) for _, name in lines))
+    standing = payments.find(session, (Identity(bank_id, Kind.PAYMENT.value, name) for _, name in lines))
     ids = [payment.id for payment in standing.values()]
     paying = payments.applied(session, ids).keys() | {
         one.payment_id for one in payments.held(session, payment_ids=ids) if one.payer_id is not None

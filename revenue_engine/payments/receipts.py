@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import NamedTuple
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -205,6 +206,31 @@ def standing_numbers(session: Session, payment_ids: Sequence[int]) -> dict[int, 
     for payment_id, kind, year, number in rows:
         found.setdefault(payment_id, []).append(printed_number(kind, year, number))
     return found
+
+
+class Drawn(NamedTuple):
+    """The papers of one kind and year that were issued on a book date; the amount is in cents."""
+
+    kind: str
+    financial_year: str
+    first: int
+    last: int
+    issued: int
+    amount: int
+    cancelled: int
+
+
+def issued_on(session: Session, on: date) -> list[Drawn]:
+    """The receipts and acknowledgements of a book date, by kind and year, the receipts first."""
+    return rows(
+        session,
+        Drawn,
+        "SELECT r.kind, r.financial_year, min(r.number) AS first, max(r.number) AS last, count(*) AS issued,"
+        " sum(r.amount_minor)::bigint AS amount, count(c.receipt_id) AS cancelled"
+        " FROM receipt r LEFT JOIN receipt_cancellation c ON c.receipt_id = r.id"
+        " WHERE r.book_date = %s GROUP BY 1, 2 ORDER BY 1 DESC, 2",
+        (on,),
+    )
 
 
 @dataclass(frozen=True, slots=True)
