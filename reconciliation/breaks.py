@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from reconciliation import break_keys
 from revenue_engine import periods
-from revenue_engine.db import Base, Sealed, raw
+from revenue_engine.db import Base, Sealed, copy_rows, raw
 from revenue_engine.errors import Conflict, InvalidValue, NotFound
 from revenue_engine.identifiers import public_id
 
@@ -172,7 +172,9 @@ def open_many(session: Session, found: Iterable[NewBreak]) -> None:
         )
         for new in sorted(found, key=lambda new: new.key)
     ]
-    if rows:  # one statement whatever their number: a statement's import may open a break a line
+    if len(rows) > _COPIED:  # a statement's import may open a break a line
+        _open_copied(session, rows)
+    elif rows:  # one statement whatever their number
         raw(session).execute(
             "INSERT INTO break_event (public_id, key, reason, detail, amount_minor, owner, payment_id, invoice_id,"
             " delivery_id, channel_account_id, stream_code, station_code, occurred_at, event, actor)"
@@ -181,6 +183,29 @@ def open_many(session: Session, found: Iterable[NewBreak]) -> None:
             " ON CONFLICT (key) WHERE event = 'opened' DO NOTHING",
             [ENGINE, *[list(column) for column in zip(*rows, strict=True)]],
         )
+
+
+_COPIED = 200
+"""More breaks than this are copied into a table first: a list of so many is written letter by letter."""
+_OPENED = (
+    *("public_id", "key", "reason", "detail", "amount_minor", "owner", "payment_id", "invoice_id", "delivery_id"),
+    *("channel_account_id", "stream_code", "station_code", "occurred_at"),
+)
+_OPENED_TYPES = (*["text"] * 4, "int8", "text", *["int8"] * 4, "text", "text", "timestamptz")
+
+
+def _open_copied(session: Session, rows: Sequence[Sequence[object]]) -> None:
+    connection, listed = raw(session), ", ".join(_OPENED)
+    connection.execute(
+        f"CREATE TEMP TABLE IF NOT EXISTS opening ON COMMIT DROP AS SELECT {listed} FROM break_event WITH NO DATA"  # noqa: S608 - our own constants
+    )
+    connection.execute("TRUNCATE opening")
+    copy_rows(connection, "opening", _OPENED, _OPENED_TYPES, rows)
+    connection.execute(
+        f"INSERT INTO break_event ({listed}, event, actor) SELECT {listed}, 'opened', %s FROM opening"  # noqa: S608
+        " ON CONFLICT (key) WHERE event = 'opened' DO NOTHING",
+        (ENGINE,),
+    )
 
 
 def _tell(session: Session, keys: Sequence[str], event: str, *, by: str, **said: object) -> int:

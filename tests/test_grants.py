@@ -77,7 +77,6 @@ BILLING = frozenset(
         "alias",
         "invoice",
         "invoice_line",
-        "invoice_cancellation",
         "pay_account",
         "push_request",
     }

@@ -105,7 +105,7 @@ def _sent_by_known(one: PaymentRow, known: dict[bytes, Known]) -> PaymentRow:
     """
     said = one.typed or one.narrative
     found = known.get(payer_links.words_digest(said) or b"")
-    if found is None or ladder.read(said, prefixes=()).numbers:
+    if found is None or ladder.numbers_typed(said):
         return one
     typed = "" if found.phone else found.name
     return one._replace(typed=typed, narrative="", payer_name=found.name, phone=found.phone, link=found.link)
@@ -120,7 +120,7 @@ def payment_row(row: Sequence[Any]) -> PaymentRow:
 
 def bills_for(session: Session, payments: Iterable[PaymentRow]) -> list[BillRow]:
     """The bills that these payments may mean."""
-    typed = {number for one in payments for number in ladder.read(one.typed or one.narrative, prefixes=()).numbers}
+    typed = {number for one in payments for number in ladder.numbers_typed(one.typed or one.narrative)}
     named = sorted(open_bills.numbers(session, typed).bills.values())
     return [BillRow(*row) for row in raw(session).execute(open_bills.READ_BILLS + _WANTED, {"named": named})]
 

@@ -80,8 +80,10 @@ def is_called(identifier: str, told: str) -> bool:
     Blanks, dashes, strokes and zeros in front say nothing. A bank's code, the country or the currency may stand beside
     the number (``KCBLKENX/1100100``, ``KE1100100KES``), and an IBAN ends with it.
     """
-    ours = _bare(identifier)
-    if not _bare(told) or _bare(told) == ours:
+    if told == identifier:  # as nearly every message does
+        return True
+    ours, theirs = _bare(identifier), _bare(told)
+    if not theirs or theirs == ours:
         return True
     if len(ours) < _LEAST_PART:
         return False

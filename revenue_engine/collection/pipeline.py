@@ -216,7 +216,7 @@ def _leave_settlements(
     batch.facts = [fact for fact in batch.facts if fact.identity not in gone]
     shown = "the statement of the bank shows the credit as a settlement of our own channel"
     for arrived in arrivals:
-        if arrived.id in left and ladder.read(left[arrived.id].typed).numbers:
+        if arrived.id in left and ladder.numbers_typed(left[arrived.id].typed):
             why, key = BreakReason.AMBIGUOUS_ACCOUNT, break_keys.settlement_told(arrived.id)
             batch.end(
                 arrived, "waiting", f"{shown}, and the message says that a payer typed the number of a bill", why, key

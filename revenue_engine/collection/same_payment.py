@@ -14,6 +14,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from sqlalchemy import CheckConstraint, LargeBinary
@@ -80,11 +81,12 @@ class Told:
 def of_message(fact: Fact) -> Told:
     """What a message tells of a payment."""
     names = frozenset(identifiers.key(name) for name in (fact.identity.reference, *fact.also_known_as))
-    numbers = frozenset(ladder.read(fact.typed).numbers)
+    numbers = frozenset(ladder.numbers_typed(fact.typed))
     own = fact.identity.reference
     return Told(fact.amount_minor or 0, periods.nairobi_date(fact.occurred_at), names, numbers, own)
 
 
+@lru_cache(maxsize=4_096)
 def of_line(line: StatementLine) -> Told:
     """What a line of a bank's statement tells of a payment: every word that may be a reference, in any place of it."""
     texts = (line.text, line.account_reference, *(value for _, value in line.references))
@@ -92,7 +94,7 @@ def of_line(line: StatementLine) -> Told:
     words |= {identifiers.key(word) for text in texts for word in text.split()}
     words = {word for word in words if _WORD.fullmatch(word) and _may_be_reference(word)}
     words |= {identifiers.key(value) for value in (line.reference, *(value for _, value in line.references))}
-    numbers = {number for text in texts if text for number in ladder.read(text).numbers}
+    numbers = {number for text in texts if text for number in ladder.numbers_typed(text)}
     return Told(line.amount_minor, line.booked_on, frozenset(words) - {""}, frozenset(numbers), line.reference)
 
 

@@ -27,6 +27,7 @@ from revenue_engine.collection import interpretation, pipeline, returns, same_pa
 from revenue_engine.collection.batch import Batch
 from revenue_engine.collection.tools import Tools
 from revenue_engine.errors import NotFound
+from revenue_engine.ledger import chart
 from revenue_engine.money import wire
 from revenue_engine.payments import Identity
 from revenue_engine.ports.callbacks import (
@@ -409,7 +410,10 @@ def _weigh(
     pipeline.book(run.session, run.batch, run.channels, run.adapters, run.readers, limit=run.limit)
     if run.batch.named_channels:
         identities = [Identity(run.channel.id, Kind.PAYMENT.value, name) for name in run.batch.named_channels]
-        settlements.held_for_channels(run.batch, run.channel, payments.find(run.session, identities))
+        standing = payments.find(run.session, identities)
+        held = payments.held(run.session, payment_ids=[payment.id for payment in standing.values()])
+        in_suspense = {one.payment_id for one in held if one.account == chart.SUSPENSE}
+        settlements.held_for_channels(run.batch, run.channel, standing, in_suspense=in_suspense)
     _name_found(run, before)
     run.batch.resolve(
         (key for fact in run.batch.facts if (key := break_keys.missing(*fact.identity)) in run.missed),
