@@ -11,7 +11,6 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 
 from revenue_engine.access import sessions
-from revenue_engine.api.approvals import Approval, shown
 from revenue_engine.api.calls import Door, Reply, Rules, serve
 from revenue_engine.api.shapes import Asked, Code, Money, Page, Paged, Told, When, Words, after, cut, instant
 from revenue_engine.billing import counter, invoices
@@ -109,6 +108,13 @@ class Cancellation(Asked):
     reason: Words
 
 
+class AskedFor(Told):
+    """A request that waits for another person, who sees it at /approvals/{approval}."""
+
+    approval: str
+    invoice: str
+
+
 class InvoicePage(Page):
     """Which invoices."""
 
@@ -175,11 +181,10 @@ def as_row(one: counter.BillRow) -> InvoiceRow:
     )
 
 
-def cancel_invoice(session: Session, number: Number, asked: Cancellation) -> Approval:
+def cancel_invoice(session: Session, number: Number, asked: Cancellation) -> AskedFor:
     """Ask that an unpaid invoice be cancelled; it is cancelled when another person agrees."""
-    return shown(
-        session, invoices.ask_cancel(session, counter.describe(session, number)["number"], reason=asked.reason)
-    )
+    found = counter.describe(session, number)["number"]
+    return AskedFor(approval=invoices.ask_cancel(session, found, reason=asked.reason), invoice=found)
 
 
 def router() -> APIRouter:
@@ -192,6 +197,6 @@ def router() -> APIRouter:
     serve(made, "GET", "/invoices/{number}", show_invoice, rules=Rules("read"), answer=Invoice)
     asking = Rules("bill.cancel.ask", placed=True, keyed=True, status=202)
     serve(
-        made, "POST", "/invoices/{number}/cancellation", cancel_invoice, rules=asking, answer=Approval, refusals=keyed
+        made, "POST", "/invoices/{number}/cancellation", cancel_invoice, rules=asking, answer=AskedFor, refusals=keyed
     )
     return made

@@ -117,8 +117,7 @@ def find_payments(session: Session, sought: Annotated[Sought, InQuery()]) -> Pay
 def search(session: Session, sought: Annotated[Sought, InQuery()]) -> Everything:
     """Whatever words name: payments as find_payments finds them, and invoices."""
     asked = payment_search.understood(sought.q)
-    words = asked.phone or asked.words
-    rows = counter.listed(session, words=words, limit=MOST_BILLS) if words else []
+    rows = counter.listed(session, words=asked.words, limit=MOST_BILLS) if asked.words else []
     return Everything.model_validate({**_found(session, sought.q), "invoices": [as_row(one) for one in rows]})
 
 

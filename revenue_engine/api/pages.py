@@ -1,14 +1,16 @@
-"""Pages for people who write programs: the description tried out by hand, and what each refusal means."""
+"""Pages beside the API: the description tried out by hand, what each refusal means, and whether the process is well."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.resources import files
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from revenue_engine.api import problems
+from revenue_engine.api import calls, problems
+from revenue_engine.billing.tariffs import county
+from revenue_engine.db import transaction
 
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
@@ -50,6 +52,16 @@ def router() -> APIRouter:
     @made.get("/docs/errors")
     def errors() -> Response:
         return _page(problems.page(), "text/plain; charset=utf-8")
+
+    @made.get("/livez")
+    def livez() -> Response:
+        return Response("live\n", 200, media_type="text/plain")
+
+    @made.get("/readyz")
+    def readyz(request: Request) -> Response:
+        with transaction(calls.engine_of(request)) as session:
+            county(session)
+        return Response("ready\n", 200, media_type="text/plain")
 
     for name, kind in _ASSETS.items():
         made.add_api_route(f"/docs/{name}", _asset(name, kind), methods=["GET"])

@@ -105,7 +105,9 @@ def test_a_bill_is_cancelled_when_another_person_agrees(desk: Desk) -> None:
         f"/api/v1/invoices/{number}/cancellation", json={"reason": "issued twice"}, headers=desk.headers("supervisor")
     )
     assert asked.status_code == 202, asked.text
-    request = asked.json()
+    looked = desk.client.get(f"/api/v1/approvals/{asked.json()['approval']}", headers=desk.headers("finance_officer"))
+    request = looked.json()
+    assert (request["stands"], request["subject"], request["amount"]) == ("waiting", number, "600.00")
     agreement = {"shown_sha256": request["shown_sha256"]}
     path = f"/api/v1/approvals/{request['id']}/agreement"
     alone = desk.client.post(path, json=agreement, headers=desk.headers("supervisor"))
