@@ -169,9 +169,8 @@ def run_demo(
             # What a callback leaves to a run, because every bill must be looked at, is set by one.
             run = matching_runs.run(stage.engine("worker"), by="demo")
             _wait_for_backlog(stage, running)
-            progress(
-                f"matching run: {len(run.matched):,} payments left suspense for their bills ({clock.lap('match'):.1f} s)"
-            )
+            seconds = clock.lap("match")
+            progress(f"matching run: {len(run.matched):,} payments left suspense for their bills ({seconds:.1f} s)")
             result = _result(stage, running, plan, people, sent, clock, withheld=kept_back)
             if after is not None:
                 after(result, running)
