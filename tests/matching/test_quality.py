@@ -18,9 +18,10 @@ from tests.matching import county
 TOOLS = Path(os.environ.get("REVENUE_SHARED", Path(__file__).parents[3] / "shared")) / "tools"
 LEAST = {
     "plain": 100, "kiswahili": 100, "ussd": 99, "wrong_stream": 100, "split": 99, "neighbours_plate": 95, "fee": 99,
-    "one_wrong": 90, "look_alike": 95, "thing": 90, "phone_plus": 80,
+    "one_wrong": 90, "look_alike": 95, "thing": 90, "phone_plus": 70,
 }  # fmt: skip
-"""Least recall in per cent by kind of mistake."""
+"""Least recall in per cent by kind of mistake. A phone beside a number or an object may be a second debtor's: where both owe
+the same it is a tie (decision 13), which cost nine in a hundred of ``phone_plus``."""
 
 
 @pytest.mark.parametrize("seed", [11, 12])
