@@ -12,7 +12,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -137,15 +137,7 @@ def run_demo(
                 seed=seed,
                 hands=(stage.clerk, stage.hands[1]),
             )
-            plan = mpesa.plan(
-                people,
-                first=first,
-                days=days,
-                payments=payments,
-                seed=seed,
-                shortcodes=stage.shortcodes,
-                withheld=withheld,
-            )
+            plan = _plan(stage, people, first=first, days=days, payments=payments, seed=seed, withheld=withheld)
             population.ask(stage.engine("api"), plan.pushes, accounts=stage.accounts)
             seconds = clock.lap("populate")
             progress(f"population: {len(people.bills):,} bills, {len(people.spots):,} things to buy ({seconds:.1f} s)")
@@ -166,17 +158,36 @@ def run_demo(
                 _find(stage, running, provider, plan, progress)
                 plan = finding.all_told(plan)
                 clock.lap("find")
-            # What a callback leaves to a run, because every bill must be looked at, is set by one.
-            run = matching_runs.run(stage.engine("worker"), by="demo")
-            _wait_for_backlog(stage, running)
-            seconds = clock.lap("match")
-            progress(f"matching run: {len(run.matched):,} payments left suspense for their bills ({seconds:.1f} s)")
+            _match(stage, running, progress, clock)
             result = _result(stage, running, plan, people, sent, clock, withheld=kept_back)
             if after is not None:
                 after(result, running)
             return result
     finally:
         stage.close()
+
+
+def _plan(
+    stage: _Stage, people: Population, *, first: date, days: int, payments: int, seed: int, withheld: int
+) -> mpesa.Plan:
+    """What payers do in those days, with the truth of it."""
+    return mpesa.plan(
+        people,
+        first=first,
+        days=days,
+        payments=payments,
+        seed=seed,
+        shortcodes=stage.shortcodes,
+        withheld=withheld,
+    )
+
+
+def _match(stage: _Stage, running: Running, progress: Say, clock: _Clock) -> None:
+    """Set by one matching run what callbacks leave to a run, because every bill must be looked at."""
+    run = matching_runs.run(stage.engine("worker"), by="demo")
+    _wait_for_backlog(stage, running)
+    seconds = clock.lap("match")
+    progress(f"matching run: {len(run.matched):,} payments left suspense for their bills ({seconds:.1f} s)")
 
 
 def _prepare(stage: _Stage, settings: Settings, progress: Say) -> None:
