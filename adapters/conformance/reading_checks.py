@@ -11,7 +11,7 @@ from typing import TypeGuard
 
 from adapters.conformance.spelling import Path as Field
 from adapters.conformance.spelling import Spelled
-from adapters.conformance.subject import ACCOUNT, NOT_FILLED, OTHER_AMOUNT, Subject, skip
+from adapters.conformance.subject import ACCOUNT, NOT_FILLED, OTHER_AMOUNT, Case, Subject, skip
 from revenue_engine.money import wire
 from revenue_engine.ports.callbacks import (
     Answer,
@@ -358,16 +358,25 @@ def wire_form_is_whole(subject: Subject) -> None:
                 assert not private or word not in text, f"{case.name}: the wire form holds personal data"
 
 
+def _meant(adapter: CallbackAdapter, case: Case) -> Interpretation:
+    return adapter.interpret(case.body, purpose=case.purpose)
+
+
 def questions_are_answered(subject: Subject) -> None:
     """A provider that asks is asked back nothing: questions are read, move no money, and refusals differ."""
     adapter = subject.adapter
     if not isinstance(adapter, AskingAdapter):
         skip("this provider does not ask before it takes money")
-    asking = [case for case in subject.cases if case.purpose is Purpose.VALIDATION]
+    # A confirmation that came to the address of questions is a payment and says so: it is no question
+    asking = [
+        case
+        for case in subject.cases
+        if case.purpose is Purpose.VALIDATION and not getattr(_meant(adapter, case), "wrong_address", False)
+    ]
     if not asking:
         skip("no fixture has the purpose validation")
     for case in asking:
-        assert not isinstance(adapter.interpret(case.body, purpose=Purpose.VALIDATION), Paid), f"{case.name} pays"
+        assert not isinstance(_meant(adapter, case), Paid), f"{case.name} pays"
         assert adapter.asked(case.body) is not None, f"{case.name} cannot be read as a question"
     assert adapter.answer(Answer.ACCEPT) != adapter.answer(Answer.UNKNOWN_ACCOUNT), "a refusal looks like a yes"
 

@@ -63,13 +63,9 @@ def _flows(books: Books) -> None:
     books.deliver(reversal("UITAKEN001", 250, own="UIREV00001"))
     books.work()
     for _ in range(2):  # a match taken back, and made again
-        with db.transaction(books.engine) as session:
-            asked = running.ask(session, "UIHAND0001", by_hand.pay_account_number, reason="seen", by="amina")
-        with db.transaction(books.engine) as session:
-            running.agree(session, asked, by="baraka")
+        books.judged(lambda session: running.ask(session, "UIHAND0001", by_hand.pay_account_number, reason="seen"))
         if not _:
-            with db.transaction(books.engine) as session:
-                running.reverse(session, "UIHAND0001", reason="the other stall", by="amina")
+            books.judged(lambda session: running.ask_back(session, "UIHAND0001", reason="the other stall"))
             books.work()
     books.bank_channel(BANK)
     bring(books, of(BANK, Move("FT1", 600, said="MPS 600100"), Move("FT2", 90, said="JOHN W")), channel=2)
