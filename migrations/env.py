@@ -18,6 +18,7 @@ MAPPED = (
     "reconciliation.runs.payer_links",
     "reconciliation.runs.policies",
     "revenue_engine.access.audit",
+    "revenue_engine.access.idempotency",
     "revenue_engine.billing.payers",
     "revenue_engine.billing.tariffs",
     "revenue_engine.channels.accounts",

@@ -10,8 +10,8 @@ from datetime import date, datetime
 
 _REQUEST = "request:"
 SUSPENSE_PREFIX = "suspense:"
-UNCONFIRMED_PREFIX = "unconfirmed:"
-"""For queries that build the key of a row they join; what follows is as in the functions below."""
+"""For a query that builds the key of a row that it joins; what follows is the id of the payment."""
+_UNCONFIRMED = "unconfirmed:"
 
 
 def of_delivery(delivery_id: int, item: int = 0) -> str:
@@ -51,7 +51,13 @@ def doubt(channel_account_id: int, reference: str) -> str:
 
 def unconfirmed(channel_account_id: int, reference: str) -> str:
     """A movement that a message told, and no message that is proof."""
-    return f"{UNCONFIRMED_PREFIX}{channel_account_id}:{reference}"
+    return f"{_UNCONFIRMED}{channel_account_id}:{reference}"
+
+
+def unconfirmed_of(key: str) -> tuple[int, str] | None:
+    """The channel account and the reference that a key of :func:`unconfirmed` is about; None for another family."""
+    account, _, reference = key.removeprefix(_UNCONFIRMED).partition(":")
+    return (int(account), reference) if key.startswith(_UNCONFIRMED) else None
 
 
 def request(request_id: str) -> str:
@@ -136,7 +142,7 @@ def foreign(delivery_id: int) -> str:
 
 def file(delivery_id: int) -> str:
     """A statement file that one person brought and no other has agreed to."""
-    return f"file:{delivery_id}"
+    return f"statement-file:{delivery_id}"
 
 
 def suspense(payment_id: int) -> str:

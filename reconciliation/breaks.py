@@ -6,14 +6,16 @@ import difflib
 import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, Sealed, raw
-from revenue_engine.errors import InvalidValue, NotFound
+from reconciliation import break_keys
+from revenue_engine import periods
+from revenue_engine.db import Base, Sealed, copy_rows, exists, raw, rows
+from revenue_engine.errors import Conflict, InvalidValue, NotFound
 from revenue_engine.identifiers import public_id
 
 
@@ -170,7 +172,9 @@ def open_many(session: Session, found: Iterable[NewBreak]) -> None:
         )
         for new in sorted(found, key=lambda new: new.key)
     ]
-    if rows:  # one statement whatever their number: a statement's import may open a break a line
+    if len(rows) > _COPIED:  # a statement's import may open a break a line
+        _open_copied(session, rows)
+    elif rows:  # one statement whatever their number
         raw(session).execute(
             "INSERT INTO break_event (public_id, key, reason, detail, amount_minor, owner, payment_id, invoice_id,"
             " delivery_id, channel_account_id, stream_code, station_code, occurred_at, event, actor)"
@@ -179,6 +183,29 @@ def open_many(session: Session, found: Iterable[NewBreak]) -> None:
             " ON CONFLICT (key) WHERE event = 'opened' DO NOTHING",
             [ENGINE, *[list(column) for column in zip(*rows, strict=True)]],
         )
+
+
+_COPIED = 200
+"""More breaks than this are copied into a table first: a list of so many is written letter by letter."""
+_OPENED = (
+    *("public_id", "key", "reason", "detail", "amount_minor", "owner", "payment_id", "invoice_id", "delivery_id"),
+    *("channel_account_id", "stream_code", "station_code", "occurred_at"),
+)
+_OPENED_TYPES = (*["text"] * 4, "int8", "text", *["int8"] * 4, "text", "text", "timestamptz")
+
+
+def _open_copied(session: Session, rows: Sequence[Sequence[object]]) -> None:
+    connection, listed = raw(session), ", ".join(_OPENED)
+    connection.execute(
+        f"CREATE TEMP TABLE IF NOT EXISTS opening ON COMMIT DROP AS SELECT {listed} FROM break_event WITH NO DATA"  # noqa: S608 - our own constants
+    )
+    connection.execute("TRUNCATE opening")
+    copy_rows(connection, "opening", _OPENED, _OPENED_TYPES, rows)
+    connection.execute(
+        f"INSERT INTO break_event ({listed}, event, actor) SELECT {listed}, 'opened', %s FROM opening"  # noqa: S608
+        " ON CONFLICT (key) WHERE event = 'opened' DO NOTHING",
+        (ENGINE,),
+    )
 
 
 def _tell(session: Session, keys: Sequence[str], event: str, *, by: str, **said: object) -> int:
@@ -218,8 +245,7 @@ def reopen(session: Session, key: str, *, amount_minor: int, by: str = ENGINE) -
 
 def is_closed(session: Session, key: str) -> bool:
     """Whether the break of a key was opened before and is closed now."""
-    row = raw(session).execute("SELECT closed_at IS NOT NULL FROM break_case WHERE key = %s", (key,)).fetchone()
-    return bool(row and row[0])
+    return exists(session, "SELECT FROM break_case WHERE key = %s AND closed_at IS NOT NULL", (key,))
 
 
 def open_keys(session: Session, reason: BreakReason, *, channel_account_id: int) -> set[str]:
@@ -279,23 +305,27 @@ def listed(
     occurred_from: datetime | None = None,
     occurred_until: datetime | None = None,
     open_at: datetime | None = None,
+    suspense: bool = False,
     limit: int = 200,
 ) -> list[Listed]:
     """Breaks that are open now, or were open at an instant, the oldest first.
 
-    ``occurred_from`` is included and ``occurred_until`` is not. What a break says of its owner and amount is today's.
+    ``occurred_from`` is included and ``occurred_until`` is not.
+    ``suspense`` takes those of money in suspense alone. What a break says of its owner and amount is today's.
     """
     rows = raw(session).execute(
         _LISTED + " WHERE CASE WHEN %(at)s::timestamptz IS NULL THEN closed_at IS NULL"
         "       ELSE occurred_at < %(at)s AND (closed_at IS NULL OR closed_at >= %(at)s) END"
         "   AND (%(reasons)s::text[] IS NULL OR reason = ANY(%(reasons)s))"
         "   AND (%(owner)s::text IS NULL OR owner = %(owner)s)"
+        "   AND (%(key)s::text IS NULL OR key LIKE %(key)s)"
         "   AND (%(from)s::timestamptz IS NULL OR occurred_at >= %(from)s)"
         "   AND (%(until)s::timestamptz IS NULL OR occurred_at < %(until)s)"
         " ORDER BY occurred_at, id LIMIT %(limit)s",
         {
             "reasons": [reason.value for reason in reasons] or None,
             "owner": owner,
+            "key": f"{break_keys.SUSPENSE_PREFIX}%" if suspense else None,
             "from": occurred_from,
             "until": occurred_until,
             "at": open_at,
@@ -308,6 +338,92 @@ def listed(
 def _listed(row: Sequence[Any]) -> Listed:
     number, public, key, reason, *rest = row
     return Listed(number, public, key, BreakReason(reason), *rest)
+
+
+class Aged(NamedTuple):
+    """Money in suspense of one band of age, in cents."""
+
+    age: str
+    items: int
+    amount: int
+
+
+def suspense_by_age(session: Session, *, at: datetime) -> list[Aged]:
+    """What was in suspense at an instant, by days since the money came, the youngest first."""
+    return rows(
+        session,
+        Aged,
+        """
+        SELECT bucket AS age, count(*) AS items, sum(amount_minor)::bigint AS amount FROM (
+            SELECT amount_minor, CASE WHEN age <= 1 THEN '0-1 days' WHEN age <= 3 THEN '2-3 days'
+                   WHEN age <= 7 THEN '4-7 days' WHEN age <= 30 THEN '8-30 days' ELSE 'over 30 days' END AS bucket,
+                   least(age, 31) AS rank
+              FROM (SELECT amount_minor, floor(EXTRACT(EPOCH FROM %(at)s::timestamptz - occurred_at) / 86400) AS age
+                      FROM break_case WHERE occurred_at < %(at)s AND (closed_at IS NULL OR closed_at >= %(at)s)
+                       AND starts_with(key, %(suspense)s)) aged
+        ) placed GROUP BY bucket ORDER BY min(rank)
+        """,
+        {"at": at, "suspense": break_keys.SUSPENSE_PREFIX},
+    )
+
+
+class Owned(NamedTuple):
+    """Breaks of one reason and owner, and their money in cents."""
+
+    reason: str
+    owner: str
+    items: int
+    amount: int
+    oldest_days: int
+
+
+def by_owner(session: Session, *, at: datetime) -> list[Owned]:
+    """The breaks that were open at an instant, by reason and owner."""
+    return rows(
+        session,
+        Owned,
+        "SELECT reason, owner, count(*) AS items, sum(amount_minor)::bigint AS amount,"
+        " max(floor(EXTRACT(EPOCH FROM %(at)s::timestamptz - occurred_at) / 86400))::int AS oldest_days"
+        " FROM break_case WHERE occurred_at < %(at)s AND (closed_at IS NULL OR closed_at >= %(at)s)"
+        " GROUP BY reason, owner ORDER BY reason, owner",
+        {"at": at},
+    )
+
+
+def in_suspense(session: Session) -> list[tuple[int, int]]:
+    """The payments whose money the open breaks say is in suspense: (payment id, cents)."""
+    found = raw(session).execute(
+        "SELECT payment_id, amount_minor FROM break_case WHERE closed_at IS NULL AND key = %s || payment_id",
+        (break_keys.SUSPENSE_PREFIX,),
+    )
+    return found.fetchall()
+
+
+def payments_naming(session: Session, invoice_id: int) -> list[int]:
+    """The payments of the open breaks about a bill."""
+    found = raw(session).execute(
+        "SELECT DISTINCT payment_id FROM break_case WHERE invoice_id = %s AND closed_at IS NULL"
+        " AND payment_id IS NOT NULL",
+        (invoice_id,),
+    )
+    return [payment_id for (payment_id,) in found]
+
+
+def open_since(
+    session: Session,
+    reason: BreakReason,
+    *,
+    channel_account_ids: Sequence[int],
+    oldest: timedelta,
+    youngest: timedelta,
+) -> list[Listed]:
+    """The open breaks of one reason and some channel accounts, by how long ago they were opened."""
+    found = raw(session).execute(
+        _LISTED + " WHERE closed_at IS NULL AND reason = %s AND channel_account_id = ANY(%s)"
+        " AND opened_at BETWEEN now() - %s AND now() - %s ORDER BY id",
+        (reason.value, list(channel_account_ids), oldest, youngest),
+    )
+    return [_listed(row) for row in found]
 
 
 def of_payments(session: Session, payment_ids: Sequence[int]) -> list[Listed]:
@@ -338,12 +454,14 @@ class Counted:
 
 def counted_of_delivery(session: Session, delivery_id: int) -> list[Counted]:
     """The breaks that one delivery opened, by reason."""
-    rows = raw(session).execute(
-        "SELECT reason, count(*), sum(amount_minor)::bigint, count(*) FILTER (WHERE closed_at IS NULL) FROM break_case"
+    return rows(
+        session,
+        Counted,
+        "SELECT reason, count(*) AS count, sum(amount_minor)::bigint AS amount_minor,"
+        " count(*) FILTER (WHERE closed_at IS NULL) AS open FROM break_case"
         " WHERE delivery_id = %s GROUP BY reason ORDER BY reason",
         (delivery_id,),
     )
-    return [Counted(*row) for row in rows]
 
 
 def named(session: Session, name: str) -> Listed:
@@ -381,6 +499,27 @@ def assign(session: Session, public: str, *, owner: str, by: str = ENGINE) -> No
         raise NotFound(f"no open break {public!r}", public_id=public)
 
 
+def version(session: Session, public: str) -> int:
+    """How many events a break has: what a reader hands back to say which state they looked at. Raises NotFound."""
+    return len(history(session, public))
+
+
+def hold(session: Session, public: str, *, version: int) -> None:
+    """Hold a break until this transaction ends, as long as it is as it was at a version.
+
+    Raises NotFound; Conflict that says who changed what and when.
+    """
+    raw(session).execute("SELECT hold_break(%s)", (public,))
+    told = history(session, public)
+    if len(told) != version:
+        last = told[-1]
+        raise Conflict(
+            f"this break was changed after you looked at it: {last.event} by {last.actor} at"
+            f" {last.at.astimezone(periods.NAIROBI):%d %b %Y %H:%M}",
+            public_id=public,
+        )
+
+
 def note(session: Session, public: str, *, words: str, by: str) -> None:
     """Say something of a break, open or closed, that is kept with it. Raises NotFound; InvalidValue without words.
 
@@ -408,9 +547,10 @@ class Said:
 
 def history(session: Session, public: str) -> list[Said]:
     """Everything said of a break, in order. Raises NotFound."""
-    rows = raw(session).execute(
-        "SELECT at, event, actor, owner, amount_minor, coalesce(words, detail) FROM break_event WHERE key = %s"
-        " ORDER BY id",
+    return rows(
+        session,
+        Said,
+        "SELECT at, event, actor, owner, amount_minor, coalesce(words, detail) AS words FROM break_event"
+        " WHERE key = %s ORDER BY id",
         (_key_of(session, public),),
     )
-    return [Said(*row) for row in rows]

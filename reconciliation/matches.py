@@ -10,8 +10,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index,
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, Sealed, raw
-from revenue_engine.errors import Conflict, NotFound
+from revenue_engine.db import Base, Sealed, raw, rows
 from revenue_engine.identifiers import public_id
 from revenue_engine.work.locks import Lock
 
@@ -154,12 +153,13 @@ class Standing(NamedTuple):
 
 def standing(session: Session, payment_id: int) -> list[Standing]:
     """The matches of a payment that stand."""
-    rows = raw(session).execute(
+    return rows(
+        session,
+        Standing,
         "SELECT m.id, m.payment_id, m.invoice_id, m.amount_minor, m.journal_id FROM payment_match m"
         " WHERE m.payment_id = %s AND NOT EXISTS (SELECT FROM match_reversal r WHERE r.match_id = m.id) ORDER BY m.id",
         (payment_id,),
     )
-    return [Standing(*row) for row in rows]
 
 
 def take_back(
@@ -187,31 +187,6 @@ def refused(session: Session, *, payment_ids: Collection[int] | None = None) -> 
     for payment_id, invoice_id in rows:
         found.setdefault(payment_id, set()).add(invoice_id)
     return found
-
-
-def _payments_called(session: Session, name: str) -> list[tuple[int]]:
-    return (
-        raw(session)
-        .execute(
-            "SELECT id FROM payment WHERE kind = 'payment' AND (reference = %(name)s OR public_id = %(name)s)",
-            {"name": name},
-        )
-        .fetchall()
-    )
-
-
-def payment_named(session: Session, reference: str) -> int:
-    """The payment of a provider's reference, or of a public id. Raises NotFound, and Conflict where two have it."""
-    name = reference.strip()
-    # A clerk writes a receipt in small letters; where a bank means them, its reference is found first.
-    rows = _payments_called(session, name) or _payments_called(session, name.upper())
-    if not rows:
-        raise NotFound(f"no payment {reference!r}", reference=reference)
-    if len(rows) > 1:
-        raise Conflict(
-            f"{len(rows)} channels have a payment {reference!r}: name it by its public id", field="reference"
-        )
-    return int(rows[0][0])
 
 
 # --- what is left ----------------------------------------------------------------------------------------------------

@@ -25,29 +25,55 @@ _TOKEN = re.compile(f"[A-Z0-9]+|{WALL}")
 _WORD = re.compile(r"[A-Z0-9]+")
 
 _LIKE = "[0-9OILSBZG]"
-_NINE = rf"[17IL](?:[\s\-./()]{{0,2}}{_LIKE}){{8}}(?![0-9])"
+_GAP = r"[\s\-./()\[\]:_~=#]"
+_NINE = rf"[17IL](?:[\s\-./()\[\]:_~,]{{0,2}}{_LIKE}){{8}}(?![0-9])"
+_PHONE_WORDS = "TELEPHONE|TEL|CELLPHONE|CELL|PHONE|PH|HP|SIMU|MOBILE|MOB|CONTACTS?|CALL|MSISDN|WHATSAPP|SMS"
 _PHONE = re.compile(
     r"(?:"
-    r"(?:(?<![0-9])\(?\+|(?<![0-9A-Z])\(?(?:00)?)\s?254[\s\-./()]*(?:\(?0\)?[\s\-./]*)?"  # +254, (254), 00254, 254 (0)
-    r"|(?<![0-9A-Z])\(?[0O]\)?[\s\-./()]*"  # 0, (0), O
-    r"|(?<![A-Z])(?:TEL|TELEPHONE|PHONE|SIMU|CELL|MOBILE|MOB)(?:[\s.:#\-]*(?:NO|NUMBER))?[\s.:#\-]*"
+    rf"(?:(?<![0-9])[(\[]?\+|(?<![0-9A-Z])[(\[]?(?:00)?)\s?254{_GAP}*(?:\(?0\)?{_GAP}*)?"  # +254, (254), 00254, 254 (0)
+    rf"|(?<![0-9A-Z])[(\[]?[0O]{_GAP}*"  # 0, (0), O
+    rf"|(?<![A-Z])(?:{_PHONE_WORDS})(?:{_GAP}*(?:NO|NUMBER|NAMBA|IS|NI|YA|YANGU|YAKE))*{_GAP}*"
     rf")({_NINE})"
 )
 _LEAST_PHONE_DIGITS = 7
-_HIDDEN = re.compile(r"\+?[0-9]{1,9}[ \-]?(?:[*X]{2,}[ \-]?)+[0-9]{2,}|(?<![0-9A-Z*])(?:\*{2,}|X{3,})[ \-]?[0-9]{2,}")
-_STARS = str.maketrans(dict.fromkeys("•●∗＊", "*"))
+_HIDDEN = re.compile(
+    r"\+?[0-9]{1,9}[ \-]?(?:[*X]{2,}[ \-]?)+[0-9]{2,}|(?<![0-9A-Z*])(?:\*{2,}|X{3,})[ \-]?[0-9]{2,}"
+    r"|(?<![0-9A-Z])\+?(?:\(?254\)?|0)?[ \-]?[17][0-9]{0,5}[ \-]?"  # the beginning of a phone…
+    r"[(\[]?(?:[*X#?_~]{2,}|[*#]|[.\-]{3,}|\s{3,})[)\]]?[\s\-]*[0-9]{2,4}(?![0-9])"  # …what hides it, and its end
+)
+_STARS = str.maketrans(dict.fromkeys("•●∗＊×", "*") | {"…": "..."})
 _DATE = re.compile(
     r"(?<![0-9])(?:(?:0?[1-9]|[12][0-9]|3[01])([./\-])(?:0?[1-9]|1[0-2])\1(?:20)?[0-9]{2}"
-    r"|20[0-9]{2}([./\-])(?:0?[1-9]|1[0-2])\2(?:0?[1-9]|[12][0-9]|3[01]))(?![0-9])"
+    r"|20[0-9]{2}([./\-])(?:0?[1-9]|1[0-2])\2(?:0?[1-9]|[12][0-9]|3[01])"
+    r"|(?<![A-Z])(?:JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEPT?|OCT|NOV|DEC)[A-Z]*[\-./'](?:20)?[123][0-9]"
+    r"|(?:0?[1-9]|[12][0-9]|3[01]) (?:0?[1-9]|1[0-2]) 20[0-4][0-9]"  # with blanks, or glued: only of these years
+    r"|(?:0[1-9]|[12][0-9]|3[01])(?:0[1-9]|1[0-2])20[0-4][0-9]"
+    r"|20[0-4][0-9](?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01]))(?![0-9])"
 )
 _TIME = re.compile(r"(?<![0-9])(?:[01]?[0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9])?(?![0-9])")
 
 _CHEQUE = re.compile(
-    r"(?<![A-Z])(?:CHQS?|CHEQUES?|CHEQ|CHECK|CQ|SLIP|DRAFT)(?:[\s.:#\-]*(?:NO|NOS|NUM|NUMBER))?[\s.:#\-]*"
-    r"[0-9](?:[\s./\-]*[0-9])*"
+    r"(?<![A-Z])(?:CHQS?|CHEQUES?|CHEQ|CHECK|CQ|SLIP|DRAFT|HUNDI)"
+    r"(?:[\s.:#\-]*(?:NO|NOS|NUM|NUMBER|DEP|DEPOSIT))*[\s.:#\-]*[0-9](?:[\s./\-]*[0-9])*"
 )
-_YEAR_AND_SERIAL = re.compile(r"(?<![0-9])(?:19|20)[0-9]{2}[\s./\-]+[0-9]{5}(?![0-9])")
+_OF_A_BANK = re.compile(
+    r"(?<![A-Z])(?:BATCH|TELLER|MICR|SORT|CTS|CLG|RCP?TS?|RECEIPT|TRN|VOUCHER|PV|BC|BR|BRN|BRANCH|SWIFT|SEQ)"
+    r"(?:[\s.:#\-]*(?:NO|NUM|NUMBER|CODE))*[\s.:#\-]*[0-9]{1,8}[\s./\-]+[0-9]+(?:[\s./\-]+[0-9]+)*"
+)
+"""A bank's own word before groups; a number in one piece behind it may be what was typed."""
+_BETWEEN = r"[\s./\-,()#:]"
+_TWO_YEARS = "|".join(f"{year}{_BETWEEN}*{year + 1}" for year in range(15, 45))
+"""A financial year as 24/25."""
+_YEAR_AND_SERIAL = re.compile(
+    rf"(?<![A-Z])F[/.]?Y{_BETWEEN}*[0-9](?:{_BETWEEN}*[0-9])*|(?<![0-9])(?:{_TWO_YEARS}){_BETWEEN}+[0-9]{{5}}(?![0-9])|"
+    rf"(?<![0-9])(?:(?:19|20)[0-9]{{2}}{_BETWEEN}+[0-9](?:{_BETWEEN}*[0-9]){{4}}"
+    rf"|[0-9](?:{_BETWEEN}*[0-9]){{4}}{_BETWEEN}+20[12][0-9])(?![0-9])"
+)
 _PERMIT = re.compile(r"([A-Z]{2,})-?20[0-4][0-9]{6}(?![0-9])")
+_PERMIT_WORD = re.compile(
+    r"(?<![A-Z])(?:U?SBP|UBP|BSP|PERMIT|LICEN[CS]E|LIC|LESENI)(?:[\s.:#\-/]*(?:NO|NUMBER))?[\s.:#\-/]*"
+    rf"(?:20[0-4][0-9]{{6}}|[0-9]{{5}}20[12][0-9]|(?:{_TWO_YEARS})[0-9]{{5}})(?![0-9])"
+)
 _BEFORE_NUMBERS = frozenset(
     word
     for words in (
@@ -57,13 +83,22 @@ _BEFORE_NUMBERS = frozenset(
     for word in words.split()
 )
 """Words that stand before a bill's number; other letters before a year and a serial make a permit of them."""
-_STROKE = re.compile(r"(?<=[0-9])\s*[/\\:*_=|~]+\s*(?=[0-9])")
+_STROKE = re.compile(r"(?<=[0-9])\s*[/\\:*_=|~#?]+\s*(?=[0-9])")
+_MISLEADING_WORDS = (
+    r"CHQ|CHEQ|CHECK|CQ|SLIP|DRAFT|HUNDI|BATCH|MICR|SORT|CTS|CLG|\bRCP?T|RECEIPT|TRN|VOUCHER|\bPV|\bBC|\bBR|SWIFT|SEQ"
+    r"|TEL|PHONE|SIMU|CELL|MOB|CONTACT|\bCALL|MSISDN|WHATSAPP|\bSMS|\bPH|\bHP"
+)
 _MAY_MISLEAD = re.compile(
-    r"[0-9]\s*[/\\:*_=|~.]\s*[0-9]|[0-9]-[0-9]{1,2}-[0-9]|\*\*|254|(?<![0-9A-Z])\(?[0O]\)?[\s\-./()]*[17IL]"
-    r"|CHQ|CHEQ|CHECK|CQ|SLIP|DRAFT|TEL|PHONE|SIMU|CELL|MOB|XX|20[0-9]{2}"
+    r"[0-9]\s*[/\\:*_=|~.#?]\s*[0-9]|[0-9]-[0-9]{1,2}-[0-9]|\*\*|[#?.\-]{2}|254"
+    r"|(?<![0-9A-Z])[(\[]?[0O][)\]:_~=#\s\-./(]*[17IL]"
+    r"|XX|20[0-9]{2}|F[/.]?Y|BP|PERMIT|LIC|LESENI"
+    r"|(?:JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)[A-Z]*[\-./']|\s{3}|" + _MISLEADING_WORDS
 )
 _A_DIGIT = re.compile("[0-9]")
-MISLEADING = "(?i)CHQ|CHEQ|CHECK|CQ|SLIP|DRAFT|TEL|PHONE|SIMU|CELL|MOB|[a-z]-?20[0-4][0-9]{6}"
+MISLEADING = (
+    r"(?i)[a-z][^a-z0-9]{0,3}20[0-4][0-9]{6}|[a-z][^a-z0-9]{0,3}[0-9]{5}20[12][0-9]|\bf[/.]?y|\b[su]bp|(?:^|[^a-z0-9])o[^a-z0-9]*[17]|"
+    + _MISLEADING_WORDS
+)
 """For columns: texts with one number among words, which may be a cheque's, a phone or a permit."""
 
 
@@ -99,8 +134,8 @@ def said(text: str) -> Said:
     upper = _PHONE.sub(lambda found: _phone(found, phones), upper)
     upper = _TIME.sub(WALL, _DATE.sub(WALL, upper))
     loose = _TOKEN.findall(upper)
-    upper = _CHEQUE.sub(WALL, _YEAR_AND_SERIAL.sub(WALL, upper))
-    upper = _STROKE.sub(WALL, _PERMIT.sub(_permit, upper))
+    upper = _OF_A_BANK.sub(WALL, _CHEQUE.sub(WALL, _YEAR_AND_SERIAL.sub(WALL, upper)))
+    upper = _STROKE.sub(WALL, _PERMIT.sub(_permit, _PERMIT_WORD.sub(WALL, upper)))
     return Said(_TOKEN.findall(upper), loose, tuple(dict.fromkeys(phones)))
 
 
@@ -116,6 +151,7 @@ def _permit(found: re.Match[str]) -> str:
     return found[0] if found[1] in _BEFORE_NUMBERS else WALL
 
 
+_LINE_BREAK = re.compile(r"[\r\n]+")
 _PRINTED = re.compile(r"(?<![0-9])([0-9]{3})[ \-\u00a0]([0-9]{3})[ \-\u00a0]([0-9]{3})(?![0-9])")
 
 
@@ -124,10 +160,17 @@ def in_one_piece(number: str, text: str) -> bool:
 
     Else it is put together out of groups among words.
     """
+    text = _LINE_BREAK.sub("", text)  # a bank breaks lines where they are full
     tokens = [folded(token) for token in tokens_of(text)]
     if "".join(tokens) == number or any(number in token for token in tokens):
         return True
     return any("".join(found.groups()) == number for found in _PRINTED.finditer(plain(text)))
+
+
+def in_groups(number: str, text: str) -> bool:
+    """Whether a number stands in a text in one piece or in groups with nothing but a blank between them."""
+    spaced = " ?".join(number)
+    return in_one_piece(number, text) or re.search(rf"(?<![0-9]){spaced}(?![0-9])", plain(text)) is not None
 
 
 # --- names of objects ------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from reconciliation.runs import payer_links, policies, running
 from revenue_engine.access import approvals
 from revenue_engine.access.approvals import Agreed
+from revenue_engine.billing import invoices
 from revenue_engine.collection import money_moves
 from revenue_engine.collection.tools import Tools
 from revenue_engine.db import refusal
@@ -33,6 +34,7 @@ DONE_HERE: Mapping[str, Callable[[Session, Agreed], object]] = {
     "match_reversal": running.take_back_agreed,
     "policy": policies.activate_agreed,
     "link": payer_links.use_agreed,
+    invoices.CANCEL: invoices.cancel_agreed,
     money_moves.KIND: money_moves.move_agreed,
 }
 """The other kinds. Their rows name the request, and a trigger looks for its execution in the same transaction."""

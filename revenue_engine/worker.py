@@ -40,9 +40,6 @@ log = structlog.get_logger("worker")
 
 SNAPSHOT_EVERY = 5_000
 TICK_SECONDS = 60.0
-LOOK_AGAIN_SECONDS = 3.0
-"""Retry delay of a delivery whose counterpart may be in another worker's uncommitted transaction. Retries go on while
-any worker holds a lease that is older than the first look, since that worker may be committing the counterpart."""
 
 WORK = kinds.gather(held_money.JOBS, judgements.JOBS, importing.JOBS, drops.JOBS)
 """What every room has a worker do, a row a transaction. Deliveries are done in batches, by ``_deliveries``."""
@@ -137,7 +134,7 @@ class Worker:
                 session,
                 worker=self.name,
                 claimed=claimed,
-                lease_seconds=max(work.lease_seconds, self.lease_seconds) - LOOK_AGAIN_SECONDS,
+                lease_seconds=max(work.lease_seconds, self.lease_seconds) - jobs.LOOK_AGAIN_SECONDS,
             )
 
     def _claim(self, kind: Kind, limit: int, *, lease_seconds: int = 0) -> list[Claim]:
@@ -163,7 +160,7 @@ class Worker:
                 )
                 again = self._again(session, claims, outcome)
                 again_ids = {claimed.id for claimed in again}
-                jobs.look_again(session, worker=self.name, claims=again, seconds=LOOK_AGAIN_SECONDS)
+                jobs.look_again(session, worker=self.name, claims=again, seconds=jobs.LOOK_AGAIN_SECONDS)
                 finished = [claimed for claimed in claims if claimed.id not in again_ids]
                 jobs.finish(session, worker=self.name, claims=finished)
                 given_up.resolve(session, Kind.INTERPRET, (claimed.ref_id for claimed in finished))
@@ -201,7 +198,7 @@ class Worker:
                 kind=kind,
                 worker=self.name,
                 lease_seconds=max(lease_seconds, self.lease_seconds),
-                since_seconds=LOOK_AGAIN_SECONDS - 1,
+                since_seconds=jobs.LOOK_AGAIN_SECONDS - 1,
             )
             for kind, lease_seconds in ((Kind.INTERPRET, 0), *((work.kind, work.lease_seconds) for work in WORK))
             if kind in _TELLS_OF_MONEY

@@ -247,3 +247,8 @@ def test_every_module_says_what_it_is_for(path: Path) -> None:
 def test_the_checks_themselves_see_offences(check: object, code: str) -> None:
     assert callable(check)
     assert list(check(ast.parse(code)))
+
+
+def test_no_two_decisions_have_one_number() -> None:
+    numbers = [path.name[:4] for path in sorted((ROOT / "docs" / "decisions").glob("*.md"))]
+    assert numbers == [f"{number:04d}" for number in range(1, len(numbers) + 1)]

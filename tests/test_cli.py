@@ -13,6 +13,7 @@ import pytest
 
 from adapters.sandbox import mpesa_bodies as bodies
 from tests.conftest import Database
+from tests.support import people
 from tests.support.books import NOON, Books
 
 
@@ -87,7 +88,7 @@ def test_a_file_that_is_not_there_is_a_usage_error() -> None:
     run("callback", "parse", "-c", "mpesa", "nowhere.json", status=2)
 
 
-def test_init_is_safe_to_run_again_and_a_bill_can_be_made_paid_and_seen(here: dict[str, str]) -> None:
+def test_init_is_safe_to_run_again_and_a_bill_can_be_made_paid_and_seen(here: dict[str, str], tmp_path: Path) -> None:
     assert json.loads(run("init", "--json", env=here))["ok"]
     assert "loaded already" in run("init", env=here)
     bill = json.loads(
@@ -108,7 +109,11 @@ def test_init_is_safe_to_run_again_and_a_bill_can_be_made_paid_and_seen(here: di
     assert bill["total"] == bill["outstanding"] == "2000.00"
     shown = json.loads(run("invoice", "show", bill["pay_account_number"], "--json", env=here))
     assert shown["number"] == bill["number"]
-    gone = json.loads(run("invoice", "cancel", bill["number"], "--reason", "issued twice", "--json", env=here))
+    url = here["REVENUE_DATABASE_URL"]
+    clerk, treasurer = (one(url).signed_in(tmp_path) for one in (people.clerk, people.treasurer))
+    asked = json.loads(run("invoice", "cancel", bill["number"], "--reason", "issued twice", "--json", env=here | clerk))
+    run("approval", "agree", asked["request"], env=here | treasurer)
+    gone = json.loads(run("invoice", "show", bill["number"], "--json", env=here))
     assert gone["state"] == "cancelled"
     assert json.loads(run("ledger", "verify", "--json", env=here))["ok"]
     daily = json.loads(run("report", "daily", "--format", "json", env=here))

@@ -68,7 +68,9 @@ def row_counts(engine: Engine) -> tuple[Any, ...]:
         "audit_event",
     )
     with transaction(engine) as session:
-        counts = ", ".join(f"(SELECT count(*) FROM {table})" for table in tables)
+        # Making the database itself leaves audit rows of what its triggers saw.
+        counts = ", ".join(f"(SELECT count(*) FROM {table})" for table in tables[:-1])
+        counts += ", (SELECT count(*) FROM audit_event WHERE action LIKE 'county.%')"
         return tuple(raw(session).execute(f"SELECT {counts}").fetchone() or ())  # type: ignore[arg-type]
 
 
@@ -190,7 +192,7 @@ def test_every_station_of_busia_is_known_by_its_code_and_by_its_name(engine: Eng
         keys, streams = open_bills.stations(session)
         prefixes = tariffs.prefixes(session)
         names = raw(session).execute("SELECT code, name FROM station").fetchall()
-    known = ladder.Known({}, {}, {}, keys)
+    known = ladder.Known({}, {}, keys)
     assert len(streams) == len(names)
     for code, name in names:
         for said in (code, name, name.lower(), name.upper().replace(" ", "")):
@@ -201,7 +203,7 @@ def test_two_stations_in_one_reference_are_not_chosen_between(engine: Engine) ->
     with transaction(engine) as session:
         loading.load(session, "busia")
         keys, _ = open_bills.stations(session)
-    known = ladder.Known({}, {}, {}, keys)
+    known = ladder.Known({}, {}, keys)
     assert ladder.name(ladder.read("malaba tanaka"), known).station_code is None
     assert ladder.name(ladder.read("malaba market tanaka"), known).station_code is None
     assert ladder.name(ladder.read("malaba"), known).station_code == "MALABA"
@@ -407,7 +409,7 @@ def test_a_new_financial_year_is_new_lines_and_an_end_of_the_old(engine: Engine,
             assert tariffs.assess(session, item_code="SBP.SHOP", quantity=1, on=on).amount_minor == amount
         row = raw(session).execute("SELECT actor, content FROM audit_event ORDER BY id DESC LIMIT 1").fetchone()
         assert row is not None
-        assert row[0] == "finance"
+        assert row[0] == "revenue_api: finance"
         assert b"SBP.SHOP of 2025-07-01" in row[1]
 
 

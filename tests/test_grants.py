@@ -77,7 +77,6 @@ BILLING = frozenset(
         "alias",
         "invoice",
         "invoice_line",
-        "invoice_cancellation",
         "pay_account",
         "push_request",
     }
@@ -100,6 +99,7 @@ INSERTS: dict[str, Table] = {
             "receipt_series",
             "invoice",
             "invoice_line",
+            "invoice_cancellation",
             "pay_account",
             "delivery_outcome",
             "break_event",
@@ -126,7 +126,7 @@ INSERTS: dict[str, Table] = {
     "api": SET_UP
     | BILLING
     | {"journal", "posting", "delivery", "break_event", "bank_account"}
-    | {"matching_policy", "policy_trial"},
+    | {"matching_policy", "policy_trial", "idempotency_key"},
     "report": NONE,
     "seal": NONE,
     "fetch": frozenset({"delivery", "fetched_file", "fetch_look"}),
@@ -157,10 +157,13 @@ DELETES: dict[str, Table] = {
     "fetch": NONE,
 }
 READS_NOT: dict[str, Table] = {  # what a role may not read whole (some columns of it may be open)
-    "worker": NONE,
+    "worker": frozenset({"idempotency_key"}),
     "api": frozenset({"delivery", "channel_endpoint", "statement_reading", "statement_entry"}),
     "report": frozenset(
-        {"payer", "payment_party", "delivery", "channel_endpoint", "statement_reading", "statement_entry"}
+        {
+            *("payer", "payment_party", "delivery", "channel_endpoint", "statement_reading", "statement_entry"),
+            "idempotency_key",
+        }
     ),
 }
 READS_ONLY: dict[str, Table] = {

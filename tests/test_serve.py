@@ -43,6 +43,7 @@ class Place:
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
+    api_port: int = field(default_factory=free_port)
     serving: subprocess.Popen[str] | None = None
     token: str = ""
 
@@ -51,7 +52,8 @@ class Place:
         return self.folder / "var"
 
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "REVENUE_INTAKE_PORT": str(self.port), **self.env}
+        ports = {"REVENUE_INTAKE_PORT": str(self.port), "REVENUE_API_PORT": str(self.api_port)}
+        return {**os.environ, **ports, **self.env}
 
     def run(self, *words: str, status: int = 0, seconds: int = 120) -> str:
         done = subprocess.run(
@@ -157,6 +159,21 @@ def test_a_killed_intake_comes_back_and_no_caller_is_refused_meanwhile(served: P
     # The socket is the supervisor's: a provider that calls now waits, and is answered by the next intake.
     assert httpx2.get(f"http://{HOME}:{served.port}/livez", timeout=60).status_code == 200
     assert _children(served, "intake") != [intake]
+
+
+def test_the_api_answers_beside_the_intake_and_comes_back_when_killed(served: Place) -> None:
+    def is_ready() -> bool:
+        try:
+            return httpx2.get(f"http://{HOME}:{served.api_port}/readyz", timeout=5).status_code == 200
+        except httpx2.HTTPError:
+            return False
+
+    assert until(is_ready), served.said()
+    nobody = httpx2.get(f"http://{HOME}:{served.api_port}/api/v1/invoices")
+    assert (nobody.status_code, nobody.json()["code"]) == (401, "not_signed_in")
+    (old,) = _children(served, "api")
+    os.kill(old, signal.SIGKILL)
+    assert until(lambda: _children(served, "api") not in ([], [old]) and is_ready()), served.said()
 
 
 def _children(served: Place, word: str) -> list[int]:

@@ -98,6 +98,10 @@ def _turned(stream: BinaryIO) -> frozenset[int]:
     return frozenset(survey.turned)
 
 
+_AMOUNTS: Final = frozenset({"Amt", "TtlChrgsAndTaxAmt"})
+"""Elements whose currency is kept."""
+
+
 class _Node(dict[str, "_Node"]):
     """One path of elements, made when it is first met. ``key`` is the path inside the nearest scope."""
 
@@ -224,7 +228,7 @@ class _Reading:
             above.append(node)
             node = self._node = node[name]
             self._leaf = True
-            if attributes and node.local == "Amt":
+            if attributes and node.local in _AMOUNTS:
                 for at in range(0, len(attributes), 2):
                     if attributes[at].rpartition("}")[2] == "Ccy":
                         self._keep(node.key + "@", attributes[at + 1])

@@ -21,6 +21,7 @@ Fields: TypeAlias = dict[str, str]
 
 _CURRENCY: Final = re.compile("[A-Z]{3}")
 _DAY: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:T\d\d:\d\d:\d\d(?:\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
+_THIRTY: Final = re.compile(r"\d{4}-02-(?:29|30)", re.ASCII)
 _NOBODY: Final = Party()
 _NOTHING: Final = frozenset({"", "NOTPROVIDED", "NONREF", "NOTAVAIL"})
 _SIGNS: Final = {"CRDT": 1, "DBIT": -1}
@@ -241,11 +242,15 @@ def _days(
 
     An entry that does not count needs no day: ``shown_on`` stands for it, and None is answered where there is none.
     """
-    found: list[date | None] = []
+    found: list[date | None] = [None, None]
     written = ""
-    for element in ("BookgDt", "ValDt"):
+    for place, element in enumerate(("BookgDt", "ValDt")):
         text = values.get(f"{element}/Dt") or values.get(f"{element}/DtTm") or ""
         on = day(text) if text else None
+        if text and on is None and not counts:
+            continue  # what is only shown needs no day
+        if text and on is None and element == "ValDt" and found[0] is not None and _THIRTY.match(text):
+            continue  # a bank that counts months of thirty days; the entry has its booking day
         if text and on is None:
             raise refuse(
                 StatementFault.BAD_DATE,
@@ -254,7 +259,7 @@ def _days(
                 f"{here.element}/{element}",
             )
         written = written or text
-        found.append(on)
+        found[place] = on
     booked_on = found[0] or found[1]
     if booked_on is None and not counts:
         return None if shown_on is None else (shown_on, None, None)
@@ -325,17 +330,21 @@ def _parts(
     Amounts and charges are believed where they come to the entry to the cent, and only then: payments alone, payments
     and charges, or what payers were told to pay (``InstdAmt``) and charges.
     """
-    told = [_part(values, _PAID, total, money, here, turn=turn) for values in details]
-    instructed = [_part(values, _INSTRUCTED, total, money, here, turn=turn) for values in details]
+    told = [_gross(values, _PAID, total, money, here, turn=turn) for values in details]
+    instructed = [_gross(values, _INSTRUCTED, total, money, here, turn=turn) for values in details]
     kept = sum(_charges(values, money, here) for values in details) or _charges(entry, money, here)
-    for gross in (told, instructed) if kept else ():
-        parts = [part for part in gross if part is not None]
-        if len(parts) == len(details) and sum(part.amount_minor for part in parts) + kept == total:
+    for amounts in (told, instructed) if kept else ():
+        if parts := _adding_up(details, amounts, total - kept):
             return (*parts, StatementDetail(kept, text=_KEPT, kind=Kind.CHARGE))
-    parts = [part for part in told if part is not None]
-    if len(details) > 1 and len(parts) == len(details) and sum(part.amount_minor for part in parts) == total:
-        return tuple(parts)
-    return ()
+    return (_adding_up(details, told, total) or _adding_up(details, instructed, total)) if len(details) > 1 else ()
+
+
+def _adding_up(details: list[Fields], amounts: list[tuple[int, int] | None], total: int) -> tuple[StatementDetail, ...]:
+    """The payments of an entry where each has an amount and they come to ``total``; none otherwise."""
+    known = [amount for amount in amounts if amount is not None]
+    if len(known) < len(details) or sum(size * way for size, way in known) != total:
+        return ()
+    return tuple(_part(values, size * way, way) for values, (size, way) in zip(details, known, strict=True))
 
 
 _PAID: Final = ("Amt", "AmtDtls/TxAmt/Amt")
@@ -343,18 +352,24 @@ _INSTRUCTED: Final = ("AmtDtls/InstdAmt/Amt",)
 _KEPT: Final = "charges that the bank kept of the payment"
 
 
-def _part(
+def _gross(
     values: Fields, paths: tuple[str, ...], total: int, money: str, here: Here, *, turn: int
-) -> StatementDetail | None:
-    """One payment by the amount at the first of these paths; None where it has none in the statement's currency."""
+) -> tuple[int, int] | None:
+    """The amount of a payment at the first of these paths, and its way; None where it has none in the statement's
+    currency."""
     path = next((path for path in paths if path in values), "")
     if not path or values.get(path + "@") != money:
         return None
     way = _sign(values, here) * turn if "CdtDbtInd" in values else (1 if total >= 0 else -1)
+    return _amount(values, path, here), way
+
+
+def _part(values: Fields, amount_minor: int, way: int) -> StatementDetail:
+    """One payment of an entry: read only where the payments of the entry are believed."""
     text, typed = _told(values)
     own = values.get("Refs/AcctSvcrRef") or values.get("Refs/TxId") or ""
     return StatementDetail(
-        amount_minor=_amount(values, path, here) * way,
+        amount_minor=amount_minor,
         reference="" if own in _NOTHING or "\n" in own else own.upper(),
         account_reference=typed,
         text=text,

@@ -7,6 +7,7 @@ here corrects a day: what speaks against a file's days refuses it.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from typing import Final
 
@@ -139,3 +140,61 @@ def hold_against_receipts(day: date, words: str, line: int, column: str, written
 _NEAR: Final = timedelta(days=1)
 _SOON: Final = timedelta(days=4)
 _LATE: Final = timedelta(days=14)
+
+
+def hold_together(booked: date, value: date, line: int, column: str, written: str) -> None:
+    """Refuse a booking day that is far from its value day, and next to it with day and month exchanged.
+
+    Raises StatementRefused.
+    """
+    if abs(booked - value) <= _LATE:
+        return
+    for one, other in ((exchanged(booked), value), (exchanged(value), booked)):
+        if one is not None and abs(one - other) <= _SOON:
+            raise StatementRefused(
+                StatementFault.BAD_DATE,
+                f"{written!r} is read as {booked:%d %b %Y} and the value day beside it as {value:%d %b %Y}: day and"
+                f" month of one of them were exchanged. {_MEND}",
+                line=line,
+                column=column,
+            )
+
+
+class Period:
+    """The period that the head of a table names, and the days that stand outside it."""
+
+    def __init__(self) -> None:
+        self._days: dict[str, date] = {}
+
+    def told(self, cells: Sequence[str], reads: Callable[[str], bool], read: Callable[[str], date]) -> None:
+        """A row of the head: ``Period: 01/09/2026 - 30/09/2026``, ``From Date``, ``To Date``."""
+        words = " ".join(" ".join(cells).split())
+        label = _PERIOD.match(words)
+        if label is None:
+            return
+        days = [read(text) for text in _IN_WORDS.findall(words) if reads(text)]
+        if len(days) == 2 and days[0] <= days[1]:
+            self._days = {"from": days[0], "to": days[1]}
+        elif len(days) == 1 and label["end"]:
+            self._days["from" if label["end"].casefold() in {"from", "start"} else "to"] = days[0]
+
+    def hold(self, day: date, line: int, column: str, written: str) -> None:
+        """Refuse a day that is inside the period only with day and month exchanged. Raises StatementRefused."""
+        if len(self._days) < 2 or self._days["from"] <= day <= self._days["to"]:
+            return
+        other = exchanged(day)
+        if other is not None and self._days["from"] <= other <= self._days["to"]:
+            raise StatementRefused(
+                StatementFault.BAD_DATE,
+                f"{written!r} is read as {day:%d %b %Y}, outside the period of the head, and is inside it with day and"
+                f" month exchanged: a spreadsheet of another country saved the file. {_MEND}",
+                line=line,
+                column=column,
+            )
+
+
+_PERIOD: Final = re.compile(
+    r"(?:(?:statement|date|transaction)s? )?(?:(?:period|range|dates?)\b|(?P<end>from|start|to|until|end)\b)",
+    re.IGNORECASE,
+)
+_IN_WORDS: Final = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{2,4}|\d{1,2}[-/ ][A-Za-z]{3,9}[-/ ]\d{2,4}", re.ASCII)

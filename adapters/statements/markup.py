@@ -59,11 +59,12 @@ class _Page(HTMLParser):
         self._open: list[Sheet] = []
         self._row: list[Cell] | None = None
         self._cell: list[str] | None = None
+        self._across = 1
         self.feed(_decoded(content))
         self.close()
         self._end_row()
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """A table, a row or a cell begins; a line break inside a cell is a blank."""
         if tag == "table":
             self._end_row()
@@ -75,6 +76,8 @@ class _Page(HTMLParser):
         elif tag in {"td", "th"} and self._row is not None:
             self._end_cell()
             self._cell = []
+            across = dict(attrs).get("colspan") or "1"
+            self._across = min(int(across), _WIDEST) if across.isascii() and across.isdigit() else 1
         elif tag == "br" and self._cell is not None:
             self._cell.append(" ")
 
@@ -95,6 +98,7 @@ class _Page(HTMLParser):
     def _end_cell(self) -> None:
         if self._cell is not None and self._row is not None:
             self._row.append((" ".join("".join(self._cell).split()), "text"))
+            self._row += [("", "text")] * (self._across - 1)  # a cell across several columns stands in the first
         self._cell = None
 
     def _end_row(self) -> None:

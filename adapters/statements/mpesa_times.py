@@ -63,6 +63,8 @@ _WRITTEN: Final = re.compile(
     r"(?:,? *[ T] *(\d{1,2}):(\d\d)(?::(\d\d)(?:\.\d{1,9})?)? ?(?:([AaPp])\.?[Mm]\.?)?(?:\+03:?00)?)?",
     re.ASCII,
 )
+_MONTH_FIRST: Final = re.compile(r"([A-Za-z]{3,9}) (\d{1,2}),? (\d{4})(?!\d)", re.ASCII)
+"""``Aug 12, 2026``: a name says which number is the month."""
 _ONE_DAY: Final = timedelta(days=1)
 _LATE: Final = timedelta(days=7)
 """How long an organisation's own order may wait for its second person after it was given a receipt."""
@@ -98,9 +100,17 @@ class Written:
             return None
 
 
+def _plainly(text: str) -> str:
+    """A time with plain blanks, and its day before the name of its month."""
+    if not text.isascii():
+        text = " ".join(text.split())  # spreadsheets write U+202F before AM and PM
+    named = _MONTH_FIRST.match(text)
+    return text if named is None else f"{named[2]} {named[1]} {named[3]}{text[named.end() :]}"
+
+
 def written(text: str) -> Written | None:
     """Take a time apart, None where it is no time."""
-    found = _WRITTEN.fullmatch(text.strip())
+    found = _WRITTEN.fullmatch(_plainly(text.strip()))
     if found is None:
         return None
     one, sign, two, three, hour, minute, second, half = found.groups()
@@ -108,8 +118,8 @@ def written(text: str) -> Written | None:
         return None  # three numbers with blanks between are anything
     clock = (int(hour or 0), int(minute or 0), int(second or 0))
     if half is not None:
-        if not 1 <= clock[0] <= 12:
-            return None
+        if not (1 <= clock[0] <= 12 or (half in "Pp" and 12 < clock[0] <= 23)):
+            return None  # 13:30 PM says one thing twice, 0:30 PM two things
         clock = (clock[0] % 12 + (12 if half in "Pp" else 0), *clock[1:])
     if not two.isdigit():
         month = month_of(two)

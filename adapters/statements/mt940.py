@@ -10,25 +10,20 @@ knows continues the :86: before it: narratives wrap anywhere, and no tag of mone
 
 from __future__ import annotations
 
-import codecs
-import io
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, Final
 
 from adapters.statements import swift_entries
 from adapters.statements.swift_entries import refuse
+from adapters.statements.swift_text import encoding_of, texts
 from adapters.statements.tally import Tally
 from revenue_engine.money import wire
 from revenue_engine.ports.statements import StatementEvent, StatementFault, StatementOpened, StatementRefused
 
-LARGEST_BYTES: Final = 512 * 1024 * 1024
-"""A hundred thousand entries are 15 to 25 MB."""
-_LONGEST_LINE: Final = 1024 * 1024
 _LONGEST_NARRATIVE: Final = 1_000
 """Lines; the format has six."""
-_CHUNK: Final = 32 * 1024
-"""Bytes read at once: some two hundred entries, few enough that none outlives a collection of garbage."""
 _MOST_NOTES: Final = 20
 
 _SNIFF: Final = re.compile(rb"(?:^|[\r\n]|\{4:)(?:[ \t\x01>|]|\xc2?\xa0|\xef\xbb\xbf)*:(?:20|6[012][FM]?):")
@@ -38,16 +33,22 @@ _FURNITURE: Final = "\x01\x02\x03\x1a\ufeff\u200b"
 _MARGIN: Final = _FURNITURE + " \t\xa0>|"
 """What stands before a line that was copied out of a mail or a page."""
 _INDENTED: Final = re.compile(
-    r":(?P<money>61:(?=\s*\d{6})|6[02][FM]:(?=\s*[CD]\s*\d{6}))|:(?P<other>20|21|25P?|28C?|64|65|86|90[CD]|13D?|34F|NS):"
+    r":(?P<money>61:(?=\s*(?:\d{4}|$))|6[02][FM]:(?=\s*[CD]\s*\d{6}))|:(?P<other>20|21|25P?|28C?|64|65|86|90[CD]|13D?|34F|NS):"
 )
 """A tag behind a margin. One of money is always one; another only where the tags around it have a margin too."""
 _SWALLOWED: Final = re.compile(r":61:\s*\d{6}(?:\d{4})?\s*(?:R[CD]|E[CD]|[CD])\s*[A-Z]?\s*-?\d", re.ASCII)
-_COLON_LOST: Final = re.compile(r":?\s*61:?\s*\d{6}(?:\d{4})?(?:R[CD]|E[CD]|[CD])[A-Z]?\d{1,15}[,.]\d{0,2}", re.ASCII)
-"""An entry where none is expected: its line break or its colon was lost on the way."""
-_EMPTY: Final = re.compile(r":6[012][FM]?:")
-"""A tag of money whose value stands on the next line."""
+_COLON_LOST: Final = re.compile(
+    r"\W{0,5}6[1IlA][A-Z]?\W{0,3}\d{6}(?:\d{4})?\s*(?:R[CD]|E[CD]|[CD])\s*[A-Z]?\s*-?\d{1,15}[,.]\d{0,2}", re.ASCII
+)
+"""An entry where none is expected: its line break or a colon was lost on the way, or a sign was changed."""
+_WITHOUT_TAG: Final = re.compile(r"\W{0,5}\d{6}(?:\d{4})?R?[CD][A-Z]?\d{1,15},\d{0,2}[NSF][A-Z0-9]{3}\S", re.ASCII)
+"""An entry whose tag stands on the line above, or nowhere."""
+_EMPTY: Final = re.compile(r":6[012][FM]?:(?:[CD]\d{0,6}|[CD]\d{6}\s?[A-Z]{1,3})?")
+"""A tag of money whose value, or the amount in it, stands on the next line."""
 _PIECE: Final = re.compile(r":(?:\d{0,2}[A-Z]?)?")
 """The beginning of a tag that a line break cut."""
+_ACCOUNT_GOES_ON: Final = re.compile(r"\d{3,20}(?: ?[A-Z]{3})?", re.ASCII)
+"""What a line break cut off an account."""
 _FRAMES: Final = ("{1:", "{2:", "{4:", "-}")
 """What a line of the SWIFT envelope begins with."""
 
@@ -63,9 +64,9 @@ class SwiftReader:
 
     def read(self, stream: BinaryIO, *, filename: str = "") -> Iterator[StatementEvent]:  # noqa: ARG002
         """Stream the statements of a file. Raises StatementRefused with the line and the tag."""
-        codec, note = _encoding(stream)
+        codec, note = encoding_of(stream)
         reading = _Reading(note)
-        for text in _texts(stream, codec):
+        for text in texts(stream, codec):
             reading.take(text)
             yield from reading.out
             reading.out.clear()
@@ -74,65 +75,6 @@ class SwiftReader:
 
 
 reader = SwiftReader()
-
-
-def _encoding(stream: BinaryIO) -> tuple[str, str]:
-    """How the file is encoded and what to note about it: UTF-8 if all of it is, else the Windows table, else Latin-1.
-
-    The file is read once for this, twice where it is no UTF-8, and left where it was.
-    """
-    start = stream.tell()
-    utf8, is_utf8 = codecs.getincrementaldecoder("utf-8")(), True
-    size = run = 0
-    first = b""
-    while chunk := stream.read(_CHUNK):
-        first = first or chunk[:4]
-        size += len(chunk)
-        run = 0 if b"\n" in chunk or b"\r" in chunk else run + len(chunk)
-        if size > LARGEST_BYTES:
-            raise StatementRefused(
-                StatementFault.TOO_LARGE, f"the file is larger than {LARGEST_BYTES >> 20} MB: ask for shorter periods"
-            )
-        if run > _LONGEST_LINE or b"\0" in chunk:
-            raise StatementRefused(
-                StatementFault.UNREADABLE,
-                "the file is no text: it holds a zero byte or a line of more than a megabyte."
-                " Save it as plain text in UTF-8",
-            )
-        is_utf8 = is_utf8 and _decodes(utf8, chunk)
-    is_utf8 = is_utf8 and _decodes(utf8, b"", final=True)
-    stream.seek(start)
-    if not size:
-        raise StatementRefused(StatementFault.EMPTY, "the file is empty")
-    if is_utf8:
-        return "utf-8-sig", ""
-    windows = codecs.getincrementaldecoder("cp1252")()
-    is_windows = all(_decodes(windows, chunk) for chunk in iter(lambda: stream.read(_CHUNK), b""))
-    stream.seek(start)
-    codec, table = ("cp1252", "the Windows table cp1252") if is_windows else ("latin-1", "Latin-1")
-    return codec, f"the text is not UTF-8 and was read by {table}: names may look wrong"
-
-
-def _decodes(decoder: codecs.IncrementalDecoder, chunk: bytes, *, final: bool = False) -> bool:
-    try:
-        decoder.decode(chunk, final)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _texts(stream: BinaryIO, codec: str) -> Iterator[str]:
-    """The file in pieces of whole lines, each ended by a line feed, whatever ended it in the file."""
-    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(codec)(), translate=True)
-    rest = ""
-    while chunk := stream.read(_CHUNK):
-        text = rest + decoder.decode(chunk)
-        end = text.rfind("\n") + 1
-        rest = text[end:]
-        yield text[:end]
-    rest += decoder.decode(b"", final=True)
-    if rest:
-        yield rest + "\n"
 
 
 class _Statement:
@@ -146,11 +88,15 @@ class _Statement:
         self.currency = ""
         self.interim = False
         """Whether a field of MT942 was seen."""
+        self.unnamed = False
+        """Whether it was begun by another field than :20:."""
         self.closing: int | None = None
         self.tally: Tally | None = None
         """None until the statement is opened: by its opening balance, in MT942 by its first entry or its end."""
         self.balanced = False
-        self.sums: dict[str, tuple[int, int | None, int | None]] = {}
+        self.sums: dict[str, tuple[int, int | None, int | None, str]] = {}
+        self.turned: list[tuple[int, int]] = []
+        """Lines and effects of the entries whose minus sign only the balances prove."""
         self.notes: list[str] = []
         self.marks: set[str] = set()
         self.counted = {"C": 0, "D": 0}
@@ -184,6 +130,8 @@ class _Reading:
         """Whether the last tag stood behind a margin."""
         self._amount_tag = ""
         """The tag above, where it ends with an amount."""
+        self._broken_account: _Statement | None = None
+        """The statement whose account is the field above."""
         self._acts: dict[str, Callable[[str], None]] = {
             "20": self._reference,
             "21": self._pass,
@@ -211,7 +159,8 @@ class _Reading:
         """Read some whole lines. Raises StatementRefused."""
         at, size = 0, len(text)
         # An entry inside a line would be swallowed as words: then every line is looked at.
-        usual = text.count(":61:") == text.count("\n:61:") + text.startswith(":61:") and "\n61:" not in text
+        tags = text.count("\n:61:") + text.startswith(":61:")
+        usual = text.count(":61:") == tags and "\n61:" not in text and text.count("\n:61") == text.count("\n:61:")
         while at < size:
             if usual and text.startswith(":61:", at):
                 if self._head:
@@ -231,7 +180,7 @@ class _Reading:
             line, self._piece = self._joined(line), ""
         if line[:1] == ":":
             self._margin = False
-            if len(line) < 8 and _EMPTY.fullmatch(line.rstrip()):
+            if len(line) < 24 and _EMPTY.fullmatch(line.rstrip()):
                 self._piece = line.rstrip()
                 return
             if self._tagged(line):
@@ -248,14 +197,14 @@ class _Reading:
             raise self._swallowed(line)
         end = line.find(":", 1)
         tag = line[1:end]
-        self._amount_tag = ""
+        self._amount_tag, self._broken_account = "", None
         if tag == "61":
             self._entry(line[4:])
             return True
         if tag == "86":
             self._information(line[4:])
             return True
-        act = self._acts.get(tag)
+        act = self._acts.get(tag) or self._acts.get(tag.upper())
         if act is None:
             return False
         act(line[end + 1 :].rstrip())
@@ -264,7 +213,7 @@ class _Reading:
 
     def _joined(self, line: str) -> str:
         """A line with the piece of a tag above it, where the two make a tag; else the piece is text of its own."""
-        if _EMPTY.fullmatch(self._piece) and line[:1] == ":":
+        if _EMPTY.fullmatch(self._piece) and (line[:1] == ":" or line.strip() == "-"):
             self._tagged(self._piece)
             return line
         whole = self._piece + line.lstrip()
@@ -300,6 +249,8 @@ class _Reading:
     def _other(self, line: str) -> None:
         """A line without a tag: the envelope, the end of a message, or the rest of the field above."""
         plain = line.strip(_MARGIN)
+        if not plain.isascii():
+            plain = unicodedata.normalize("NFKC", plain)  # a colon of double width is a colon
         amount_tag, self._amount_tag = self._amount_tag, ""
         if plain[:1] == ":" and line[:1] != ":":
             found = _INDENTED.match(plain)
@@ -307,8 +258,12 @@ class _Reading:
                 self._margin = True
                 self._tagged(plain)
                 return
-        if "61:" in plain and (_SWALLOWED.search(plain) or _COLON_LOST.match(plain)):
+        if ("61:" in plain and _SWALLOWED.search(plain)) or _COLON_LOST.match(plain) or _WITHOUT_TAG.match(plain):
             raise self._swallowed(plain)
+        if self._broken_account is not None and _ACCOUNT_GOES_ON.fullmatch(plain):
+            self._broken_account.account += plain
+            self._broken_account = None
+            return
         if amount_tag and plain[:1] in set("0123456789,."):
             raise refuse(
                 StatementFault.BAD_AMOUNT,
@@ -346,6 +301,10 @@ class _Reading:
         self._into = None
 
     def _reference(self, value: str) -> None:
+        now = self._now
+        if now is not None and now.unnamed and now.tally is None:  # the account stands before :20:
+            now.reference, now.unnamed = value.strip(), False
+            return
         self._end()
         self._now = _Statement(self._number, value.strip())
         self._now.interim = self._interim
@@ -356,13 +315,21 @@ class _Reading:
     def _account(self, value: str) -> None:
         if self._now is not None and self._now.closing is not None:
             self._end()
-        if self._now is None:  # some banks leave :20: out: behind the end of a message, an account begins one
-            self._reference("")
-        self._begun("25").account = value.strip()
+        now = self._unnamed()
+        now.account = value.strip()
+        self._broken_account = now if now.tally is None else None
         self._into = None
 
+    def _unnamed(self) -> _Statement:
+        """The statement that is open. Some banks leave :20: out, and :25: too: behind the end of a message, what
+        stands before an opening balance begins one."""
+        if self._now is None:
+            self._reference("")
+            self._begun("20").unnamed = True
+        return self._begun("20")
+
     def _sequence(self, value: str) -> None:
-        self._begun("28C").number = value.strip()
+        self._unnamed().number = value.strip()
         self._into = None
 
     def _interim_field(self, value: str) -> None:  # noqa: ARG002
@@ -370,13 +337,25 @@ class _Reading:
         self._into = None
 
     def _floor(self, value: str) -> None:
-        now = self._begun("34F")
+        now = self._unnamed()
         now.interim = True
         now.currency = value.strip()[:3]
         self._into = None
 
     def _opening(self, value: str) -> None:
-        now = self._begun("60F")
+        now = self._unnamed()
+        if now.closing is not None:  # pages of one statement under one :20:, each opened by the balance of the last
+            account, number, reference = now.account, now.number, now.reference
+            self._end()
+            now = self._unnamed()
+            now.account, now.number, now.reference = account, number, reference
+        if now.tally is not None and now.unnamed:
+            raise refuse(
+                StatementFault.NOT_A_STATEMENT,
+                "the statement that begins here has no :20: and no end; ask the bank for the whole file",
+                now.line,
+                "60F",
+            )
         if now.tally is not None:
             raise refuse(
                 StatementFault.BAD_VALUE,
@@ -406,6 +385,8 @@ class _Reading:
             now.note(f"line {self._number}: the balance bears no day of the calendar; nothing is booked by it")
 
     def _open(self, now: _Statement, opening: int | None) -> None:
+        if not now.currency and (found := _LAST_CURRENCY.search(now.account)):
+            now.currency = found[1]
         if re.fullmatch("[A-Z]{3}", now.currency) is None:
             raise refuse(
                 StatementFault.BAD_CURRENCY,
@@ -499,8 +480,8 @@ class _Reading:
         now = self._begun(f"90{mark}")
         if self._head:
             self._flush()
-        count, total = swift_entries.movements_sum(value, line=self._number, tag=f"90{mark}")
-        now.sums[mark] = (self._number, count, total)
+        count, total, currency = swift_entries.movements_sum(value, line=self._number, tag=f"90{mark}")
+        now.sums[mark] = (self._number, count, total, currency)
         self._into = None
 
     # --- what they make ---
@@ -531,6 +512,8 @@ class _Reading:
             now.note,
             balanced=now.balanced,
         )
+        if swift_entries.is_turned(self._head):
+            now.turned.append((self._head_line, line.amount_minor))
         self._head = ""
         self._into = None
         if not now.balanced:
@@ -565,6 +548,14 @@ class _Reading:
                 "62F",
             )
         self._prove_sums(now)
+        if now.turned and not sum(effect for _, effect in now.turned):
+            raise refuse(
+                StatementFault.BAD_SIGN,
+                "amounts with a minus sign come to nothing together, so no balance proves which way each of them went;"
+                " ask the bank for the entries with C, D, RC or RD",
+                now.turned[0][0],
+                "61",
+            )
         self.out.append(now.tally.close(now.closing, notes=tuple(now.notes)))
         self._now = None
         self._into = None
@@ -573,9 +564,17 @@ class _Reading:
     def _prove_sums(self, now: _Statement) -> None:
         """:90C: and :90D: against the entries. Banks do not agree on which side a reversal counts, so it is not judged
         where there is one."""
+        for mark, (line, _, _, currency) in now.sums.items():
+            if currency not in {"", now.currency}:
+                raise refuse(
+                    StatementFault.BAD_CURRENCY,
+                    f"the sum is in {currency} and the statement in {now.currency}; ask the bank for one currency",
+                    line,
+                    f"90{mark}",
+                )
         if "R" in now.marks or now.balanced:
             return
-        for mark, (line, count, total) in now.sums.items():
+        for mark, (line, count, total, _) in now.sums.items():
             if (total is not None and total != now.summed[mark]) or (count is not None and count != now.counted[mark]):
                 raise refuse(
                     StatementFault.DOES_NOT_ADD_UP,

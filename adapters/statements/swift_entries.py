@@ -23,16 +23,19 @@ _ENTRY: Final = re.compile(
     re.ASCII,
 )
 _LOOSE: Final = re.compile(
-    r"(\d{6})\s*(\d{4}(?=\s*[RECD])| {4})?\s*(R[CD]|E[CD]|[CD])\s*[A-Z]?\s*(-?)\s*(\d+)(?:[.,](\d*))?\s*+"
-    r"((?![\d.,]).*)",
+    r"\s*(?:20(?=\d\d(?:0[1-9]|1[0-2])\d\d(?:\d{4})?\s*[RECD]))?"
+    r"(\d{6})\s*(\d{4}(?=\s*[RECD])| {4})?\s*(R\s?[CD]|E\s?[CD]|[CD])\s*[A-Z]?\s*(-|\+?)\s*(\d+)(?:[.,](\d*))?"
+    r"(-(?!-))?\s*+((?![\d.,]).*)",
     re.ASCII,
 )
-"""An entry with blanks between its parts, a minus sign, or a type of the bank's own. Every part has an alphabet of its
-own, so a blank between two has one meaning; behind the amount nothing is money any more."""
+"""An entry with blanks between its parts, a year of four digits, a sign beside its amount, or a type of the bank's own.
+Every part has an alphabet of its own, so a blank between two has one meaning; behind the amount nothing is money."""
 _TYPE: Final = re.compile(r"(?!NONREF)([NSF][A-Z0-9 .\-]{3}|[A-Z][A-Z0-9 .\-]{3}(?=NONREF|//|$))(.*)", re.ASCII)
 """A type as some bank writes one; what is none of these is the reference."""
 _CUT: Final = re.compile(r"\d{6}\s*(?:\d{4}| {4})?\s*(?:R[CD]|E[CD]|[CD])\s*[A-Z]?\s*\d*(?:[.,]\d?)?", re.ASCII)
 """A :61: whose amount is not written to its end: what stands on the next line belongs to it."""
+_PART: Final = re.compile(r"\d{0,10}(?:R?[CD]?[A-Z]?)", re.ASCII)
+"""A :61: that ends before its amount."""
 _USUAL: Final = re.compile(
     r":61:([0-9]{10}|[0-9]{6})(R?[CD])[A-Z]?([0-9]{1,14})[.,]([0-9]{0,2})(?!NONREF)([NSF][A-Z0-9][A-Z0-9 ]{2})"
     r"(?:NONREF|([^\n/]*))(?://([^\n]*))?\n"
@@ -44,10 +47,10 @@ _USUAL: Final = re.compile(
 """An entry as almost all of them are: a sign and at most two decimals, a code, at most ten lines of information, and
 the next tag; or else all that is left. So `findall` answers the entries that stand one behind the other, and the rest.
 """
-_STARTS: Final = frozenset(["", *"/ 0123456789?~<>"])
-"""What a narrative with a structure begins with."""
+_STARTS: Final = frozenset(["", *"\n/ 0123456789?~<>"])
+"""What a narrative with a structure begins with; a line feed where it begins on the next line."""
 _BALANCE: Final = re.compile(r"(R?[CD])\s*(\d{6})\s*([A-Z]{3})?(.*)", re.ASCII)
-_SUM: Final = re.compile(r"(\d*)\s*([A-Z]{3})\s*([\d.,]*)", re.ASCII)
+_SUM: Final = re.compile(r"(?:(\d*)\s*([A-Z]{3}))?\s*([\d.,]*)", re.ASCII)
 _SIGNS: Final = {"C": 1, "D": -1, "RC": -1, "RD": 1, "EC": 1, "ED": -1}
 """The effect on the account. A credit reversed takes money away; a debit reversed brings it back."""
 _ADDS: Final = frozenset({"C", "RD"})
@@ -139,8 +142,16 @@ def balance_day(value: str) -> date | None:
     return None if found is None else day(found[2])
 
 
-def movements_sum(value: str, *, line: int, tag: str) -> tuple[int | None, int | None]:
-    """How many movements :90D: or :90C: counts and their sum in cents, None for what it leaves out.
+def is_turned(head: str) -> bool:
+    """Whether an entry's amount has a minus sign, which turns its direction."""
+    if "-" not in head or _ENTRY.fullmatch(head):
+        return False
+    found = _LOOSE.fullmatch(head)
+    return found is not None and bool(found[4] == "-" or found[7])
+
+
+def movements_sum(value: str, *, line: int, tag: str) -> tuple[int | None, int | None, str]:
+    """How many movements :90D: or :90C: counts and their sum in cents, None for what it leaves out, and its currency.
 
     ``KES,00`` is a sum of nothing.
     """
@@ -149,10 +160,11 @@ def movements_sum(value: str, *, line: int, tag: str) -> tuple[int | None, int |
         raise refuse(
             StatementFault.BAD_VALUE, f"{value[:40]!r} is not a sum; it is a count, a currency, an amount", line, tag
         )
-    count, written = found[1], found[3]
+    count, currency, written = found[1], found[2] or "", found[3]
     if written[:1] in {",", "."}:
         written = "0" + written
-    return (int(count) if count else None), (swift_minor(written, line=line, column=tag) if written else None)
+    total = swift_minor(written, line=line, column=tag) if written else None
+    return (int(count) if count else None), total, currency
 
 
 def movement(
@@ -169,6 +181,8 @@ def movement(
 
     ``note`` takes what a person should know; ``balanced`` says whether balances prove a sign that is written oddly.
     """
+    if not head.isascii() and "\u00a0" in head:
+        head = head.replace("\u00a0", " ")
     found = _ENTRY.fullmatch(head)
     if (found is None or (supplement and _CUT.fullmatch(head))) and supplement:
         head, supplement, found = _continued(head, supplement, number)
@@ -224,6 +238,8 @@ def _continued(head: str, supplement: list[str], number: int) -> tuple[str, list
     and cannot be read.
     """
     whole = head + supplement[0].lstrip()
+    if len(supplement) > 1 and _PART.fullmatch(head) and (_PART.fullmatch(whole) or _CUT.fullmatch(whole)):
+        return _continued(whole, supplement[1:], number)
     found = _ENTRY.fullmatch(whole)
     if found is not None and (found[5] or found[6]) and not _CUT.fullmatch(whole):
         return whole, supplement[1:], found
@@ -243,7 +259,10 @@ def _loosely(head: str, number: int, *, balanced: bool) -> tuple[str, str, str, 
     found = _LOOSE.fullmatch(head)
     if found is None:
         raise _why_not(head, number)
-    value, entry, mark, below, whole, part, rest = found.groups()
+    value, entry, mark, sign, whole, part, behind, rest = found.groups()
+    mark, below = re.sub(r"\s", "", mark), "-" if sign == "-" or behind else ""
+    if sign and behind:
+        raise _why_not(head, number)
     if below and (not balanced or len(mark) > 1):
         raise refuse(
             StatementFault.BAD_SIGN,
@@ -253,7 +272,7 @@ def _loosely(head: str, number: int, *, balanced: bool) -> tuple[str, str, str, 
             "61",
         )
     kept = _TYPE.fullmatch(rest)
-    if kept is None and rest and len(part or "") != 2 and head[found.start(7) - 1 : found.start(7)].strip():
+    if kept is None and rest and len(part or "") != 2 and head[found.start(8) - 1 : found.start(8)].strip():
         raise _why_not(head, number)  # a letter that is glued to an amount without two decimals may be a digit of it
     code, rest = (kept[1], kept[2]) if kept is not None else ("", rest)
     return value + (entry or "").strip(), mark, below, whole, part, code, rest
@@ -330,6 +349,8 @@ def _told(own: str, supplement: list[str], info: list[str]) -> tuple[str, str, P
     """
     references = _named("customer", own)
     text = remittance = name = ""
+    while len(info) > 1 and not info[0].strip():  # the fields of :86: begin on the line below the tag
+        info = info[1:]
     if info and info[0][:1] in _STARTS:
         text, remittance, name, others = narratives.read(info)
         references += tuple(others)

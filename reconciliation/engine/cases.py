@@ -54,9 +54,11 @@ _ONLY_NUMBER = (
 """Nine digits, and no other digit but in codes that hide no number: each has a letter that is no look-alike."""
 _NINE_LIKE = "^[OILSBZG]*[0-9][0-9OILSBZG]*$"
 _GROUPS_THAT_MISLEAD = (
-    "[0-9A-Za-z][^0-9A-Za-z]*[^0-9A-Za-z .\\-][^0-9A-Za-z]*[0-9A-Za-z]|^[^0-9]*(?:19|20)[0-9]{2}[^0-9]+[0-9]{5}"
+    "[0-9A-Za-z][^0-9A-Za-z]*[^0-9A-Za-z .\\-][^0-9A-Za-z]*[0-9A-Za-z]|[.\\-]{2}|   |[0-9]{8}"
+    "|^[^0-9]*[0-9]{2}[^0-9][0-9]{2}[^0-9][0-9]{5}"
+    "|^[^0-9]*(?:19|20)[0-9]{2}[^0-9]|[^0-9](?:19|20)[0-9]{2}[^0-9]*$"
 )
-"""Strokes or stars between groups, or a year and a serial, are no groups of one number."""
+"""Strokes or stars between groups, a year and a serial, a date are no groups of one number."""
 _COUNTRY = 254
 
 LEAST_NUMBERED = 4
@@ -207,6 +209,7 @@ def _look_closer(
             read.sums.append((payment, opened))
             continue
         sure = opened and opened[0] not in weak and not _is_phone_of(bills, opened[0], sender)
+        sure = sure and not _bank_s_groups(bills.number_of(opened[0]), texts[place], typed=spoke)
         if sure and amount == bills.open_minor[opened[0]]:
             single.append((payment, opened[0], _how(bills, opened[0], texts[place], typed=spoke)))
             continue
@@ -247,9 +250,18 @@ def _how(bills: Bills, row: int, texts: tuple[str, str], *, typed: bool) -> int:
 
 
 def _is_phone_of(bills: Bills, row: int, sender: Sender) -> bool:
-    """Whether a bill's number is how its sender's phone may be typed."""
+    """Whether a bill's number is how its sender's phone may be typed: what is shown of its end is the same."""
     number = bills.number_of(row)
-    return begins_like_a_phone(number) and evidence.phones_agree(sender.phone, number) > 0
+    shown = sender.phone.rpartition("*")[2]
+    return bool(shown) and begins_like_a_phone(number) and number.endswith(shown)
+
+
+def _bank_s_groups(number: str, texts: tuple[str, str], *, typed: bool) -> bool:
+    """Whether a number comes together only out of groups in a bank's own text, with more than blanks between."""
+    reference, narrative = texts
+    if not narrative or spelling.in_groups(number, narrative) or spelling.in_one_piece(number, reference):
+        return False
+    return not typed or number not in ladder.read(reference).numbers
 
 
 def _doubt_numbers(bills: Bills, cases: list[Case]) -> None:
@@ -266,12 +278,15 @@ def _doubt_numbers(bills: Bills, cases: list[Case]) -> None:
                 case.doubt = "it came together out of a year and a serial, a cheque's number or groups beside strokes"
         elif _is_phone_of(bills, row, case.sender) and not proof.agrees:
             case.doubt = "it is how the sender's phone is typed"
+        elif _bank_s_groups(number, (case.reference, case.narrative), typed=case.typed):
+            if not equal or proof.doubtful:
+                case.doubt = "it does not stand there in one piece"
         elif equal:
             continue
         elif typed and begins_like_a_phone(number) and proof.doubtful:
             case.doubt = "it begins like a phone"
         elif not typed and not spelling.in_one_piece(number, case.narrative):
-            case.doubt = "it does not stand there in one piece"
+            case.doubt = "it does not stand there in one piece"  # groups among words that the payer typed
         elif not typed and proof.doubtful:
             case.doubt = "the bank's text may hold it by chance"
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, func, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from reconciliation.engine import matching
@@ -21,6 +21,8 @@ from revenue_engine.access import approvals
 from revenue_engine.access.approvals import Agreed
 from revenue_engine.db import Base, Sealed, raw, scalar
 from revenue_engine.errors import Conflict, InvalidValue, NotFound
+from revenue_engine.payments import seen
+from revenue_engine.payments.seen import Confirmed
 
 
 class MatchingPolicy(Sealed, Base):
@@ -90,15 +92,12 @@ def policy_of(settings: Mapping[str, Any]) -> Policy:
 
 def active(session: Session) -> Policy:
     """The policy that runs use: the one activated last, or the standard one."""
-    row = (
-        raw(session)
-        .execute(
-            "SELECT p.settings FROM policy_activation a JOIN matching_policy p ON p.digest = a.policy_digest"
-            " ORDER BY a.id DESC LIMIT 1"
-        )
-        .fetchone()
+    settings = scalar(
+        session,
+        "SELECT (SELECT p.settings FROM policy_activation a JOIN matching_policy p ON p.digest = a.policy_digest"
+        " ORDER BY a.id DESC LIMIT 1)",
     )
-    return policy_of(row[0]) if row else Policy()
+    return policy_of(settings) if settings is not None else Policy()
 
 
 def propose(session: Session, settings: Mapping[str, Any], *, by: str) -> str:
@@ -114,20 +113,16 @@ def propose(session: Session, settings: Mapping[str, Any], *, by: str) -> str:
 
 def proposed(session: Session, named: str) -> tuple[str, Policy, str]:
     """A policy by its digest or the beginning of it: the digest, the policy, who proposed it. Raises NotFound."""
-    rows = (
-        raw(session)
-        .execute(
-            "SELECT digest, settings, proposed_by FROM matching_policy WHERE starts_with(digest, %s) LIMIT 2", (named,)
+    found = session.scalars(select(MatchingPolicy).where(func.starts_with(MatchingPolicy.digest, named)).limit(2)).all()
+    if len(found) != 1 or not named:
+        raise NotFound(f"{len(found)} policies have a digest that begins with {named!r}", digest=named)
+    (kept,) = found
+    policy = policy_of(kept.settings)
+    if policy.digest() != kept.digest:
+        raise Conflict(
+            "the rules have changed since this policy was proposed: propose and try it again", digest=kept.digest
         )
-        .fetchall()
-    )
-    if len(rows) != 1 or not named:
-        raise NotFound(f"{len(rows)} policies have a digest that begins with {named!r}", digest=named)
-    digest, settings, by = rows[0]
-    policy = policy_of(settings)
-    if policy.digest() != digest:
-        raise Conflict("the rules have changed since this policy was proposed: propose and try it again", digest=digest)
-    return digest, policy, by
+    return kept.digest, policy, kept.proposed_by
 
 
 # --- trials on history -----------------------------------------------------------------------------------------------
@@ -150,24 +145,6 @@ class Arm:
     cases: list[Case]
 
 
-_HISTORY = """
-    SELECT p.id, p.reference, y.account_reference, y.name, y.msisdn,
-           NOT EXISTS (SELECT FROM evidence e WHERE e.channel_account_id = p.channel_account_id AND e.kind = p.kind
-                          AND e.reference = p.reference AND e.message <> 'Statement'),
-           p.amount_minor, p.occurred_at, p.public_id, true, a.bills, a.minor, a.by_number
-      FROM (SELECT payment_id, array_agg(invoice_id) AS bills, array_agg(minor) AS minor,
-                   bool_and(by_number) AS by_number
-              FROM (SELECT payment_id, invoice_id, sum(amount_minor)::bigint AS minor,
-                           bool_or(rung IN ('push', 'exact', 'normalised')) AS by_number
-                      FROM application GROUP BY payment_id, invoice_id
-                    HAVING sum(amount_minor) > 0 AND bool_or(rung IN ('push', 'exact', 'normalised', 'hand'))) stands
-             GROUP BY payment_id) a
-      JOIN payment p ON p.id = a.payment_id AND p.kind = 'payment'
-      JOIN payment_party y ON y.payment_id = p.id
-     WHERE NOT EXISTS (SELECT FROM payment v WHERE v.reverses_id = p.id)
-     ORDER BY p.occurred_at DESC, p.id DESC LIMIT %(most)s
-"""
-
 MOST_HISTORY = 100_000
 """Confirmed payments that a trial looks at: the latest."""
 
@@ -178,12 +155,12 @@ def history(session: Session, *, most: int = MOST_HISTORY) -> list[Arm]:
     Confirmed is what stands by a push request of ours, by a number, or by two persons. Its bills are open again as they
     were before that money came, so the trial asks of every payment what it asked of the engine on its day.
     """
-    rows = raw(session).execute(_HISTORY, {"most": most}).fetchall()
+    found = seen.confirmed(session, most=most)
     given: dict[int, int] = {}
-    for row in rows:
-        for invoice_id, minor in zip(row[10], row[11], strict=True):
+    for known in found:
+        for invoice_id, minor in zip(known.invoice_ids, known.minors, strict=True):
             given[invoice_id] = given.get(invoice_id, 0) + minor
-    came = [(_of_history(row), row[10], row[12]) for row in rows]
+    came = [(_of_history(known), known.invoice_ids, known.by_number) for known in found]
     opened = {one.invoice_id: one for one in books.bills_for(session, (one for one, _, _ in came))}
     missing = sorted(given.keys() - opened.keys())
     opened.update({one.invoice_id: one for one in books.bills_of(session, missing)})
@@ -199,9 +176,9 @@ def history(session: Session, *, most: int = MOST_HISTORY) -> list[Arm]:
     return [Arm(bills, as_came), Arm(bills, blind)]
 
 
-def _of_history(row: Any) -> PaymentRow:
-    one = books.payment_row(row[:10])
-    return one._replace(amount_minor=sum(row[11]))  # what reached its bills: the rest was never theirs
+def _of_history(known: Confirmed) -> PaymentRow:
+    one = books.payment_row(known.seen)
+    return one._replace(amount_minor=sum(known.minors))  # what reached its bills: the rest was never theirs
 
 
 def try_out(arms: list[Arm], policy: Policy, beside: Policy) -> dict[str, Any]:
@@ -256,18 +233,18 @@ def backtest(session: Session, named: str, *, by: str) -> dict[str, Any]:
     digest, policy, _ = proposed(session, named)
     beside = active(session)
     arms = history(session)
-    seen = hashlib.sha256()
+    read = hashlib.sha256()
     for arm in arms:
         snapshot = books.Snapshot(arm.bills, [case.payment for case in arm.cases], [], {})
-        seen.update(bytes.fromhex(snapshot.digest()))
+        read.update(bytes.fromhex(snapshot.digest()))
     figures = try_out(arms, policy, beside)
     trial: int = scalar(
         session,
         "INSERT INTO policy_trial (policy_digest, beside_digest, history_digest, figures, tried_by)"
         " VALUES (%s, %s, %s, %s, %s) RETURNING id",
-        (digest, beside.digest(), seen.hexdigest(), Jsonb(figures), by),
+        (digest, beside.digest(), read.hexdigest(), Jsonb(figures), by),
     )
-    return {"policy": digest, "trial": trial, "history": seen.hexdigest(), **figures}
+    return {"policy": digest, "trial": trial, "history": read.hexdigest(), **figures}
 
 
 def ask_activation(session: Session, named: str, *, reason: str) -> str:

@@ -25,7 +25,7 @@ from revenue_engine.access import approvals, audit
 from revenue_engine.access.approvals import Agreed
 from revenue_engine.billing import open_bills
 from revenue_engine.collection import held_money
-from revenue_engine.db import raw, transaction
+from revenue_engine.db import transaction
 from revenue_engine.errors import Conflict, IntegrityFault
 from revenue_engine.ledger import chart
 from revenue_engine.money import parse_wire, wire
@@ -347,7 +347,7 @@ def ask(session: Session, reference: str, number: str, *, reason: str) -> str:
     holds the amount that the bill would take now. Raises NotFound for an unknown payment or bill, Conflict where none
     of the payment is in suspense or nothing is left of the bill, and what ``approvals.ask`` raises.
     """
-    payment_id = reconciliation_matches.payment_named(session, reference)
+    payment_id = payments.named(session, reference)
     invoice_id, number = open_bills.payable(session, number)
     held = payments.held(session, payment_ids=[payment_id])
     waits = sum(one.amount_minor for one in held if one.account == chart.SUSPENSE)
@@ -383,7 +383,7 @@ def set_agreed(session: Session, agreed: Agreed) -> int:
 
 def ask_back(session: Session, reference: str, *, reason: str) -> str:
     """Ask that a payment's matches be taken back; answers the request's public id. Raises as ``ask`` does."""
-    payment_id = reconciliation_matches.payment_named(session, reference)
+    payment_id = payments.named(session, reference)
     return approvals.ask(
         session, "match_reversal", subject=reference, payload={"payment_id": payment_id}, reason=reason
     )
@@ -443,24 +443,15 @@ def _undo(session: Session, payment_id: int, journal_id: int, *, reason: str) ->
         credit = held.get((chart.UNAPPLIED_CREDIT, posting.payer_id), 0)
         if posting.credit == chart.UNAPPLIED_CREDIT and credit < posting.amount_minor:
             raise Conflict("the rest of this payment has paid another bill of its payer since: it cannot be taken back")
-    rows = (
-        raw(session)
-        .execute(
-            "SELECT a.invoice_id, a.component, a.amount_minor, sum(b.amount_minor)::bigint FROM application a"
-            " JOIN application b USING (payment_id, invoice_id, component)"
-            " WHERE a.journal_id = %s AND a.payment_id = %s GROUP BY a.id ORDER BY a.id",
-            (journal_id, payment_id),
-        )
-        .fetchall()
-    )
-    if any(stands < minor for _, _, minor, stands in rows):
+    put = payments.put_by_journal(session, payment_id=payment_id, journal_id=journal_id)
+    if any(one.stands_minor < one.amount_minor for one in put):
         raise Conflict("the money is not on its bill any more: it cannot be taken back from there")
     posted = ledger.reverse(session, journal_id, reason=reason, at=periods.now())
     payments.apply(
         session,
         [
-            NewApplication(payment_id, invoice_id, component, -minor, posted.id, TAKEN_BACK)
-            for invoice_id, component, minor, _ in rows
+            NewApplication(payment_id, one.invoice_id, one.component, -one.amount_minor, posted.id, TAKEN_BACK)
+            for one in put
         ],
     )
     return posted

@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 from revenue_engine import identifiers, periods
 from revenue_engine.billing import invoices, payers, tariffs
 from revenue_engine.billing.payers import Invoice, InvoiceLine, OpenBill, Payer
-from revenue_engine.billing.tariffs import Charge
+from revenue_engine.billing.tariffs import Charge, Station
 from revenue_engine.db import raw
-from revenue_engine.errors import InvalidValue, NotFound
+from revenue_engine.errors import Conflict, InvalidValue, NotFound
 from revenue_engine.money import wire
 
 USUAL_DAYS_TO_PAY = 30
@@ -31,11 +31,13 @@ def issue_from_items(
     phone: str | None = None,
     station_code: str | None = None,
     due_on: date | None = None,
+    expected_minor: int | None = None,
 ) -> dict[str, Any]:
     """Issue one bill for tariff items (``ITEM`` or ``ITEM:quantity``) to a known payer, a new one, or nobody.
 
     Answers what ``describe`` answers. Raises InvalidValue for a malformed item or a payer named twice, NotFound for an
-    unknown payer or an item without a tariff in force.
+    unknown payer or an item without a tariff in force. ``expected_minor`` is the total that the payer was told, in
+    cents; raises Conflict where the tariff says another.
     """
     if not items:
         raise InvalidValue("name at least one tariff item", field="item")
@@ -64,7 +66,23 @@ def issue_from_items(
         ),
         issued_by=by,
     )
+    if expected_minor is not None and issued.total_minor != expected_minor:
+        raise Conflict(
+            f"the tariff in force makes this bill {wire(issued.total_minor)}, not {wire(expected_minor)}: no bill was"
+            " issued; tell the payer the new total",
+            field="expected_total",
+        )
     return describe(session, issued.number)
+
+
+def sub_county(session: Session, station_code: str | None) -> str | None:
+    """The sub-county of a station; None for none, which is the whole county. Raises NotFound."""
+    if station_code is None:
+        return None
+    station = session.get(Station, station_code)
+    if station is None:
+        raise NotFound(f"no station {station_code!r}", field="station", station=station_code)
+    return station.sub_county
 
 
 def _charge(item: str) -> Charge:
@@ -157,18 +175,23 @@ class BillRow:
     outstanding_minor: int
     issued_at: datetime
     due_on: date
+    id: int
+    """The bill's key: lists go on below the last one shown."""
+    public_id: str
 
 
 _LISTED = """
 SELECT number, pay_account_number, state, stream_code, station_code, thing, total_minor, outstanding_minor, issued_at,
-       due_on FROM (
-    SELECT i.id, i.number, i.pay_account_number, i.stream_code, coalesce(i.station_code, '') AS station_code,
+       due_on, id, public_id FROM (
+    SELECT i.id, i.public_id, i.number, i.pay_account_number, i.stream_code,
+           coalesce(i.station_code, '') AS station_code,
            coalesce(o.reference, '') AS thing, i.total_minor, b.outstanding_minor, i.issued_at, i.due_on,
            CASE WHEN b.cancelled THEN 'cancelled' WHEN b.outstanding_minor = 0 THEN 'paid'
                 WHEN b.outstanding_minor < i.total_minor THEN 'part-paid'
                 WHEN i.due_on < %(today)s THEN 'overdue' ELSE 'unpaid' END AS state
       FROM invoice i JOIN open_bill b ON b.invoice_id = i.id LEFT JOIN billed_object o ON o.id = i.object_id
      WHERE (%(ids)s::bigint[] IS NULL OR i.id = ANY(%(ids)s))
+       AND (%(before)s::bigint IS NULL OR i.id < %(before)s)
        AND (%(stream)s::text IS NULL OR i.stream_code = %(stream)s)
        AND (%(station)s::text IS NULL OR i.station_code = %(station)s)) bill
  WHERE %(state)s::text IS NULL OR state = %(state)s
@@ -183,9 +206,12 @@ def listed(
     state: str | None = None,
     stream: str | None = None,
     station: str | None = None,
+    before: int | None = None,
     limit: int = 100,
 ) -> list[BillRow]:
     """The newest bills: of a state, a stream, a station; or those that a number, a plate or a phone names.
+
+    ``before`` is the key of the last bill shown: only older ones are listed.
 
     Raises InvalidValue for another state than those of ``STATES``.
     """
@@ -200,6 +226,7 @@ def listed(
         _LISTED,
         {
             "ids": ids,
+            "before": before,
             "state": state_named(state),
             "stream": stream and stream.upper(),
             "station": station and station.upper(),

@@ -10,10 +10,11 @@ from typing import Any, Literal
 from sqlalchemy.orm import Session
 
 from revenue_engine import identifiers, ledger, periods
-from revenue_engine.access import audit
+from revenue_engine.access import approvals, audit
+from revenue_engine.access.approvals import Agreed
 from revenue_engine.billing.payers import MOST_DRAWS, find_invoice
 from revenue_engine.billing.tariffs import COMPONENTS, AssessedLine, Charge, assess_many
-from revenue_engine.db import copy_rows, next_ids, raw
+from revenue_engine.db import copy_rows, next_ids, raw, scalar
 from revenue_engine.errors import Conflict, IntegrityFault, InvalidValue, NotFound
 from revenue_engine.ledger import postings
 from revenue_engine.money import LARGEST_MINOR, wire
@@ -22,6 +23,10 @@ from revenue_engine.work.kinds import Kind
 
 """The kind of the work row that lets a payer's unapplied credit pay a bill issued here; its ref is the invoice's id.
 Only the worker acts on evidence of money, so issuing asks for it and does not do it."""
+
+
+CANCEL = "bill_cancel"
+"""The kind of the request that cancels an unpaid bill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,9 +367,42 @@ def _write(session: Session, drafts: Sequence[_Draft], issued_by: str) -> list[I
 # --- taking back -----------------------------------------------------------------------------------------------------
 
 
-def cancel_invoice(session: Session, *, number: str, reason: str, by: str) -> ledger.Posted:
+def spot_among(session: Session, invoice_ids: Sequence[int]) -> int:
+    """How many of some bills are spot bills."""
+    number: int = scalar(
+        session, "SELECT count(*) FROM invoice WHERE id = ANY(%s) AND billing = 'spot'", (list(invoice_ids),)
+    )
+    return number
+
+
+def ask_cancel(session: Session, number: str, *, reason: str) -> str:
+    """Ask that an unpaid bill, found by its number, be cancelled; answers the request's public id.
+
+    Raises NotFound, Conflict where it was cancelled or paid in part, and what ``approvals.ask`` raises.
+    """
+    invoice = find_invoice(session, number=number)
+    return approvals.ask(
+        session, CANCEL, subject=invoice.number, payload={"invoice_id": invoice.id}, reason=reason.strip()
+    )
+
+
+def cancel_agreed(session: Session, agreed: Agreed) -> ledger.Posted:
+    """Cancel a bill as two persons agreed. Raises as ``cancel_invoice`` does."""
+    return cancel_invoice(
+        session,
+        number=agreed.subject,
+        reason=agreed.reason,
+        by=f"approval {agreed.public_id}",
+        approval_id=agreed.number,
+    )
+
+
+def cancel_invoice(
+    session: Session, *, number: str, reason: str, by: str, approval_id: int | None = None
+) -> ledger.Posted:
     """Take back a bill nobody has paid anything of, in the financial year it was booked in (Dr revenue, Cr receivable).
 
+    ``approval_id`` is the request that two persons agreed to, where there was one.
     Raises NotFound; InvalidValue without a reason or a name; Conflict when it is cancelled already, when any of it was
     paid, or when its year is over: then a credit note takes back what is left (its year's revenue stays as reported).
     """
@@ -397,8 +435,8 @@ def cancel_invoice(session: Session, *, number: str, reason: str, by: str) -> le
             field="financial_year",
         )
     connection.execute(
-        "INSERT INTO invoice_cancellation (invoice_id, reason, cancelled_by) VALUES (%s, %s, %s)",
-        (invoice.id, reason.strip(), by),
+        "INSERT INTO invoice_cancellation (invoice_id, reason, cancelled_by, approval_id) VALUES (%s, %s, %s, %s)",
+        (invoice.id, reason.strip(), by, approval_id),
     )
     bill = postings.Bill(invoice.id, invoice.stream_code, invoice.station_code, invoice.payer_id)
     posted = ledger.post(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -189,7 +189,26 @@ READ_BILLS = """
 _FOLDED = "translate(a.normal, 'OILSBZG', '0115826')"
 
 
-def bills_by_id(session: Session, invoice_ids: Iterable[int]) -> list[tuple[object, ...]]:
+_TO_MATCH = """
+     WHERE o.outstanding_minor > 0 OR o.invoice_id = ANY(%(named)s)
+        OR o.invoice_id IN (SELECT max(invoice_id) FROM open_bill WHERE payer_id IS NOT NULL
+                             GROUP BY payer_id HAVING max(outstanding_minor) = 0)
+        OR o.invoice_id IN (SELECT max(invoice_id) FROM open_bill WHERE object_id IS NOT NULL
+                             GROUP BY object_id HAVING max(outstanding_minor) = 0)
+     ORDER BY i.id
+"""
+
+
+def bills_to_match(session: Session, named: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+    """Rows of :data:`READ_BILLS` of every open bill and of the bills of the ids in ``named``, in id order.
+
+    Of payers and objects without an open bill their last bill is among them, so that a name or a plate which belongs
+    to two is seen to.
+    """
+    return iter(raw(session).execute(READ_BILLS + _TO_MATCH, {"named": list(named)}))
+
+
+def bills_by_id(session: Session, invoice_ids: Iterable[int]) -> list[tuple[Any, ...]]:
     """Rows of :data:`READ_BILLS` of these bills, open or not, in id order."""
     wanted = sorted(set(invoice_ids))
     if not wanted:
@@ -233,9 +252,10 @@ def things_named(session: Session, folded: Iterable[str]) -> list[NamedThing]:
     wanted = sorted(set(folded))
     if not wanted:
         return []
-    rows = raw(session).execute(
-        f"SELECT {_FOLDED}, a.object_id, a.typed FROM alias a WHERE {_FOLDED} = ANY(%s) ORDER BY a.object_id, a.id",  # noqa: S608
-        (wanted,),
+    rows = raw(session).execute(  # a statement's lines hold tens of thousands of keys, none with a blank: one text
+        f"SELECT {_FOLDED}, a.object_id, a.typed FROM alias a WHERE {_FOLDED} = ANY(string_to_array(%s, ' '))"  # noqa: S608
+        " ORDER BY a.object_id, a.id",
+        (" ".join(wanted),),
     )
     return [NamedThing(*row) for row in rows]
 

@@ -124,10 +124,20 @@ class InvoiceCancellation(Sealed, Base):
     """The end of an unpaid invoice, with its reason."""
 
     __tablename__ = "invoice_cancellation"
+    __table_args__ = (
+        Index(
+            "uq_invoice_cancellation_approval_id",
+            "approval_id",
+            unique=True,
+            postgresql_where=text("approval_id IS NOT NULL"),
+        ),
+    )
     invoice_id: Mapped[int] = mapped_column(ForeignKey("invoice.id"), primary_key=True)
     reason: Mapped[str]
     cancelled_by: Mapped[str]
     cancelled_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    approval_id: Mapped[int | None]
+    """The request that two persons agreed to, where the bill was cancelled by one."""
 
 
 class PayAccount(Sealed, Base):

@@ -238,6 +238,11 @@ def county(session: Session) -> County:
     return found
 
 
+def streams(session: Session) -> dict[str, Stream]:
+    """Every revenue stream by its code."""
+    return {stream.code: stream for stream in session.scalars(select(Stream))}
+
+
 def prefixes(session: Session) -> frozenset[str]:
     """Every short word that payers put before a plate or a number, of all streams."""
     return frozenset(prefix for row in session.scalars(select(Stream.prefixes)) for prefix in row)

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -80,8 +80,10 @@ def is_called(identifier: str, told: str) -> bool:
     Blanks, dashes, strokes and zeros in front say nothing. A bank's code, the country or the currency may stand beside
     the number (``KCBLKENX/1100100``, ``KE1100100KES``), and an IBAN ends with it.
     """
-    ours = _bare(identifier)
-    if not _bare(told) or _bare(told) == ours:
+    if told == identifier:  # as nearly every message does
+        return True
+    ours, theirs = _bare(identifier), _bare(told)
+    if not theirs or theirs == ours:
         return True
     if len(ours) < _LEAST_PART:
         return False
@@ -114,6 +116,19 @@ def channels(session: Session) -> dict[int, Channel]:
     """Every channel account by id. Disabled ones too: money that reaches a retired shortcode is still money."""
     rows = raw(session).execute("SELECT id, adapter, identifier, mode, clearing_account, settings FROM channel_account")
     return {row[0]: Channel(*row) for row in rows}
+
+
+class Labelled(NamedTuple):
+    """How a channel account is shown: its adapter and identifier, and its name."""
+
+    label: str
+    name: str
+
+
+def names(session: Session) -> dict[int, Labelled]:
+    """How each channel account is shown, by id, in the order of the ids."""
+    found = raw(session).execute("SELECT id, adapter || ' ' || identifier, name FROM channel_account ORDER BY id")
+    return {account_id: Labelled(label, name) for account_id, label, name in found}
 
 
 TOKEN_BYTES = 32

@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, Sealed, copy_rows, raw
+from revenue_engine.db import Base, Sealed, copy_rows, exists, one, raw, rows, scalar
 from revenue_engine.errors import InvalidValue, NotFound
 from revenue_engine.ports.callbacks import Purpose
 
@@ -84,14 +84,14 @@ class Arrived:
 
 def arrived(session: Session, delivery_ids: Sequence[int]) -> list[Arrived]:
     """Read deliveries in the order they came."""
-    rows = raw(session).execute(
+    found = raw(session).execute(  # by position and in binary: every body that is interpreted comes through here
         "SELECT id, channel_account_id, purpose, received_at, body, body_length = length(body), verdict = 'accepted',"
         " verdict_reason"
         "  FROM delivery WHERE id = ANY(%s) ORDER BY id",
         (list(delivery_ids),),
         binary=True,
     )
-    return [Arrived(*row) for row in rows.fetchall()]
+    return [Arrived(*row) for row in found.fetchall()]
 
 
 class Origin(NamedTuple):
@@ -104,12 +104,21 @@ class Origin(NamedTuple):
 
 def origin(session: Session, delivery_id: int) -> Origin | None:
     """Where one delivery came, without its body; None where there is none of this number."""
-    row = (
-        raw(session)
-        .execute("SELECT id, channel_account_id, received_at FROM delivery WHERE id = %s", (delivery_id,))
-        .fetchone()
+    return one(
+        session, Origin, "SELECT id, channel_account_id, received_at FROM delivery WHERE id = %s", (delivery_id,)
     )
-    return Origin(*row) if row else None
+
+
+def first_of_account(session: Session, delivery_ids: Sequence[int], *, channel_account_id: int) -> int | None:
+    """The earliest of some deliveries that belongs to a channel account; None where none of them does."""
+    if not delivery_ids:
+        return None
+    found: int | None = scalar(
+        session,
+        "SELECT min(id) FROM delivery WHERE id = ANY(%s) AND channel_account_id = %s",
+        (list(delivery_ids), channel_account_id),
+    )
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +131,10 @@ class Proof:
 
 def proofs(session: Session, delivery_ids: Sequence[int]) -> dict[int, Proof]:
     """The proofs of deliveries, to judge again those that were refused before a setting was mended."""
-    rows = raw(session).execute(
+    found = raw(session).execute(
         "SELECT id, headers, coalesce(host(peer), '') FROM delivery WHERE id = ANY(%s)", (list(delivery_ids),)
     )
-    return {row[0]: Proof(row[1], row[2]) for row in rows}
+    return {delivery_id: Proof(headers, peer) for delivery_id, headers, peer in found}
 
 
 def keep(
@@ -143,25 +152,21 @@ def keep(
     It is accepted by where it came from: a person's upload, or a connection that we opened. ``refused`` says why a file
     is kept and may not be read, ``length`` how many bytes it has where ``body`` is not all of them.
     """
-    row = (
-        raw(session)
-        .execute(
-            "INSERT INTO delivery (channel_account_id, purpose, headers, body, body_length, verdict, verdict_reason)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id",
-            (
-                channel_account_id,
-                purpose.value,
-                Jsonb(dict(headers or {})),
-                body,
-                len(body) if length is None else length,
-                "refused" if refused else "accepted",
-                refused[:500],
-            ),
-        )
-        .fetchone()
+    number: int = scalar(
+        session,
+        "INSERT INTO delivery (channel_account_id, purpose, headers, body, body_length, verdict, verdict_reason)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id",
+        (
+            channel_account_id,
+            purpose.value,
+            Jsonb(dict(headers or {})),
+            body,
+            len(body) if length is None else length,
+            "refused" if refused else "accepted",
+            refused[:500],
+        ),
     )
-    assert row is not None  # noqa: S101 - an insert answers its row
-    return int(row[0])
+    return number
 
 
 def header(session: Session, delivery_id: int, name: str) -> str:
@@ -215,15 +220,16 @@ def standing(
 
     Raises InvalidValue for another state.
     """
-    rows = raw(session).execute(
-        "SELECT d.id, d.received_at, a.adapter || ' ' || a.identifier, d.purpose, d.verdict, s.state, s.reason,"
-        "       s.payment_id"
+    return rows(
+        session,
+        Standing,
+        "SELECT d.id, d.received_at, a.adapter || ' ' || a.identifier AS account, d.purpose, d.verdict, s.state,"
+        "       s.reason, s.payment_id"
         "  FROM delivery d JOIN delivery_state s ON s.delivery_id = d.id JOIN channel_account a"
         "    ON a.id = d.channel_account_id WHERE (%(state)s::text IS NULL OR s.state = %(state)s)"
         "   AND (%(after)s::bigint IS NULL OR d.id > %(after)s) ORDER BY d.id DESC LIMIT %(limit)s",
         {"state": state_named(state), "after": after, "limit": limit},
     )
-    return [Standing(*row) for row in rows]
 
 
 def write_outcomes(session: Session, outcomes: Sequence[tuple[int, str, str]]) -> None:
@@ -237,31 +243,40 @@ def write_outcomes(session: Session, outcomes: Sequence[tuple[int, str, str]]) -
     )
 
 
+def ended(session: Session, delivery_id: int, *, outcome: str, reason: str) -> bool:
+    """Whether a delivery ever ended with this outcome for this reason."""
+    return exists(
+        session,
+        "SELECT FROM delivery_outcome WHERE delivery_id = %s AND outcome = %s AND reason = %s LIMIT 1",
+        (delivery_id, outcome, reason),
+    )
+
+
 def ended_so(session: Session, delivery_ids: Sequence[int], *, channel_account_id: int, beginning: str) -> list[int]:
     """Which of these deliveries are of an account and ended last with a reason of this beginning, oldest first."""
-    rows = raw(session).execute(
+    found = raw(session).execute(
         "SELECT d.id FROM delivery d JOIN LATERAL (SELECT reason FROM delivery_outcome o WHERE o.delivery_id = d.id"
         " ORDER BY o.id DESC LIMIT 1) o ON true WHERE d.id = ANY(%s) AND d.channel_account_id = %s"
         " AND starts_with(o.reason, %s) ORDER BY d.id",
         (list(delivery_ids), channel_account_id, beginning),
     )
-    return [row[0] for row in rows]
+    return [number for (number,) in found]
 
 
 def last_number(session: Session) -> int:
     """The number of the newest delivery; 0 when there is none."""
-    row = raw(session).execute("SELECT coalesce(max(id), 0) FROM delivery").fetchone()
-    return int(row[0]) if row else 0
+    number: int = scalar(session, "SELECT coalesce(max(id), 0) FROM delivery")
+    return number
 
 
 def last_heard(session: Session) -> dict[int, datetime]:
     """When a provider last called each channel account and its proof held, by the account's id."""
-    rows = raw(session).execute(
+    found = raw(session).execute(
         "SELECT a.id, d.received_at FROM channel_account a CROSS JOIN LATERAL ("
         "    SELECT received_at FROM delivery WHERE channel_account_id = a.id AND endpoint_id IS NOT NULL"
         "       AND verdict = 'accepted' ORDER BY id DESC LIMIT 1) d"
     )
-    return {row[0]: row[1] for row in rows}
+    return dict(found.fetchall())
 
 
 def outcome(session: Session, delivery_id: int) -> tuple[str, str]:

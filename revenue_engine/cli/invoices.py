@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from revenue_engine.cli import signing
 from revenue_engine.cli.output import FormatOption, JsonFlag, OutFile, answering, chosen, give, out, print_json
 
 app = typer.Typer(help="Bills.", no_args_is_help=True)
@@ -94,17 +95,18 @@ def cancel(
     reason: Annotated[str, typer.Option(help="Why; kept for ever.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Cancel an unpaid bill of this financial year."""
+    """Ask that an unpaid bill of this financial year be cancelled; another person agrees, and then it is."""
     from revenue_engine import bootstrap
     from revenue_engine.billing import invoices
     from revenue_engine.db import transaction
-    from revenue_engine.reports import bills
 
-    with answering(as_json=as_json):
+    with answering(as_json=as_json), signing.signed_in():
         with transaction(bootstrap.engine("api")) as session:
-            invoices.cancel_invoice(session, number=number, reason=reason, by=f"cli:{getpass.getuser()}")
-            bill = bills.describe(session, number)
-        _show(bill, as_json=as_json)
+            public = invoices.ask_cancel(session, number, reason=reason)
+        if as_json:
+            print_json({"ok": True, "request": public})
+        else:
+            out.print(f"asked as {public}; another person: revenue-engine approval agree {public}", highlight=False)
 
 
 def _show(bill: dict[str, Any], *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""Commands that run the engine: init, demo, serve, intake, worker, doctor, stop."""
+"""Commands that run the engine: init, demo, serve, intake, api, worker, doctor, stop."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command("demo")(demo)
     app.command("serve")(serve)
     app.command("intake")(intake)
+    app.command("api")(api)
     app.command("worker")(worker)
     app.command("doctor")(doctor)
     app.command("stop")(stop)
@@ -148,6 +149,26 @@ def intake(
         )
 
 
+def api(
+    listening: Annotated[int | None, typer.Option(hidden=True, help="A socket of serve that listens already.")] = None,
+) -> None:
+    """Answer the API that other systems of the county call; its pages are at /docs."""
+    from revenue_engine import bootstrap
+    from revenue_engine.api import running as answering_calls
+    from revenue_engine.billing.tariffs import county
+    from revenue_engine.db import transaction
+    from revenue_engine.intake.listening import listen
+
+    with answering(as_json=False):
+        settings = bootstrap.settings()
+        bootstrap.configure_logging(settings.log_level)
+        own = listen(settings.api_host, settings.api_port, door="API") if listening is None else None
+        engine = bootstrap.engine("api", answering_calls.POOL)
+        with transaction(engine) as session:
+            county(session)  # a wrong login or a schema that is not there ends here
+        answering_calls.run(engine, own or socket.socket(fileno=listening))
+
+
 def worker(
     threads: Annotated[int | None, typer.Option(min=1, max=64, help="Threads of this process.")] = None,
     once: Annotated[bool, typer.Option("--once", help="End when nothing is due.")] = False,
@@ -195,7 +216,7 @@ def worker(
 
 
 def serve() -> None:
-    """Run intake and worker on this machine until Ctrl-C or SIGTERM; whatever dies is started again.
+    """Run intake, worker and API on this machine until Ctrl-C or SIGTERM; whatever dies is started again.
 
     Exit 4 where the port, the login or the schema is wrong, 5 where a server is down: nothing runs then.
     """
@@ -207,8 +228,9 @@ def serve() -> None:
         settings = bootstrap.settings()
         bootstrap.configure_logging(settings.log_level)
         listening = listen(settings.intake_host, settings.intake_port)
+        calls = listen(settings.api_host, settings.api_port, door="API")
         bootstrap.servers(bell=True)
-        code = Supervisor(settings, listening).run()
+        code = Supervisor(settings, listening, calls).run()
     raise typer.Exit(code)
 
 

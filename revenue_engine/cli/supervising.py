@@ -1,4 +1,4 @@
-"""``serve``: intake and worker kept alive beside the embedded servers, on a socket that is bound before all else."""
+"""``serve``: intake, worker and API kept alive beside the embedded servers, on sockets bound before all else."""
 
 from __future__ import annotations
 
@@ -61,6 +61,8 @@ class Supervisor:
 
     settings: Settings
     listening: socket.socket
+    calls: socket.socket
+    """Where the API listens."""
     say: Callable[[str], None] = lambda words: err.print(words, highlight=False, soft_wrap=True)
     stopping: bool = False
     children: list[Child] = field(default_factory=list)
@@ -70,7 +72,7 @@ class Supervisor:
     _told_stopped: bool = False
 
     def run(self) -> int:
-        """Start the intake, say when it answers, then the worker; start again what dies. Ends with 4 or 5 where the
+        """Start the intake, say when it answers, then worker and API; start again what dies. Ends with 4 or 5 where the
         first start of a child fails for a setting or a server."""
         for sign in (signal.SIGTERM, signal.SIGINT):
             signal.signal(sign, self._end)
@@ -83,11 +85,15 @@ class Supervisor:
             if code is None and not self.stopping:
                 host, port = self.settings.intake_host, self.settings.intake_port
                 self.say(f"callbacks: http://{host}:{port}/cb/v1/<token>")
+                self.say(f"API: http://{self.settings.api_host}:{self.settings.api_port}/docs")
                 self.children.append(Child("worker", ("worker",)))
+                own = self.calls.fileno()
+                self.children.append(Child("api", ("api", "--listening", str(own)), (own,)))
                 code = self._keep_alive()
         finally:
             self._stop_children()
             self.listening.close()
+            self.calls.close()
         return OK if code is None else code
 
     def _end(self, *_: object) -> None:

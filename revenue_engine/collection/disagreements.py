@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Mapping
 
 from reconciliation import break_keys
 from reconciliation.breaks import BreakReason, NewBreak
-from revenue_engine.collection.interpretation import STATEMENT_MESSAGE
 from revenue_engine.payments import Identity, Recorded, Stored
+from revenue_engine.payments.evidence import STATEMENT_MESSAGE
 from revenue_engine.ports.callbacks import Kind
 
 _NOUNS = {

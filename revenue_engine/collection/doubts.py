@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -50,6 +51,8 @@ class Question:
     """Whether one of these objects has no open bill, and may be meant all the same."""
     written: Mapping[int, str] = field(default_factory=dict)
     """Bill to the name of its object that fits the text, where the object has several."""
+    alone: bool = False
+    """Whether the one bill's number is the only thing with a digit in what was typed, is no phone's and no chance's."""
 
     @property
     def reference(self) -> str:
@@ -80,13 +83,16 @@ def ask(
     """Answer payments, by their ids. ``bills`` are locked, and say what is open now."""
     if not questions:
         return {}
-    rows = [BillRow(*row) for row in open_bills.bills_by_id(session, _around(session, questions))]  # type: ignore[arg-type]
+    answers = _plain(session, questions, bills)
+    questions = [one for one in questions if one.payment_id not in answers]
+    if not questions:
+        return answers
+    rows = [BillRow(*row) for row in open_bills.bills_by_id(session, _around(session, questions))]
     known = {row.invoice_id: row for row in rows}
     for invoice_id, bill in bills.items():
         if invoice_id in known:
             known[invoice_id] = known[invoice_id]._replace(open_minor=bill.outstanding_minor)
     asked = _unhashed(questions, rows)
-    answers: dict[int, Answer] = {}
     groups = [[one for one in asked if not one.written], *([one] for one in asked if one.written)]
     for group in groups:
         if group:
@@ -96,6 +102,28 @@ def ask(
     return answers
 
 
+def _plain(session: Session, questions: Sequence[Question], bills: Mapping[int, Open]) -> dict[int, Answer]:
+    """What the engine is certain to answer, without the engine: one open bill's number and no other digit was typed.
+
+    Only where no other payment of the batch may take the bill, or owe for the same amount: then each is held against
+    the others, and that is the engine's work.
+    """
+    plain = [one for one in questions if one.alone and bills[next(iter(one.invoices))].outstanding_minor]
+    if not plain:
+        return {}
+    chosen = {one.payment_id for one in plain}
+    rest = _around(session, [one for one in questions if one.payment_id not in chosen])
+    asked = Counter(next(iter(one.invoices)) for one in plain)
+    owed = {row[7] for row in open_bills.bills_by_id(session, rest)}
+    return {
+        one.payment_id: Answer((invoice,), Rung.NORMALISED, _FOUND)
+        for one in plain
+        for invoice in one.invoices
+        if asked[invoice] == 1 and invoice not in rest and one.amount_minor not in owed
+    }
+
+
+_FOUND = "the pay account number was found in what was typed"
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
 
 
@@ -170,7 +198,7 @@ def about_unbilled(session: Session, asked: Sequence[tuple[Question, BilledThing
             strange.append((one, thing))
     if not strange:
         return {}
-    rows = [BillRow(*row) for row in open_bills.bills_by_id(session, _around(session, [one for one, _ in strange]))]  # type: ignore[arg-type]
+    rows = [BillRow(*row) for row in open_bills.bills_by_id(session, _around(session, [one for one, _ in strange]))]
     answers = {}
     for one, thing in strange:
         owing = [row for row in rows if row.open_minor == one.amount_minor and row.payer_id != str(thing.payer_id)]

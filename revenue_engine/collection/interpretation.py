@@ -15,6 +15,7 @@ from revenue_engine.channels.accounts import Channel
 from revenue_engine.channels.deliveries import Arrived
 from revenue_engine.money import wire
 from revenue_engine.payments import Fact, Identity
+from revenue_engine.payments.evidence import STATEMENT_MESSAGE
 from revenue_engine.ports.callbacks import (
     FILES,
     CallbackAdapter,
@@ -30,9 +31,6 @@ from revenue_engine.ports.callbacks import (
     Unknown,
 )
 from revenue_engine.ports.statements import StatementLine, StatementOpened, StatementReader, one_by_one, pick, proved
-
-STATEMENT_MESSAGE = "Statement"
-"""What evidence from a statement is called; two statements that tell of one movement are one kind of message."""
 
 REPORT_MESSAGE = "Report without balances"
 """What evidence from a report is called whose sums nothing proves (an intraday report, a credit advice)."""

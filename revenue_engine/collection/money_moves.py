@@ -39,7 +39,7 @@ def ask(session: Session, reference: str, number: str, *, reason: str) -> str:
     amount in cents that would move now. Raises NotFound for an unknown payment or bill, Conflict where nothing would
     move or nothing is left of the bill, and what ``approvals.ask`` raises.
     """
-    payment_id = matches.payment_named(session, reference)
+    payment_id = payments.named(session, reference)
     invoice_id, bill = open_bills.payable(session, number)
     lies = _where(session, payment_id, invoice_id)
     payload = {"payment_id": payment_id, "invoice_id": invoice_id, "amount_minor": lies.total_minor}

@@ -90,7 +90,7 @@ def process(
     if several_names:
         batch.facts = same_payment.recognise(session, batch.facts, several_names)
         _leave_settlements(session, batch, arrivals, several_names)
-    book(session, batch, channels, adapters, readers or {}, limit=county.confirm_limit_minor)
+    book(session, batch, channels, adapters, readers or {}, limit_minor=county.confirm_limit_minor)
     return close(session, batch)
 
 
@@ -101,16 +101,16 @@ def book(
     adapters: Mapping[str, CallbackAdapter],
     readers: Mapping[str, StatementReader],
     *,
-    limit: int,
+    limit_minor: int,
 ) -> None:
     """Keep the facts of a batch as evidence and post what they prove; papers, endings and breaks wait for `close`.
 
-    ``limit``: from which amount on, in cents, a message that confirms is not enough alone.
+    ``limit_minor``: from which amount on, in cents, a message that confirms is not enough alone.
     """
     batch.written = payments.write_evidence(session, batch.facts)
     batch.outcome.first_told |= {one.delivery_id for one in batch.written}
     batch.outcome.evidence += len(batch.facts)
-    standing = recording.record_payments(session, batch, channels, adapters, readers, limit=limit)
+    standing = recording.record_payments(session, batch, channels, adapters, readers, limit_minor=limit_minor)
     reversals.record_reversals(session, batch, channels, standing)
     charges.record_charges(session, batch, channels)
     payouts = [one for one in batch.written if one.identity.kind == Kind.PAYOUT]
@@ -216,7 +216,7 @@ def _leave_settlements(
     batch.facts = [fact for fact in batch.facts if fact.identity not in gone]
     shown = "the statement of the bank shows the credit as a settlement of our own channel"
     for arrived in arrivals:
-        if arrived.id in left and ladder.read(left[arrived.id].typed).numbers:
+        if arrived.id in left and ladder.numbers_typed(left[arrived.id].typed):
             why, key = BreakReason.AMBIGUOUS_ACCOUNT, break_keys.settlement_told(arrived.id)
             batch.end(
                 arrived, "waiting", f"{shown}, and the message says that a payer typed the number of a bill", why, key

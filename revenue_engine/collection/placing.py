@@ -74,6 +74,14 @@ class _Spot:
     station_code: str | None
 
 
+def _is_alone(reading: ladder.Reading, typed: str) -> bool:
+    """Whether one number that is no phone's and no chance's is all that was typed, beside letters and blanks."""
+    if reading.exact or reading.weak or len(reading.numbers) != 1 or not typed.isascii():
+        return False
+    digits = "".join(filter(str.isdigit, typed))
+    return digits == reading.numbers[0] and not begins_like_a_phone(digits)
+
+
 _BY_NUMBER = (Rung.EXACT, Rung.NORMALISED)
 _UNSEEN = ("no_such_number", "nothing_known", "nothing_typed", "receipt")
 """What the engine says where it was shown too few bills to know."""
@@ -138,8 +146,8 @@ class Placer:
         )
 
     def _keys(self, place: int, reading: ladder.Reading) -> set[str]:
-        told = ladder.clues(self.incoming[place].typed, prefixes=self.prefixes)
-        return {*map(spelling.folded, reading.names), *told.names}
+        told = ladder.object_keys(self.incoming[place].typed, prefixes=self.prefixes)
+        return {*map(spelling.folded, reading.names), *told}
 
     def _objects_of(self, place: int, keys: set[str], things: Sequence[NamedThing]) -> dict[int, tuple[str, Fit]]:
         one = self.incoming[place]
@@ -152,11 +160,13 @@ class Placer:
     def _question(self, place: int, reading: ladder.Reading) -> Question | None:
         """What the engine is asked of a payment: nothing where a number, or a thing without a bill, is plain."""
         one, objects = self.incoming[place], self.objects.get(place, {})
+        if self._is_plain(one, reading):
+            return None
         numbers = [number for number in reading.numbers if number in self.found.bills]
         meant = {thing: name for thing, (name, fits) in objects.items() if fits > 0}
         shown = meant or {thing: name for thing, (name, _) in objects.items()}
         of_objects = {invoice: name for thing, name in shown.items() for invoice in self.of_objects[thing]}
-        if self._is_plain(one, reading) or not (numbers or of_objects or len(meant) == 1):
+        if not (numbers or of_objects or len(meant) == 1):
             return None
         if any(number in self.found.standing for number in reading.numbers):
             return None  # a standing number is believed as typed, or is a tie with the bills beside it
@@ -173,6 +183,7 @@ class Placer:
             frozenset(spelling.folded(identifiers.key(name)) for name in meant.values()),
             any(not self.of_objects[thing] for thing in meant),
             {invoice: name for invoice, name in of_objects.items() if not self._is_reference(invoice, name)},
+            alone=not objects and not one.by_bank and _is_alone(reading, one.typed),
         )
 
     def _is_reference(self, invoice: int, name: str) -> bool:

@@ -16,16 +16,16 @@ from datetime import datetime, timedelta
 
 import psycopg
 import structlog
-from sqlalchemy import BigInteger, CheckConstraint, Engine, ForeignKey, Identity, Index, text
+from sqlalchemy import BigInteger, CheckConstraint, Engine, ForeignKey, Identity, Index, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from reconciliation import break_keys, breaks
 from reconciliation.breaks import BreakReason, NewBreak
-from revenue_engine import periods
+from revenue_engine import payments, periods
 from revenue_engine.channels import accounts, deliveries
 from revenue_engine.channels.accounts import Channel
-from revenue_engine.db import Base, Sealed, raw, transaction
+from revenue_engine.db import Base, Sealed, raw, scalar, transaction
 from revenue_engine.errors import RevenueError
 from revenue_engine.identifiers import public_id
 from revenue_engine.ports.callbacks import Purpose
@@ -162,9 +162,9 @@ class Asker:
     def _query(self, claimed: Claim) -> None:
         """Ask what became of a push, until its result is known or the statement must tell."""
         with transaction(self.engine) as session:
-            due = _push_without_end(session, claimed.ref_id)
+            due = payments.push_without_end(session, claimed.ref_id)
             channel = accounts.channels(session)[due.channel_account_id] if due is not None else None
-            if due is not None and _paid_otherwise(session, claimed.ref_id):
+            if due is not None and payments.paid_otherwise(session, claimed.ref_id, clock_behind=PAID_BEFORE):
                 found = "its bill was paid with that amount since, by a message that names no request"
                 breaks.close_many(session, [break_keys.request(due.reference)], resolution=found)
                 jobs.finish(session, worker=self.name, claims=[claimed])
@@ -196,7 +196,7 @@ class Asker:
     def _status(self, claimed: Claim) -> None:
         """Ask about a notice that nothing confirms; the answer comes to the result address as a callback."""
         with transaction(self.engine) as session:
-            due = _unconfirmed(session, claimed.ref_id)
+            due = payments.not_posted(session, claimed.ref_id)
             channel = accounts.channels(session)[due.channel_account_id] if due is not None else None
         client = self.clients(channel) if channel is not None else None
         if due is None or channel is None or client is None or self.now() - due.since > GIVE_UP_AFTER:
@@ -247,23 +247,19 @@ def schedule(session: Session, *, clients: Clients) -> int:
     if not ids:
         return 0
     jobs.add_absent(session, kind=Kind.PULL, refs=ids)
-    connection = raw(session)
-    pushes = connection.execute(
-        "SELECT p.id FROM push_request p WHERE p.channel_account_id = ANY(%s)"
-        " AND p.requested_at BETWEEN now() - %s AND now() - %s"
-        " AND NOT EXISTS (SELECT FROM evidence e WHERE e.request_id = p.request_id)"
-        " AND NOT EXISTS (SELECT FROM push_end x WHERE x.request_id = p.request_id)",
-        (ids, GIVE_UP_AFTER, QUERY_AFTER),
+    unended = payments.pushes_without_end(session, ids, oldest=GIVE_UP_AFTER, youngest=QUERY_AFTER)
+    jobs.add_absent(session, kind=Kind.QUERY, refs=unended)
+    lone = payments.told_by_deliveries(
+        session,
+        (
+            (one.delivery_id, *told)
+            for one in breaks.open_since(
+                session, BreakReason.UNCONFIRMED, channel_account_ids=ids, oldest=GIVE_UP_AFTER, youngest=STATUS_AFTER
+            )
+            if one.delivery_id is not None and (told := break_keys.unconfirmed_of(one.key)) is not None
+        ),
     )
-    jobs.add_absent(session, kind=Kind.QUERY, refs=[row[0] for row in pushes])
-    lone = connection.execute(
-        "SELECT e.id FROM break_case b JOIN evidence e ON e.delivery_id = b.delivery_id AND e.kind = 'payment'"
-        " WHERE b.closed_at IS NULL AND b.reason = 'unconfirmed' AND b.channel_account_id = ANY(%s)"
-        " AND b.key = %s || e.channel_account_id || ':' || e.reference"
-        " AND b.opened_at BETWEEN now() - %s AND now() - %s",
-        (ids, break_keys.UNCONFIRMED_PREFIX, GIVE_UP_AFTER, STATUS_AFTER),
-    )
-    jobs.add_absent(session, kind=Kind.STATUS, refs=[row[0] for row in lone])
+    jobs.add_absent(session, kind=Kind.STATUS, refs=lone)
     return len(ids)
 
 
@@ -273,69 +269,15 @@ def ask_now(session: Session, channel_account_id: int) -> None:
     raw(session).execute("SELECT ask_again(%s, %s)", (channel_account_id, GIVE_UP_AFTER))
 
 
-@dataclass(frozen=True, slots=True)
-class _Due:
-    channel_account_id: int
-    reference: str
-    since: datetime
-
-
 def _pulled_until(session: Session, channel_account_id: int) -> datetime | None:
     """To where the last whole pull reached."""
-    row = (
-        raw(session)
-        .execute(
-            "SELECT until FROM asked WHERE channel_account_id = %s AND what = 'pull' AND answered"
-            " ORDER BY id DESC LIMIT 1",
-            (channel_account_id,),
-        )
-        .fetchone()
+    until: datetime | None = scalar(
+        session,
+        "SELECT (SELECT until FROM asked WHERE channel_account_id = %s AND what = 'pull' AND answered"
+        " ORDER BY id DESC LIMIT 1)",
+        (channel_account_id,),
     )
-    return row[0] if row else None
-
-
-def _push_without_end(session: Session, push_id: int) -> _Due | None:
-    """A push whose end nobody has told: no evidence of its payment, no message that it failed or was cancelled."""
-    row = (
-        raw(session)
-        .execute(
-            "SELECT p.channel_account_id, p.request_id, p.requested_at FROM push_request p WHERE p.id = %s"
-            " AND NOT EXISTS (SELECT FROM evidence e WHERE e.request_id = p.request_id)"
-            " AND NOT EXISTS (SELECT FROM push_end x WHERE x.request_id = p.request_id)",
-            (push_id,),
-        )
-        .fetchone()
-    )
-    return _Due(*row) if row else None
-
-
-def _paid_otherwise(session: Session, push_id: int) -> bool:
-    """Whether the bill of a push got its amount since, told by a pull or a statement that names no request."""
-    row = (
-        raw(session)
-        .execute(
-            "SELECT EXISTS (SELECT FROM push_request q JOIN application a ON a.invoice_id = q.invoice_id"
-            " JOIN payment p ON p.id = a.payment_id AND p.channel_account_id = q.channel_account_id"
-            " WHERE q.id = %s AND p.amount_minor = q.amount_minor AND p.occurred_at > q.requested_at - %s)",
-            (push_id, PAID_BEFORE),
-        )
-        .fetchone()
-    )
-    return bool(row and row[0])
-
-
-def _unconfirmed(session: Session, evidence_id: int) -> _Due | None:
-    row = (
-        raw(session)
-        .execute(
-            "SELECT e.channel_account_id, e.reference, e.recorded_at FROM evidence e WHERE e.id = %s"
-            " AND NOT EXISTS (SELECT FROM payment p WHERE p.channel_account_id = e.channel_account_id"
-            "                  AND p.kind = e.kind AND p.reference = e.reference)",
-            (evidence_id,),
-        )
-        .fetchone()
-    )
-    return _Due(*row) if row else None
+    return until
 
 
 def _gap(channel: Channel, last: datetime, earliest: datetime) -> NewBreak:
@@ -379,12 +321,9 @@ def _note(
 
 def last_asked(session: Session, channel_account_id: int) -> dict[str, str] | None:
     """The last question asked of an account and what came of it, for a person."""
-    row = (
-        raw(session)
-        .execute(
-            "SELECT what, asked_at, outcome FROM asked WHERE channel_account_id = %s ORDER BY id DESC LIMIT 1",
-            (channel_account_id,),
-        )
-        .fetchone()
-    )
-    return {"what": row[0], "at": row[1].astimezone(periods.NAIROBI).isoformat(), "outcome": row[2]} if row else None
+    last = session.scalars(
+        select(Asking).where(Asking.channel_account_id == channel_account_id).order_by(Asking.id.desc()).limit(1)
+    ).first()
+    if last is None:
+        return None
+    return {"what": last.what, "at": last.asked_at.astimezone(periods.NAIROBI).isoformat(), "outcome": last.outcome}

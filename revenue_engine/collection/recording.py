@@ -17,7 +17,8 @@ from revenue_engine.collection.batch import Batch
 from revenue_engine.collection.placing import Incoming, Placement, Placer
 from revenue_engine.ledger import chart, postings
 from revenue_engine.payments import Fact, Identity, NewApplication, NewPayment, Push, Recorded, Stored, receipts
-from revenue_engine.ports.callbacks import CallbackAdapter, Strength
+from revenue_engine.payments.evidence import STATEMENT_MESSAGE
+from revenue_engine.ports.callbacks import CallbackAdapter, Kind, Strength
 from revenue_engine.ports.statements import StatementReader
 
 
@@ -28,16 +29,16 @@ def record_payments(
     adapters: Mapping[str, CallbackAdapter],
     readers: Mapping[str, StatementReader],
     *,
-    limit: int,
+    limit_minor: int,
 ) -> dict[Identity, Recorded]:
     """Record, place and post what is confirmed; answers every payment of the batch that stands now."""
-    identities = {fact.identity for fact in batch.facts if fact.identity.kind == "payment"}
+    identities = {fact.identity for fact in batch.facts if fact.identity.kind == Kind.PAYMENT}
     standing = payments.find(session, identities)
     weighed = payments.evidence_of(session, identities, written=batch.written)
     just_written = {one.id for one in batch.written}
     batch.told_before = {one.identity for one in weighed if one.id not in just_written}
     asked = payments.pushes(session, (one.request_id for one in weighed))
-    limits = _limits(channels, limit)
+    limits = _limits(channels, limit_minor)
     chosen = _confirmed((one for one in weighed if one.identity not in standing), asked, limits)
     facts = _facts_behind(session, batch, chosen, channels, adapters, readers)
     recorded = payments.record(
@@ -50,7 +51,12 @@ def record_payments(
     )
     lost_race = [identity for identity in chosen if identity not in recorded]
     standing |= payments.find(session, lost_race) | recorded
-    _post(session, batch, channels, recorded, chosen, facts, asked)
+    incoming = [
+        _incoming(payment, chosen[identity], facts, push=_push_of(chosen[identity], asked))
+        for identity, payment in recorded.items()
+    ]
+    if incoming:
+        _post(session, batch, channels, incoming)
     _identify_by_push(session, weighed, standing.keys() - recorded.keys(), standing, asked)
     agree = surplus.post_rests(session, batch, channels, weighed, standing)
     batch.opened += disagreements.among((one for one in weighed if one.id not in agree), standing)
@@ -68,10 +74,10 @@ def _amount(one: Stored) -> int:
     return one.amount_minor
 
 
-def _limits(channels: Mapping[int, Channel], county_limit: int) -> dict[int, int]:
+def _limits(channels: Mapping[int, Channel], county_limit_minor: int) -> dict[int, int]:
     """From which amount on, in cents, one message of a channel account is not enough: its own limit may be lower."""
     return {
-        channel.id: min(county_limit, channel.settings.get("confirm_limit_minor") or county_limit)
+        channel.id: min(county_limit_minor, channel.settings.get("confirm_limit_minor") or county_limit_minor)
         for channel in channels.values()
     }
 
@@ -115,13 +121,13 @@ def _confirmed(
     return chosen
 
 
-def _confirms(one: Stored, asked: Mapping[str, Push], limit: int) -> bool:
+def _confirms(one: Stored, asked: Mapping[str, Push], limit_minor: int) -> bool:
     if one.strength is not Strength.CONFIRMS:
         return one.strength is Strength.PROVES
     if one.request_id:
         push = _push_of(one, asked)
-        return push is not None and (_amount(one) == push.amount_minor or _amount(one) < limit)
-    return _amount(one) < limit
+        return push is not None and (_amount(one) == push.amount_minor or _amount(one) < limit_minor)
+    return _amount(one) < limit_minor
 
 
 def _facts_behind(
@@ -140,23 +146,17 @@ def _facts_behind(
     return facts
 
 
-def _post(
-    session: Session,
-    batch: Batch,
-    channels: Mapping[int, Channel],
-    recorded: Mapping[Identity, Recorded],
-    chosen: Mapping[Identity, Stored],
-    facts: Mapping[tuple[int, int], Fact],
-    asked: Mapping[str, Push],
-) -> None:
-    if not recorded:
-        return
-    incoming = []
-    for identity, payment in recorded.items():
-        fact = facts[chosen[identity].delivery_id, chosen[identity].item]
-        by_bank = fact.message == interpretation.STATEMENT_MESSAGE
-        push = _push_of(chosen[identity], asked)
-        incoming.append(Incoming(payment, fact.typed, fact.received_at, push, fact.party, by_bank))
+def _incoming(
+    payment: Recorded, confirmed_by: Stored, facts: Mapping[tuple[int, int], Fact], *, push: Push | None
+) -> Incoming:
+    """A payment as it is placed: with the words, the time and the sender of the message that confirmed it."""
+    fact = facts[confirmed_by.delivery_id, confirmed_by.item]
+    by_bank = fact.message == STATEMENT_MESSAGE
+    return Incoming(payment, fact.typed, fact.received_at, push, fact.party, by_bank)
+
+
+def _post(session: Session, batch: Batch, channels: Mapping[int, Channel], incoming: Sequence[Incoming]) -> None:
+    """Place payments that were recorded just now, post them, and note their papers and what is left of them."""
     placer = Placer(session, incoming)
     placements = placer.place(open_bills.lock(session, placer.wanted_bills))
     open_bills.lock_payers(
@@ -183,7 +183,7 @@ def _post(
         for placed, journal in zip(placements, posted, strict=True)
     ]
     matches.note_left(session, placer.left, placer.suggested)
-    batch.outcome.recorded += len(recorded)
+    batch.outcome.recorded += len(incoming)
     batch.opened += [found for placed in placements for found in placed.breaks]
     _name_earlier(session, batch, [placed.incoming.payment for placed in placements], [one.book_date for one in posted])
 

@@ -17,6 +17,7 @@ from revenue_engine.errors import IntegrityFault
 from revenue_engine.ledger import postings
 from revenue_engine.ledger.postings import Placed
 from revenue_engine.payments import Identity, NewApplication, NewPayment, Recorded, Stored
+from revenue_engine.ports.callbacks import Kind as MoneyKind
 from revenue_engine.work import jobs
 from revenue_engine.work.kinds import Kind
 
@@ -81,7 +82,7 @@ def _about(one: Stored) -> tuple[int, str]:
 
 
 def _original(one: Stored) -> Identity:
-    return Identity(one.identity.channel_account_id, "payment", one.reverses)
+    return Identity(one.identity.channel_account_id, MoneyKind.PAYMENT.value, one.reverses)
 
 
 def _chosen(

@@ -1,10 +1,11 @@
-"""One money under several names: a bank's notice calls it one thing, its statement another, the payer's phone a third.
+"""One payment under several names: the bank's notice uses one reference, its statement another, the payer a third.
 
-What a message or a line of a statement calls a movement beside the name it is known by is kept as a hash, with the
-amount and the day. Whichever comes second is recognised by it: by a name that both tell, or, where they tell none in
-common, by the pay account number, the amount and a day near by. Only then is it the same money; a name alone is not.
+The engine knows each movement of money by one name. Every other name that a message or a line of a statement gives the
+movement is stored as a hash, with the amount and the day. The message or line that comes second is recognised by a
+name that both give; where they give no common name, by the pay account number, the amount and a day near by. A name
+alone, without the amount, proves nothing.
 
-Providers that call a movement by one name wherever they tell of it (``one_name`` on the adapter) never get here.
+Channels whose provider uses one reference everywhere (``one_name`` on the adapter) do not need this module.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from sqlalchemy import CheckConstraint, LargeBinary
@@ -21,25 +23,30 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from reconciliation import ladder
 from revenue_engine import identifiers, periods
-from revenue_engine.collection.interpretation import REPORT_MESSAGE, STATEMENT_MESSAGE
+from revenue_engine.collection.interpretation import REPORT_MESSAGE
 from revenue_engine.db import Base, Sealed, copy_rows, raw
 from revenue_engine.identifiers import is_pay_account_number
-from revenue_engine.payments import Fact, Identity
+from revenue_engine.payments import Fact, Identity, evidence
+from revenue_engine.payments.evidence import STATEMENT_MESSAGE
 from revenue_engine.ports.callbacks import Kind
 from revenue_engine.ports.statements import StatementLine
 from revenue_engine.work.locks import Lock
 
 NEAR_DAYS = 4
-"""A bank may book what was paid on a Thursday night before a holiday on the Monday after, never before it was paid."""
+"""A payment of Thursday night before a holiday may be booked on the Monday after. A bank never books before payment."""
 _WORD = re.compile(r"[A-Z0-9]{6,40}")
 _PHONE = re.compile(r"(?:254|0)?[17]\d{8}")
 
 By = Literal["message", "line"]
+FROM_FILES = (STATEMENT_MESSAGE, REPORT_MESSAGE)
+"""Kinds of evidence that are lines of files, and no messages."""
 
 
 class MovementName(Sealed, Base):
-    """What a message or a line called a movement of money beside the name it is known by; a hash, for words of a bank's
-    narrative are the payer's too."""
+    """One other name that a message or a line gave a movement of money.
+
+    The name is stored as a hash, because words of a bank's narrative may be personal data of the payer.
+    """
 
     __tablename__ = "movement_name"
     __table_args__ = (
@@ -50,13 +57,13 @@ class MovementName(Sealed, Base):
     digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     told_by: Mapped[str] = mapped_column(primary_key=True)
     reference: Mapped[str] = mapped_column(primary_key=True)
-    """The name its payment is known by."""
+    """The name by which the engine knows the payment."""
     amount_minor: Mapped[int]
     day: Mapped[date]
 
 
 class Called(NamedTuple):
-    """A movement that goes by a name: the name it is known by, its amount in cents, its day."""
+    """A movement that has another name: the name the engine knows it by, its amount in cents, its day."""
 
     reference: str
     amount_minor: int
@@ -65,7 +72,7 @@ class Called(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What one message or line tells that its movement may be known by."""
+    """What one message or line says by which its movement can be recognised."""
 
     amount_minor: int
     day: date
@@ -74,25 +81,26 @@ class Told:
     numbers: frozenset[str]
     """Pay account numbers that were typed."""
     own: str = ""
-    """What it calls the movement in the first place: the reference as it writes it, empty where it has none."""
+    """The reference of the message or line as it is written; empty where it has none."""
 
 
 def of_message(fact: Fact) -> Told:
-    """What a message tells of a payment."""
+    """What a message says of a payment."""
     names = frozenset(identifiers.key(name) for name in (fact.identity.reference, *fact.also_known_as))
-    numbers = frozenset(ladder.read(fact.typed).numbers)
+    numbers = frozenset(ladder.numbers_typed(fact.typed))
     own = fact.identity.reference
     return Told(fact.amount_minor or 0, periods.nairobi_date(fact.occurred_at), names, numbers, own)
 
 
+@lru_cache(maxsize=4_096)
 def of_line(line: StatementLine) -> Told:
-    """What a line of a bank's statement tells of a payment: every word that may be a reference, in any place of it."""
+    """What a line of a bank's statement says of a payment: every word in it that may be a reference."""
     texts = (line.text, line.account_reference, *(value for _, value in line.references))
     words = {word for text in texts for word in _WORD.findall(text.upper())}
     words |= {identifiers.key(word) for text in texts for word in text.split()}
     words = {word for word in words if _WORD.fullmatch(word) and _may_be_reference(word)}
     words |= {identifiers.key(value) for value in (line.reference, *(value for _, value in line.references))}
-    numbers = {number for text in texts if text for number in ladder.read(text).numbers}
+    numbers = {number for text in texts if text for number in ladder.numbers_typed(text)}
     return Told(line.amount_minor, line.booked_on, frozenset(words) - {""}, frozenset(numbers), line.reference)
 
 
@@ -105,12 +113,12 @@ def _name_digest(name: str) -> bytes:
 
 
 def digests(names: Iterable[str]) -> list[bytes]:
-    """The hashes under which names of a movement are kept, as a message and as a provider's own reference."""
+    """The hashes under which names may be stored: as a name, as the own reference of a message, as a number."""
     return [digest(name) for name in sorted(set(names)) for digest in (_name_digest, _own_digest, _number_digest)]
 
 
 def _own_digest(reference: str) -> bytes:
-    """Of what a message calls a movement itself: told again, with whatever amount, it is the same movement."""
+    """Hash of the own reference of a message: the same reference again is the same movement, whatever its amount."""
     return hashlib.sha256(f"own {reference}".encode()).digest()
 
 
@@ -122,17 +130,17 @@ def _number_digest(number: str) -> bytes:
 
 
 def busy(session: Session, channel_account_ids: Collection[int]) -> set[int]:
-    """Which of these accounts have a statement being read just now: their messages wait until it is kept.
+    """Which of these accounts have a statement being read now: their messages wait until the statement is stored.
 
-    The others are ours to the end of the transaction: a message and a line, or two messages, that tell of one movement
-    under two names cannot see each other while neither is committed.
+    The other accounts are locked to the end of the transaction. Two transactions with two names of one movement could
+    not see each other's rows before either commits.
     """
     ids = sorted(set(channel_account_ids))
     if not ids:
         return set()
     free = {
-        row[0]
-        for row in raw(session).execute(
+        account
+        for (account,) in raw(session).execute(
             "SELECT id FROM unnest(%s::bigint[]) AS w (id) WHERE pg_try_advisory_xact_lock_shared(%s, id::int)",
             (ids, Lock.SAME_PAYMENT_ACCOUNT),
         )
@@ -145,7 +153,7 @@ def busy(session: Session, channel_account_ids: Collection[int]) -> set[int]:
 
 
 def hold(session: Session, channel_account_id: int) -> None:
-    """Keep the messages of an account waiting while its statement is read, to the end of the transaction."""
+    """Make the messages of an account wait while its statement is read, to the end of the transaction."""
     raw(session).execute("SELECT pg_advisory_xact_lock(%s, %s::int)", (Lock.SAME_PAYMENT_ACCOUNT, channel_account_id))
 
 
@@ -167,49 +175,27 @@ def _rows(
 
 
 def _told(session: Session, channel_account_id: int, references: Collection[str], *, by: By) -> set[str]:
-    """Which of these movements a message told of, or a statement showed."""
+    """Which of these movements a message reported, or a statement did."""
     if not references:
         return set()
-    kinds = "e.message <> ALL(%s)" if by == "message" else "e.message = ANY(%s)"
-    messages = [STATEMENT_MESSAGE, REPORT_MESSAGE] if by == "message" else [STATEMENT_MESSAGE]
-    rows = raw(session).execute(
-        "SELECT DISTINCT e.reference FROM evidence e WHERE e.reference = ANY(%s) AND e.kind = 'payment'"  # noqa: S608
-        f" AND e.channel_account_id = %s AND {kinds}",
-        (sorted(references), channel_account_id, messages),
-    )
-    return {row[0] for row in rows}
-
-
-def _payments_told(
-    session: Session, channel_account_id: int, references: Iterable[str], *, by_message: bool = False
-) -> dict[str, set[int]]:
-    """Amounts in cents that anything, or a message, told of payments of an account, by those of these references that
-    are."""
-    statements = [STATEMENT_MESSAGE, REPORT_MESSAGE] if by_message else []
-    rows = raw(session).execute(
-        "SELECT reference, amount_minor FROM evidence WHERE reference = ANY(%s) AND kind = 'payment'"
-        " AND channel_account_id = %s AND message <> ALL(%s)",
-        (sorted(set(references)), channel_account_id, statements),
-    )
-    found: dict[str, set[int]] = {}
-    for reference, amount in rows:
-        found.setdefault(reference, set()).add(amount)
-    return found
+    if by == "message":
+        return set(evidence.amounts_told(session, channel_account_id, references, without=FROM_FILES))
+    return set(evidence.amounts_told(session, channel_account_id, references, only=[STATEMENT_MESSAGE]))
 
 
 @dataclass(slots=True)
 class _Known:
-    """What was told before of one account, as far as some messages or lines may mean it."""
+    """What was reported before of one account, as far as some messages or lines may mean the same movements."""
 
     named: dict[bytes, list[Called]]
     numbered: dict[bytes, list[Called]]
     evident: dict[str, set[int]]
-    """Amounts by reference of the payments that have evidence; where lines are looked at, by a message."""
+    """Amounts in cents by reference of the payments that have evidence; for lines, only the evidence of messages."""
     taken: set[str] = field(default_factory=set)
-    """Movements told of from this side already: a number and an amount do not mean them once more."""
+    """Movements that this side has reported already: a number and an amount do not mean them a second time."""
 
     def by_name(self, told: Told) -> set[str]:
-        """The movements of its amount that bear a name it tells."""
+        """The movements of the same amount that have one of the names."""
         return {
             called.reference
             for name in told.names
@@ -218,8 +204,8 @@ class _Known:
         } | {name for name in told.names | {told.own} if told.amount_minor in self.evident.get(name, ())}
 
     def by_number(self, told: Told, *, line: bool) -> str | None:
-        """A movement that nothing told of from this side, by number, amount and day: for a message the nearest line,
-        for a line, of which the oldest come first, the oldest message, so that none is left over that had its line."""
+        """Match by pay account number, amount and date window: a message takes the closest line; a line takes the
+        oldest unmatched message. Lines are matched in the order of their days, so that no message misses its line."""
         near = []
         for number in told.numbers:
             for called in self.numbered.get(_number_digest(number), ()):
@@ -230,7 +216,7 @@ class _Known:
         return min(near)[1] if near else None
 
     def by_message(self, told: Told) -> str | None:
-        """The movement that a message means: what its like was found to mean before, or a name or number tells."""
+        """The movement that a message means: by its own reference seen before, else by a name, else by a number."""
         before = self.named.get(_own_digest(told.own))
         if before:
             return before[0].reference
@@ -238,7 +224,7 @@ class _Known:
         return min(named) if named else self.by_number(told, line=False)
 
     def by_line(self, told: Told) -> str | None:
-        """The movement that a line means, one that no line has shown before where there is any."""
+        """The movement that a line means; one that no line has reported yet, where there is any."""
         named = self.by_name(told)
         if untaken := named - self.taken:
             return min(untaken)  # of one amount: which of them is meant changes no sum
@@ -253,7 +239,8 @@ def _known(session: Session, channel_account_id: int, told: Sequence[Told], *, l
     named = _rows(session, channel_account_id, digests, "message" if line else None) if digests else {}
     across: By = "message" if line else "line"
     numbered = _rows(session, channel_account_id, map(_number_digest, numbers), across) if numbers else {}
-    evident = _payments_told(session, channel_account_id, names, by_message=line) if names else {}
+    without = FROM_FILES if line else ()
+    evident = evidence.amounts_told(session, channel_account_id, names, without=without) if names else {}
     candidates = {called.reference for found in (named, numbered) for rows in found.values() for called in rows}
     taken = _told(session, channel_account_id, candidates | evident.keys(), by="line" if line else "message")
     return _Known(named, numbered, evident, taken)
@@ -263,10 +250,10 @@ def _known(session: Session, channel_account_id: int, told: Sequence[Told], *, l
 
 
 def recognise(session: Session, facts: Sequence[Fact], several_names: Collection[int]) -> list[Fact]:
-    """Facts under the names that their payments are known by, and what they call them besides kept.
+    """The facts under the names by which the engine knows their payments. The other names are stored.
 
-    ``several_names``: the channel accounts whose provider does not call a movement by one name everywhere. A message
-    that was told before keeps the name it got then.
+    ``several_names``: the channel accounts whose provider uses several references for one movement. A message that
+    came before keeps the name that it got then.
     """
     found = list(facts)
     by_account: dict[int, list[int]] = {}
@@ -276,7 +263,7 @@ def recognise(session: Session, facts: Sequence[Fact], several_names: Collection
     for account, places in sorted(by_account.items()):
         told = {place: of_message(facts[place]) for place in places}
         known = _known(session, account, list(told.values()), line=False)
-        own = _payments_told(session, account, (facts[place].identity.reference for place in places))
+        own = evidence.amounts_told(session, account, (facts[place].identity.reference for place in places))
         kept: list[tuple[Told, str]] = []
         for place in places:
             fact, one = facts[place], told[place]
@@ -297,8 +284,10 @@ def recognise(session: Session, facts: Sequence[Fact], several_names: Collection
 
 
 def told_by_lines(session: Session, channel_account_id: int, lines: Sequence[StatementLine]) -> dict[int, list[str]]:
-    """What bank's credits of the reference, amount and day of these are known by, by line number: of equal lines the
-    same names, of which each can be meant once."""
+    """The names of stored bank credits with the reference, amount and day of these lines, by line number.
+
+    Equal lines get the same list of names; each name may be used for one line only.
+    """
     references = {
         line.number: identifiers.key(line.reference) for line in lines if line.reference and may_be_told(line)
     }
@@ -314,10 +303,11 @@ def told_by_lines(session: Session, channel_account_id: int, lines: Sequence[Sta
 
 
 def told_by_messages(session: Session, channel_account_id: int, lines: Sequence[StatementLine]) -> dict[int, str]:
-    """What messages called the payments that a bank's credits show, by line number, where they differ.
+    """The names that messages gave to the payments behind a bank's credits, by line number.
 
-    ``lines``: those that nothing has shown before. A message that a line names as its own reference is that line's at
-    any amount; one whose reference a line has shown already is another movement's that the bank calls alike.
+    ``lines``: lines that are not stored yet. A message belongs to the line whose own reference names the message,
+    whatever the amount. Where another line has that reference already, the message belongs to another movement with
+    the same reference.
     """
     told = {line.number: of_line(line) for line in lines if may_be_told(line)}
     known = _known(session, channel_account_id, list(told.values()), line=True)
@@ -339,12 +329,12 @@ def told_by_messages(session: Session, channel_account_id: int, lines: Sequence[
 
 
 def may_be_told(line: StatementLine) -> bool:
-    """Whether a message may have told of a line under another name: a bank's credit that counts."""
+    """Whether a message may have reported the movement of a line under another name: a bank's credit that counts."""
     return line.counts and line.kind is None and line.amount_minor > 0
 
 
 def keep_lines(session: Session, channel_account_id: int, lines: Mapping[str, StatementLine]) -> None:
-    """Keep what lines call the payments they show (by the names those are known by) besides."""
+    """Store the other names that lines give to payments; ``lines`` are by the names by which the engine knows them."""
     kept = [(of_line(line), name) for name, line in lines.items() if may_be_told(line)]
     _keep(session, channel_account_id, kept, by="line")
 

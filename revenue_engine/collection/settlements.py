@@ -8,7 +8,7 @@ channel has told of it or not: what it has not told of yet is a break until it d
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import NamedTuple
@@ -22,10 +22,11 @@ from revenue_engine.billing import open_bills
 from revenue_engine.channels.accounts import Channel
 from revenue_engine.collection import disagreements, reversals
 from revenue_engine.collection.batch import Batch
-from revenue_engine.collection.interpretation import STATEMENT_MESSAGE, instant_of
+from revenue_engine.collection.interpretation import instant_of
 from revenue_engine.db import raw
 from revenue_engine.ledger import postings
 from revenue_engine.payments import Fact, Identity, Stored
+from revenue_engine.payments.evidence import STATEMENT_MESSAGE
 from revenue_engine.ports.callbacks import Kind, Reversed, Strength
 from revenue_engine.ports.statements import StatementLine, StatementOpened
 from revenue_engine.treasury import bank_accounts
@@ -170,7 +171,7 @@ def _naming_bills(session: Session, lines: Sequence[StatementLine]) -> set[int]:
     """The numbers of the lines whose words hold a pay account number of ours: those are paid by somebody."""
     if not lines:
         return set()
-    read = {line.number: ladder.read(f"{line.account_reference} {line.text}").numbers for line in lines}
+    read = {line.number: ladder.numbers_typed(f"{line.account_reference} {line.text}") for line in lines}
     found = open_bills.numbers(session, (number for numbers in read.values() for number in numbers))
     known = found.bills.keys() | found.standing.keys()
     return {place for place, numbers in read.items() if known & set(numbers)}
@@ -178,7 +179,7 @@ def _naming_bills(session: Session, lines: Sequence[StatementLine]) -> set[int]:
 
 def _paying_bills(session: Session, bank_id: int, lines: Sequence[tuple[StatementLine, str]]) -> set[int]:
     """The numbers of the lines whose money the bank's own notice told of, and which paid a bill or is a payer's."""
-    standing = payments.find(session, (Identity(bank_id, "payment", name) for _, name in lines))
+    standing = payments.find(session, (Identity(bank_id, Kind.PAYMENT.value, name) for _, name in lines))
     ids = [payment.id for payment in standing.values()]
     paying = payments.applied(session, ids).keys() | {
         one.payment_id for one in payments.held(session, payment_ids=ids) if one.payer_id is not None
@@ -225,26 +226,42 @@ def _waiting(session: Session, reason: BreakReason) -> list[_Waiting]:
     return [_Waiting(*one) for one in breaks.open_of(session, reason)]
 
 
-def held_for_channels(batch: Batch, bank: Channel, standing: Mapping[Identity, payments.Recorded]) -> None:
+def held_for_channels(
+    batch: Batch, bank: Channel, standing: Mapping[Identity, payments.Recorded], *, in_suspense: Collection[int]
+) -> None:
     """Say of money in suspense whose words name a channel of ours that the channel's payout is awaited.
 
-    ``standing``: the payments of the lines just booked, by identity.
+    ``standing``: the payments of the lines just booked, by identity; ``in_suspense``: which of them, by id, are held
+    there whole.
     """
-    wanted = {
-        break_keys.suspense(payment.id): batch.named_channels[identity.reference]
+    named = {
+        break_keys.suspense(payment.id): (payment, batch.named_channels[identity.reference])
         for identity, payment in standing.items()
         if identity.reference in batch.named_channels
     }
     batch.named_channels = {}
-    for place, new in enumerate(batch.opened):
-        channel = wanted.get(new.key)
-        if channel is not None:
-            batch.opened[place] = replace(
-                new,
-                reason=BreakReason.BANKED_NOT_SETTLED,
-                detail=f"the words of a credit of {bank.identifier} name {channel.identifier}, and {channel.identifier}"
-                " shows no payout of this amount yet; the money is held in suspense",
-                channel_account_id=channel.id,
+    opened = {new.key: place for place, new in enumerate(batch.opened)}
+    for key, (payment, channel) in sorted(named.items()):
+        detail = (
+            f"the words of a credit of {bank.identifier} name {channel.identifier}, and {channel.identifier}"
+            " shows no payout of this amount yet; the money is held in suspense"
+        )
+        if key in opened:
+            new = batch.opened[opened[key]]
+            batch.opened[opened[key]] = replace(
+                new, reason=BreakReason.BANKED_NOT_SETTLED, detail=detail, channel_account_id=channel.id
+            )
+        elif payment.id in in_suspense:  # a message told of the credit before, and said nothing of the channel
+            batch.opened.append(
+                NewBreak(
+                    break_keys.banked(bank.id, payment.identity.reference),
+                    BreakReason.BANKED_NOT_SETTLED,
+                    detail,
+                    payment.occurred_at,
+                    amount_minor=payment.amount_minor,
+                    payment_id=payment.id,
+                    channel_account_id=channel.id,
+                )
             )
 
 

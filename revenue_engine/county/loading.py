@@ -398,15 +398,16 @@ def add_channel_account(
         raise Conflict("test books take no live channel account: real money belongs in live books", field="mode")
     check_settings(adapter, settings, mode=mode, settings_models=settings_models, secrets_dir=secrets_dir)
     named = f"{adapter}-{identifier}{'' if mode == 'live' else f'-{mode}'}"
-    ledger.open_accounts(session, [*chart.CONTROL_ACCOUNTS, chart.clearing_account(named, name)])
-    return accounts.add_channel_account(
-        session,
-        adapter=adapter,
-        identifier=identifier,
-        mode=mode,
-        name=name,
-        settings=settings,
-        status=status,
-        clearing_account=chart.clearing(named),
-        by=by,
-    )
+    with session.begin_nested():  # an account without its channel is not left behind
+        ledger.open_accounts(session, [*chart.CONTROL_ACCOUNTS, chart.clearing_account(named, name)])
+        return accounts.add_channel_account(
+            session,
+            adapter=adapter,
+            identifier=identifier,
+            mode=mode,
+            name=name,
+            settings=settings,
+            status=status,
+            clearing_account=chart.clearing(named),
+            by=by,
+        )

@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Index, text
 from sqlalchemy import Identity as Serial
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, Sealed, copy_rows, raw
+from revenue_engine.db import Base, Sealed, copy_rows, raw, rows
 
 
 class Application(Sealed, Base):
@@ -84,6 +84,27 @@ def applied(session: Session, payment_ids: Sequence[int]) -> dict[int, list[tupl
     return standing
 
 
+class Put(NamedTuple):
+    """Money that one journal set against a component of a bill, in cents, and what of that component stands now."""
+
+    invoice_id: int
+    component: str
+    amount_minor: int
+    stands_minor: int
+
+
+def put_by_journal(session: Session, *, payment_id: int, journal_id: int) -> list[Put]:
+    """What a journal set of a payment against bills, in the order it was written."""
+    return rows(
+        session,
+        Put,
+        "SELECT a.invoice_id, a.component, a.amount_minor, sum(b.amount_minor)::bigint AS stands_minor"
+        "  FROM application a JOIN application b USING (payment_id, invoice_id, component)"
+        " WHERE a.journal_id = %s AND a.payment_id = %s GROUP BY a.id ORDER BY a.id",
+        (journal_id, payment_id),
+    )
+
+
 def on_bills(session: Session, payment_ids: Sequence[int]) -> dict[int, list[tuple[int, int]]]:
     """What stands applied of each payment, bill by bill: (invoice id, cents)."""
     found: dict[int, dict[int, int]] = {}
@@ -115,10 +136,12 @@ class OnBill(NamedTuple):
 
 def history(session: Session, invoice_id: int) -> list[OnBill]:
     """Every payment that was ever set against a bill, the first first, whatever became of it."""
-    rows = raw(session).execute(
-        "SELECT payment_id, coalesce(sum(amount_minor) FILTER (WHERE amount_minor > 0), 0)::bigint,"
-        " coalesce(-sum(amount_minor) FILTER (WHERE amount_minor < 0), 0)::bigint, (array_agg(rung ORDER BY id))[1]"
+    return rows(
+        session,
+        OnBill,
+        "SELECT payment_id, coalesce(sum(amount_minor) FILTER (WHERE amount_minor > 0), 0)::bigint AS put_minor,"
+        " coalesce(-sum(amount_minor) FILTER (WHERE amount_minor < 0), 0)::bigint AS taken_minor,"
+        " (array_agg(rung ORDER BY id))[1] AS rung"
         "  FROM application WHERE invoice_id = %s GROUP BY payment_id ORDER BY min(id)",
         (invoice_id,),
     )
-    return [OnBill(*row) for row in rows]

@@ -13,8 +13,11 @@ from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, text
 from sqlalchemy import Identity as Serial
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, Sealed, copy_rows, next_ids, raw
+from revenue_engine.db import Base, Sealed, copy_rows, next_ids, one, raw, rows
 from revenue_engine.ports.callbacks import Party, Strength
+
+STATEMENT_MESSAGE = "Statement"
+"""What evidence from a statement is called; two statements that report one movement are one kind of message."""
 
 
 class Evidence(Sealed, Base):
@@ -44,6 +47,10 @@ class Evidence(Sealed, Base):
     typed_digest: Mapped[bytes] = mapped_column(LargeBinary)
     """SHA-256 of the account reference as typed: enough to see that two messages disagree, not to read it."""
     recorded_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+STATEMENT_MESSAGE = "Statement"
+"""What evidence from a statement is called; two statements that tell of one movement are one kind of message."""
 
 
 class Identity(NamedTuple):
@@ -244,11 +251,106 @@ class Told:
 
 def told_of(session: Session, references: Sequence[str]) -> list[Told]:
     """Every message that told of these references, posted or not, in the order it came."""
-    rows = raw(session).execute(
+    return rows(
+        session,
+        Told,
         "SELECT e.channel_account_id, e.kind, e.reference, e.message, e.amount_minor, e.occurred_at, e.recorded_at,"
         " EXISTS (SELECT FROM payment p WHERE p.channel_account_id = e.channel_account_id AND p.kind = e.kind"
-        "            AND p.reference = e.reference)"
+        "            AND p.reference = e.reference) AS posted"
         "  FROM evidence e WHERE e.reference = ANY(%s) ORDER BY e.id",
         (list(references),),
     )
-    return [Told(*row) for row in rows]
+
+
+def amounts_told(
+    session: Session,
+    channel_account_id: int,
+    references: Iterable[str],
+    *,
+    only: Sequence[str] | None = None,
+    without: Sequence[str] = (),
+) -> dict[str, set[int]]:
+    """The amounts, in cents, that evidence gives for payments of an account, by reference; others are left out.
+
+    ``only``: the kinds of message that count, all where None. ``without``: kinds of message that do not.
+    """
+    found = raw(session).execute(
+        "SELECT reference, amount_minor FROM evidence WHERE reference = ANY(%(references)s) AND kind = 'payment'"
+        " AND channel_account_id = %(account)s AND (%(only)s::text[] IS NULL OR message = ANY(%(only)s))"
+        " AND message <> ALL(%(without)s)",
+        {
+            "references": sorted(set(references)),
+            "account": channel_account_id,
+            "only": None if only is None else list(only),
+            "without": list(without),
+        },
+    )
+    amounts: dict[str, set[int]] = {}
+    for reference, amount_minor in found:
+        amounts.setdefault(reference, set()).add(amount_minor)
+    return amounts
+
+
+class NotProved(NamedTuple):
+    """Movements of one kind on one channel account that messages reported and nothing proved, in cents."""
+
+    channel_account_id: int
+    kind: str
+    notices: int
+    amount: int
+    oldest_days: int
+
+
+def not_proved(session: Session, *, at: datetime) -> list[NotProved]:
+    """What was reported and not proved at an instant, each movement once however many messages reported it."""
+    return rows(
+        session,
+        NotProved,
+        """
+        SELECT channel_account_id, kind, count(*) AS notices, sum(amount_minor)::bigint AS amount,
+               max(floor(EXTRACT(EPOCH FROM %(at)s::timestamptz - occurred_at) / 86400))::int AS oldest_days
+          FROM (SELECT channel_account_id, kind, reference, min(occurred_at) AS occurred_at,
+                       coalesce(max(amount_minor), 0) AS amount_minor
+                  FROM evidence e
+                 WHERE recorded_at < %(at)s AND kind <> 'payout' AND NOT EXISTS (
+                       SELECT FROM payment p WHERE p.channel_account_id = e.channel_account_id AND p.kind = e.kind
+                                               AND p.reference = e.reference AND p.recorded_at < %(at)s)
+                 GROUP BY channel_account_id, kind, reference) told
+         GROUP BY channel_account_id, kind ORDER BY channel_account_id, kind
+        """,
+        {"at": at},
+    )
+
+
+class Waiting(NamedTuple):
+    """What is asked back about: a reference of a channel account, and since when an answer is missing."""
+
+    channel_account_id: int
+    reference: str
+    since: datetime
+
+
+def not_posted(session: Session, evidence_id: int) -> Waiting | None:
+    """The reference of a message about money that nothing has confirmed; None once the money is posted."""
+    return one(
+        session,
+        Waiting,
+        "SELECT e.channel_account_id, e.reference, e.recorded_at AS since FROM evidence e WHERE e.id = %s"
+        " AND NOT EXISTS (SELECT FROM payment p WHERE p.channel_account_id = e.channel_account_id"
+        "                  AND p.kind = e.kind AND p.reference = e.reference)",
+        (evidence_id,),
+    )
+
+
+def told_by_deliveries(session: Session, told: Iterable[tuple[int, int, str]]) -> list[int]:
+    """The ids of evidence of payments, by what brought it: (delivery id, channel account id, reference) each."""
+    wanted = sorted(set(told))
+    if not wanted:
+        return []
+    found = raw(session).execute(
+        "SELECT e.id FROM unnest(%s::bigint[], %s::bigint[], %s::text[]) AS w (delivery, account, reference)"
+        "  JOIN evidence e ON e.delivery_id = w.delivery AND e.channel_account_id = w.account"
+        "                 AND e.reference = w.reference AND e.kind = 'payment'",
+        [list(column) for column in zip(*wanted, strict=True)],
+    )
+    return [number for (number,) in found]

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, text
 from sqlalchemy import Identity as Serial
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, Sealed, copy_rows, next_ids, raw
-from revenue_engine.errors import NotFound
+from revenue_engine.db import Base, Sealed, copy_rows, next_ids, raw, rows, scalar
+from revenue_engine.errors import Conflict, NotFound
 from revenue_engine.identifiers import public_id
-from revenue_engine.payments.evidence import Identity
-from revenue_engine.ports.callbacks import Party
+from revenue_engine.payments.evidence import STATEMENT_MESSAGE, Identity
+from revenue_engine.ports.callbacks import Kind, Party
 from revenue_engine.work.locks import Lock
 
 
@@ -69,6 +69,20 @@ class Recorded:
     reverses_id: int | None = None
 
 
+def _recorded(
+    payment_id: int,
+    channel_account_id: int,
+    kind: str,
+    reference: str,
+    amount_minor: int,
+    occurred_at: datetime,
+    reverses_id: int | None,
+    /,
+) -> Recorded:
+    """A row in the order of the columns, read by position: payments are looked up for every batch of messages."""
+    return Recorded(payment_id, Identity(channel_account_id, kind, reference), amount_minor, occurred_at, reverses_id)
+
+
 def find(session: Session, identities: Iterable[Identity]) -> dict[Identity, Recorded]:
     """The payments that stand, by identity."""
     wanted = set(identities)
@@ -80,7 +94,7 @@ def find(session: Session, identities: Iterable[Identity]) -> dict[Identity, Rec
         (sorted({identity.reference for identity in wanted}),),
         binary=True,
     )
-    found = [Recorded(row[0], Identity(*row[1:4]), *row[4:]) for row in rows.fetchall()]
+    found = [_recorded(*row) for row in rows.fetchall()]
     return {payment.identity: payment for payment in found if payment.identity in wanted}
 
 
@@ -91,7 +105,20 @@ def by_ids(session: Session, payment_ids: Iterable[int]) -> dict[int, Recorded]:
         " WHERE id = ANY(%s)",
         (sorted(set(payment_ids)),),
     )
-    return {row[0]: Recorded(row[0], Identity(*row[1:4]), *row[4:]) for row in rows}
+    return {payment.id: payment for payment in (_recorded(*row) for row in rows)}
+
+
+def without_statement(session: Session, *, channel_account_id: int, since: datetime, until: datetime) -> list[Recorded]:
+    """The payments and reversals of a time (``until`` is excluded) that no statement has reported."""
+    found = raw(session).execute(
+        "SELECT p.id, p.channel_account_id, p.kind, p.reference, p.amount_minor, p.occurred_at, p.reverses_id"
+        "  FROM payment p WHERE p.channel_account_id = %s AND p.kind IN ('payment', 'reversal')"
+        "   AND p.occurred_at >= %s AND p.occurred_at < %s"
+        "   AND NOT EXISTS (SELECT FROM evidence e WHERE e.reference = p.reference AND e.kind = p.kind"
+        "                      AND e.channel_account_id = p.channel_account_id AND e.message = %s)",
+        (channel_account_id, since, until, STATEMENT_MESSAGE),
+    )
+    return [_recorded(*row) for row in found]
 
 
 def by_id(session: Session, payment_id: int) -> Recorded:
@@ -102,16 +129,70 @@ def by_id(session: Session, payment_id: int) -> Recorded:
     return found
 
 
+def named(session: Session, name: str) -> int:
+    """The id of the payment of a provider's reference, or of a public id, as a person writes it.
+
+    Raises NotFound, and Conflict where two channels have a payment of that reference.
+    """
+    written = name.strip()
+    # A clerk writes a receipt in small letters; where a bank means them, its reference is found first.
+    found = _written(session, written) or _written(session, written.upper())
+    if not found:
+        raise NotFound(f"no payment {name!r}", reference=name)
+    if len(found) > 1:
+        raise Conflict(f"{len(found)} channels have a payment {name!r}: name it by its public id", field="reference")
+    return found[0]
+
+
+def _written(session: Session, written: str) -> list[int]:
+    found = raw(session).execute(
+        "SELECT id FROM payment WHERE kind = 'payment' AND (reference = %(name)s OR public_id = %(name)s)",
+        {"name": written},
+    )
+    return [payment_id for (payment_id,) in found]
+
+
 def of_amount(session: Session, channel_account_id: int, amount_minor: int, *, until: datetime) -> list[Recorded]:
     """The newest payments of a channel account and amount in cents that stand and were paid by then."""
-    rows = raw(session).execute(
+    found = raw(session).execute(
         "SELECT id, channel_account_id, kind, reference, amount_minor, occurred_at, reverses_id FROM payment p"
         " WHERE channel_account_id = %s AND kind = 'payment' AND amount_minor = %s AND occurred_at <= %s"
         " AND NOT EXISTS (SELECT FROM payment v WHERE v.reverses_id = p.id)"
         " ORDER BY occurred_at DESC, id DESC LIMIT 20",
         (channel_account_id, amount_minor, until),
     )
-    return [Recorded(row[0], Identity(*row[1:4]), *row[4:]) for row in rows]
+    return [_recorded(*row) for row in found]
+
+
+def total_minor(session: Session, payment_ids: Sequence[int], *, kind: Kind) -> int:
+    """The sum of the payments of one kind among these, in cents."""
+    total: int = scalar(
+        session,
+        "SELECT coalesce(sum(amount_minor), 0)::bigint FROM payment WHERE id = ANY(%s) AND kind = %s",
+        (list(payment_ids), kind.value),
+    )
+    return total
+
+
+class TakenBack(NamedTuple):
+    """A reversal and the payment that it takes back; the amount is in cents."""
+
+    payment: str
+    reversal: str
+    at: datetime
+    amount: int
+
+
+def taken_back(session: Session, reversal_ids: Sequence[int]) -> list[TakenBack]:
+    """Some reversals and the payments they take back, in the order of time."""
+    return rows(
+        session,
+        TakenBack,
+        "SELECT o.reference AS payment, p.reference AS reversal, p.occurred_at AS at, p.amount_minor AS amount"
+        "  FROM payment p JOIN payment o ON o.id = p.reverses_id"
+        " WHERE p.id = ANY(%s) AND p.kind = 'reversal' ORDER BY p.occurred_at, p.id",
+        (list(reversal_ids),),
+    )
 
 
 def reversed_already(session: Session, payment_ids: Sequence[int]) -> set[int]:

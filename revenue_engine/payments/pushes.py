@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, text
 from sqlalchemy import Identity as Serial
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, Sealed, raw
+from revenue_engine.db import Base, Sealed, exists, one, raw, rows
+from revenue_engine.payments.evidence import Waiting
 
 
 class PushRequest(Sealed, Base):
@@ -52,11 +53,56 @@ def pushes(session: Session, request_ids: Iterable[str]) -> dict[str, Push]:
     wanted = sorted(filter(None, set(request_ids)))
     if not wanted:
         return {}
-    rows = raw(session).execute(
+    found = rows(
+        session,
+        Push,
         "SELECT request_id, channel_account_id, invoice_id, amount_minor FROM push_request WHERE request_id = ANY(%s)",
         (wanted,),
     )
-    return {row[0]: Push(*row) for row in rows}
+    return {push.request_id: push for push in found}
+
+
+_WITHOUT_END = (
+    " NOT EXISTS (SELECT FROM evidence e WHERE e.request_id = p.request_id)"
+    " AND NOT EXISTS (SELECT FROM push_end x WHERE x.request_id = p.request_id)"
+)
+
+
+def push_without_end(session: Session, push_id: int) -> Waiting | None:
+    """A push whose end nobody has reported: no evidence of its payment, no message that it failed or was cancelled."""
+    return one(
+        session,
+        Waiting,
+        "SELECT p.channel_account_id, p.request_id AS reference, p.requested_at AS since FROM push_request p"  # noqa: S608 - our own constant
+        " WHERE p.id = %s AND" + _WITHOUT_END,
+        (push_id,),
+    )
+
+
+def pushes_without_end(
+    session: Session, channel_account_ids: Sequence[int], *, oldest: timedelta, youngest: timedelta
+) -> list[int]:
+    """The ids of the pushes of some channel accounts that have no end, by how long ago they were requested."""
+    found = raw(session).execute(
+        "SELECT p.id FROM push_request p WHERE p.channel_account_id = ANY(%s)"  # noqa: S608 - our own constant
+        " AND p.requested_at BETWEEN now() - %s AND now() - %s AND" + _WITHOUT_END,
+        (list(channel_account_ids), oldest, youngest),
+    )
+    return [number for (number,) in found]
+
+
+def paid_otherwise(session: Session, push_id: int, *, clock_behind: timedelta) -> bool:
+    """Whether the bill of a push was paid the amount of the push since, by a message that names no request.
+
+    ``clock_behind``: by how much the clock of the provider may be behind ours.
+    """
+    return exists(
+        session,
+        "SELECT FROM push_request q JOIN application a ON a.invoice_id = q.invoice_id"
+        " JOIN payment p ON p.id = a.payment_id AND p.channel_account_id = q.channel_account_id"
+        " WHERE q.id = %s AND p.amount_minor = q.amount_minor AND p.occurred_at > q.requested_at - %s LIMIT 1",
+        (push_id, clock_behind),
+    )
 
 
 def write_push_ends(session: Session, ends: Sequence[tuple[str, str, int]]) -> None:
@@ -68,12 +114,12 @@ def write_push_ends(session: Session, ends: Sequence[tuple[str, str, int]]) -> N
 
 def settled_requests(session: Session, request_ids: Sequence[str]) -> set[str]:
     """Which of these requests of ours have a known end: money that is in evidence, or a message that there is none."""
-    rows = raw(session).execute(
+    found = raw(session).execute(
         "SELECT request_id FROM evidence WHERE request_id = ANY(%(ids)s)"
         " UNION SELECT request_id FROM push_end WHERE request_id = ANY(%(ids)s)",
         {"ids": sorted(request_ids)},
     )
-    return {row[0] for row in rows}
+    return {request for (request,) in found}
 
 
 def request_push(

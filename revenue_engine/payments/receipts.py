@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import NamedTuple
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine import periods
-from revenue_engine.db import Base, Sealed, copy_rows, next_ids, raw, scalar
+from revenue_engine.db import Base, Sealed, copy_rows, next_ids, one, raw, rows, scalar
+from revenue_engine.errors import NotFound
 from revenue_engine.identifiers import public_id
 
 
@@ -78,6 +80,8 @@ class Issued:
     number: str
 
 
+LONGEST_NUMBER = 9
+"""Digits of a paper's number within its year."""
 PRINTED = {"receipt": "RCT", "acknowledgement": "ACK"}
 
 
@@ -202,3 +206,86 @@ def standing_numbers(session: Session, payment_ids: Sequence[int]) -> dict[int, 
     for payment_id, kind, year, number in rows:
         found.setdefault(payment_id, []).append(printed_number(kind, year, number))
     return found
+
+
+class Drawn(NamedTuple):
+    """The papers of one kind and year that were issued on a book date; the amount is in cents."""
+
+    kind: str
+    financial_year: str
+    first: int
+    last: int
+    issued: int
+    amount: int
+    cancelled: int
+
+
+def issued_on(session: Session, on: date) -> list[Drawn]:
+    """The receipts and acknowledgements of a book date, by kind and year, the receipts first."""
+    return rows(
+        session,
+        Drawn,
+        "SELECT r.kind, r.financial_year, min(r.number) AS first, max(r.number) AS last, count(*) AS issued,"
+        " sum(r.amount_minor)::bigint AS amount, count(c.receipt_id) AS cancelled"
+        " FROM receipt r LEFT JOIN receipt_cancellation c ON c.receipt_id = r.id"
+        " WHERE r.book_date = %s GROUP BY 1, 2 ORDER BY 1 DESC, 2",
+        (on,),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A paper as it is shown; ``reference`` is the provider's of its payment, the amount is in cents."""
+
+    id: int
+    public_id: str
+    kind: str
+    financial_year: str
+    number: int
+    reference: str
+    amount_minor: int
+    paid_at: datetime
+    issued_at: datetime
+    cancelled_at: datetime | None
+    cancelled_why: str | None
+
+    @property
+    def printed(self) -> str:
+        """The number as it stands on paper."""
+        return printed_number(self.kind, self.financial_year, self.number)
+
+
+_SHOWN = (
+    "SELECT r.id, r.public_id, r.kind, r.financial_year, r.number, p.reference, r.amount_minor, r.paid_at, r.issued_at,"
+    " c.cancelled_at, c.reason AS cancelled_why FROM receipt r JOIN payment p ON p.id = r.payment_id"
+    " LEFT JOIN receipt_cancellation c ON c.receipt_id = r.id"
+)
+
+
+def named(session: Session, name: str) -> Shown:
+    """The paper of a printed number. Raises NotFound."""
+    text_ = name.strip()
+    kinds = {printed: kind for kind, printed in PRINTED.items()}
+    prefix, _, rest = text_.upper().partition("-")
+    year, _, number = rest.partition("-")
+    found = None
+    if prefix in kinds and number.isascii() and number.isdigit() and len(number) <= LONGEST_NUMBER:
+        found = one(
+            session,
+            Shown,
+            _SHOWN + " WHERE r.kind = %s AND r.financial_year = %s AND r.number = %s",
+            (kinds[prefix], year, int(number)),
+        )
+    if found is None:
+        raise NotFound(f"no receipt {name!r}: a number is written RCT-2627-000123 or ACK-2627-000123", number=name)
+    return found
+
+
+def listed(session: Session, *, before: int | None = None, limit: int = 50) -> list[Shown]:
+    """Papers, the newest first; ``before`` is the key of the last one shown."""
+    return rows(
+        session,
+        Shown,
+        _SHOWN + " WHERE %(before)s::bigint IS NULL OR r.id < %(before)s ORDER BY r.id DESC LIMIT %(limit)s",
+        {"before": before, "limit": limit},
+    )

@@ -6,7 +6,10 @@ cannot be read refuses the archive, and is named: nothing of a download is left 
 
 from __future__ import annotations
 
+import lzma
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -30,6 +33,11 @@ LARGEST_UNPACKED: Final = 256 * 2**20
 _IN_MEMORY: Final = 8 * 2**20
 _APART: Final = 24
 """Bits: lines of the n-th file have n above these bits of their number."""
+_DAMAGED: Final = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, OSError, ValueError, RuntimeError),
+)
+"""What the library raises for a package that was changed on its way; `NotImplementedError` is a RuntimeError."""
 _FURNITURE: Final = ("__macosx/", ".ds_store", "thumbs.db", "desktop.ini")
 _WORKBOOK: Final = ("xl/", "[content_types].xml")
 
@@ -65,7 +73,7 @@ class ArchiveReader:
         try:
             with zipfile.ZipFile(stream) as archive:
                 return not any(name.lower().startswith(_WORKBOOK) for name in archive.namelist())
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        except _DAMAGED:
             return False
 
     def read(self, stream: BinaryIO, *, filename: str = "") -> Iterator[StatementEvent]:  # noqa: ARG002
@@ -80,7 +88,7 @@ class ArchiveReader:
                             yield event._replace(number=event.number + (number << _APART))
                         else:
                             yield event
-        except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, struct.error) as error:
             raise StatementRefused(
                 StatementFault.UNREADABLE, f"the archive is damaged ({str(error)[:100]}). Download it anew"
             ) from error
@@ -151,14 +159,24 @@ def _files(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
 
 def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, into: IO[bytes]) -> None:
     """Unpack a file piece by piece; it ends where its head says, and its checksum says whether that was true."""
-    size = 0
-    with archive.open(info) as packed:
-        while piece := packed.read(2**16):
-            size += len(piece)
-            if size > LARGEST_UNPACKED:
-                raise _too_large()
-            into.write(piece)
+    for piece in _pieces(archive, info):
+        into.write(piece)
     into.seek(0)
+
+
+def _pieces(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
+    size = 0
+    try:
+        with archive.open(info) as packed:
+            while piece := packed.read(2**16):
+                size += len(piece)
+                if size > LARGEST_UNPACKED:
+                    raise _too_large()
+                yield piece
+    except _DAMAGED as error:
+        raise StatementRefused(
+            StatementFault.UNREADABLE, f"the file is damaged ({str(error)[:100]}). Download the archive anew"
+        ) from error
 
 
 def _too_large() -> StatementRefused:

@@ -229,6 +229,22 @@ def line_in_file(number: int) -> int:
     return number & LINES
 
 
+_ZIP = b"PK\x03\x04"
+_OTHERS = {
+    _ZIP: "a ZIP that was cut or is damaged, or holds no statement. Download it anew",
+    b"PK\x05\x06": "a ZIP that holds nothing. Download it anew",
+    b"\x1f\x8b": "packed by gzip. Unpack it, or pack it as a ZIP",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive. Unpack it, or pack it as a ZIP",
+    b"Rar!": "a RAR archive. Unpack it, or pack it as a ZIP",
+    b"%PDF": "a PDF, which is made to be printed and not read. Ask the bank for the statement as MT940, camt or CSV",
+    b"\x89PNG": "a picture. Ask the bank for the statement as MT940, camt or CSV",
+    b"\xff\xd8\xff": "a picture. Ask the bank for the statement as MT940, camt or CSV",
+    b"\xd0\xcf\x11\xe0": "an old workbook, or one with a password, in which no sheet has a statement's headings."
+    " Save it as .xlsx without a password",
+}
+"""Files that people bring for a statement, by how they begin, and how to mend each."""
+
+
 def pick(readers: Mapping[str, StatementReader], stream: BinaryIO, filename: str) -> StatementReader:
     """The one reader that knows a seekable file; the stream stands at its beginning again.
 
@@ -245,8 +261,8 @@ def pick(readers: Mapping[str, StatementReader], stream: BinaryIO, filename: str
         try:
             if isinstance(reader, WholeFileReader):
                 known = reader.recognises(stream, filename)
-            else:
-                known = reader.sniff(head, filename)
+            else:  # text that lies unpacked inside an archive is not the file
+                known = not head.startswith(_ZIP) and reader.sniff(head, filename)
         except StatementRefused as refused:
             refusals.append(refused)
             continue
@@ -261,6 +277,9 @@ def pick(readers: Mapping[str, StatementReader], stream: BinaryIO, filename: str
         )
     if refusals:
         raise refusals[0]
+    for beginning, what in _OTHERS.items():
+        if head.startswith(beginning):
+            raise StatementRefused(StatementFault.NOT_A_STATEMENT, f"the file is {what}")
     looked = [one.looks_for if isinstance(one, WholeFileReader) else name for name, one in sorted(readers.items())]
     raise StatementRefused(StatementFault.NOT_A_STATEMENT, f"no reader knows the file; looked for: {'; '.join(looked)}")
 

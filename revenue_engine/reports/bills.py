@@ -52,7 +52,7 @@ def describe(session: Session, number: str) -> dict[str, Any]:
 
 def section(session: Session, *, limit: int, **wanted: str | None) -> Section:
     """The newest bills; ``wanted`` is what ``counter.listed`` takes. The note says when there are more."""
-    found = counter.listed(session, limit=limit + 1, **wanted)
+    found = counter.listed(session, before=None, limit=limit + 1, **wanted)
     rows = tuple(
         (
             one.pay_account_number,

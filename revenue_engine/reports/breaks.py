@@ -44,6 +44,7 @@ def section(
     reasons: Sequence[BreakReason] = (),
     owner: str | None = None,
     day: date | None = None,
+    suspense: bool = False,
     limit: int = MOST_ROWS,
 ) -> Section:
     """Open breaks, the oldest first; of one Nairobi ``day`` when named. The note says when there are more."""
@@ -52,6 +53,7 @@ def section(
         session,
         reasons=reasons,
         owner=owner,
+        suspense=suspense,
         occurred_from=begin,
         occurred_until=None if begin is None else begin + timedelta(days=1),
         limit=limit + 1,

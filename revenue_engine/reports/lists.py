@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from typing import Any
 
 from revenue_engine.errors import InvalidValue
 from revenue_engine.reports import render as rendering
@@ -68,14 +69,18 @@ def as_csv(section: Section) -> bytes:
 
 def as_json(section: Section) -> bytes:
     """An array of objects: money as decimal strings, counts as numbers, what is not there as null."""
-    answer = [
+    return (json.dumps(plain(section), indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def plain(section: Section) -> list[dict[str, Any]]:
+    """The rows of a list as plain data: money as decimal strings, counts as numbers, what is not there as null."""
+    return [
         {
             column.key: cell if cell is None or column.kind is Kind.COUNT else rendering.said(cell, column.kind)
             for column, cell in _cells(section, row)
         }
         for row in section.rows
     ]
-    return (json.dumps(answer, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def as_workbook(section: Section) -> bytes:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, raw, scalar
+from revenue_engine.channels import deliveries
+from revenue_engine.db import Base, raw, rows, scalar
 from revenue_engine.ports.statements import StatementClosed, StatementEvent
 
 
@@ -50,7 +51,7 @@ class StatementEntry(Base):
 def entered(session: Session, delivery_id: int) -> set[int]:
     """What persons who did not bring a file entered as the figure at its foot, in cents. Who enters one meanwhile waits
     for this transaction to end."""
-    return {row[0] for row in raw(session).execute("SELECT * FROM entries_of(%s)", (delivery_id,))}
+    return {minor for (minor,) in raw(session).execute("SELECT * FROM entries_of(%s)", (delivery_id,))}
 
 
 @dataclass(slots=True)
@@ -107,14 +108,7 @@ def drop(session: Session, delivery_id: int) -> None:
 
 def dropped(session: Session, delivery_id: int) -> bool:
     """Whether who brought a file took it back."""
-    return bool(
-        scalar(
-            session,
-            "SELECT EXISTS (SELECT FROM delivery_outcome WHERE delivery_id = %s AND outcome = 'ignored'"
-            " AND reason = 'dropped by who brought it')",
-            (delivery_id,),
-        )
-    )
+    return deliveries.ended(session, delivery_id, outcome="ignored", reason="dropped by who brought it")
 
 
 class Waiting(NamedTuple):
@@ -131,4 +125,4 @@ class Waiting(NamedTuple):
 
 def waiting(session: Session) -> list[Waiting]:
     """The files that wait for a second person, the earliest first."""
-    return [Waiting(*row) for row in raw(session).execute("SELECT * FROM files_waiting()")]
+    return rows(session, Waiting, "SELECT * FROM files_waiting()")

@@ -27,6 +27,7 @@ from revenue_engine.collection import interpretation, pipeline, returns, same_pa
 from revenue_engine.collection.batch import Batch
 from revenue_engine.collection.tools import Tools
 from revenue_engine.errors import NotFound
+from revenue_engine.ledger import chart
 from revenue_engine.money import wire
 from revenue_engine.payments import Identity
 from revenue_engine.ports.callbacks import (
@@ -66,8 +67,6 @@ LEASE_SECONDS = 900
 """A file is one transaction however long the file is, and its lease is extended while lines are booked. This is how
 long the file of a killed worker waits."""
 WAITS = "it waits for a second person, who enters its closing balance from their own view of the account"
-LOOK_AGAIN_SECONDS = 3
-"""When what a statement could not decide is looked at again."""
 
 
 @dataclass(slots=True)
@@ -104,7 +103,7 @@ class _Run:
     channels: Mapping[int, Channel]
     adapters: Mapping[str, CallbackAdapter]
     readers: Mapping[str, StatementReader]
-    limit: int
+    limit_minor: int
     gap_accepted: str | None
     still_at_it: Callable[[], object]
     batch: Batch = field(default_factory=Batch)
@@ -196,7 +195,7 @@ def import_statement(
         run.batch.ended.append((arrived.id, "ignored", known))
     outcome = pipeline.close(session, run.batch)
     if arrived.id in outcome.look_again:  # a payment it takes back may be committing in another worker right now
-        jobs.add_absent(session, kind=JobKind.INTERPRET, refs=[arrived.id], after_seconds=LOOK_AGAIN_SECONDS)
+        jobs.add_absent(session, kind=JobKind.INTERPRET, refs=[arrived.id], after_seconds=jobs.LOOK_AGAIN_SECONDS)
     return run.done
 
 
@@ -381,7 +380,15 @@ def _weigh(
         same_payment.hold(run.session, run.channel.id)
         run.held = True
     if proves:
-        lines = line_identity.apart(run.session, run.names, run.channel.id, opened, lines, run.before, closing_minor)
+        lines = line_identity.apart(
+            run.session,
+            lines,
+            names=run.names,
+            channel_account_id=run.channel.id,
+            opened=opened,
+            before=run.before,
+            closing_minor=closing_minor,
+        )
     told = lines if proves else [line._replace(counts=False) for line in lines]
     names = line_identity.name_lines(run.session, run.names, run.channel.id, told)
     fresh = store.write_lines(
@@ -406,10 +413,13 @@ def _weigh(
     settled = settlements.bank_credits(run.session, run.batch, run.channel, run.channels, new) if proves else set()
     _gather(run, opened, new, settled)
     before = _standing(run)
-    pipeline.book(run.session, run.batch, run.channels, run.adapters, run.readers, limit=run.limit)
+    pipeline.book(run.session, run.batch, run.channels, run.adapters, run.readers, limit_minor=run.limit_minor)
     if run.batch.named_channels:
         identities = [Identity(run.channel.id, Kind.PAYMENT.value, name) for name in run.batch.named_channels]
-        settlements.held_for_channels(run.batch, run.channel, payments.find(run.session, identities))
+        standing = payments.find(run.session, identities)
+        held = payments.held(run.session, payment_ids=[payment.id for payment in standing.values()])
+        in_suspense = {one.payment_id for one in held if one.account == chart.SUSPENSE}
+        settlements.held_for_channels(run.batch, run.channel, standing, in_suspense=in_suspense)
     _name_found(run, before)
     run.batch.resolve(
         (key for fact in run.batch.facts if (key := break_keys.missing(*fact.identity)) in run.missed),
@@ -494,13 +504,9 @@ def _standing(run: _Run) -> set[Identity]:
 def _name_found(run: _Run, before: set[Identity]) -> None:
     """Name every payment that no message told of before the statement did."""
     standing = _standing(run)
+    known = before | run.batch.told_before
     for fact in run.batch.facts:
-        if (
-            fact.identity not in standing
-            or fact.identity in before
-            or fact.identity in run.batch.told_before
-            or fact.identity.kind != "payment"
-        ):
+        if fact.identity not in standing or fact.identity in known or fact.identity.kind != Kind.PAYMENT:
             continue
         amount = fact.amount_minor or 0
         run.done.found += 1
@@ -564,17 +570,17 @@ def _name_missing(run: _Run, opened: StatementOpened, closed: StatementClosed) -
     if run.first_at is not None and run.last_at is not None:
         first = run.first_at if opened.from_day is None else first
         until = run.last_at
-    for payment_id, kind, reference, amount, at in store.not_in_any(run.session, run.channel.id, first, until):
+    for one in payments.without_statement(run.session, channel_account_id=run.channel.id, since=first, until=until):
         run.done.missing += 1
-        identity = Identity(run.channel.id, kind, reference)
+        reference = one.identity.reference
         run.batch.opened.append(
             NewBreak(
-                break_keys.missing(*identity),
+                break_keys.missing(*one.identity),
                 BreakReason.RECEIVED_NOT_IN_STATEMENT,
                 f"a message reported {reference}, and the statement of that day does not show {reference}",
-                at,
-                amount_minor=amount,
-                payment_id=payment_id,
+                one.occurred_at,
+                amount_minor=one.amount_minor,
+                payment_id=one.id,
                 delivery_id=run.arrived.id,
                 channel_account_id=run.channel.id,
             )

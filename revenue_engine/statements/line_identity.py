@@ -1,12 +1,13 @@
-"""Which movement a line of a statement is: the name under which its money is known, once for ever.
+"""The name of the movement of money behind each line of a statement: one name a movement, for ever.
 
-A provider's reference is that name where it names one movement only. Banks give one reference to many credits, and a
-provider may repeat a receipt, yet a statement that adds up proves that every line of it moved money. So a line whose
-name another line bears is another movement when both stand in one file or on two days, and is named by its day as well.
-A line of another file with the same name, day and amount is the same movement told again in other words, unless the
-bank itself calls the two by two references.
+The provider's reference is the name where the reference names one movement only. A bank gives one reference to many
+credits, and a provider may repeat a receipt number; but a statement that adds up proves that each of its lines moved
+money. Two lines with one reference are therefore two movements when both are in one file or on two days, and the day
+becomes part of the name. A line of another file with the same reference, day and amount is the same movement reported
+again, unless the bank gives the two lines different references of its own.
 
-A file that begins where another one ended repeats nothing of it: an equal line of the same day is another movement.
+A file that opens where another file closes repeats no line of that file: an equal line of the same day is another
+movement.
 """
 
 from __future__ import annotations
@@ -31,11 +32,12 @@ class Named(NamedTuple):
     repeated: bool = False
     """Whether the provider gave that reference to another movement too."""
     again: bool = False
-    """Whether another line told of this movement, in the same words or in others."""
+    """Whether another line reported this movement already, in the same words or in others."""
 
 
 class _Base(NamedTuple):
-    """What a name is looked for under: a charge may bear the receipt of its payment, and a debit that of a credit."""
+    """The key of a name. Kind and direction are part of the key: a charge may bear the receipt number of its payment,
+    and a debit the reference of a credit."""
 
     kind: str
     credit: bool
@@ -50,13 +52,13 @@ class _Borne(NamedTuple):
     told_as: str | None
 
     def again(self, line: StatementLine) -> bool:
-        """Whether a line may be this one in other words: a bank that names both names them alike."""
+        """Whether a line may report this movement again. A bank that gives both a reference gives both the same one."""
         alike = not self.told_as or not line.reference or self.told_as == line.reference
         return alike and (self.amount_minor, self.day) == (line.amount_minor, line.booked_on)
 
 
 _Rows = dict[_Base, list[_Borne]]
-"""Who bears a name already, by the name and what it is looked for under."""
+"""The lines that bear a name already, by the key of the name."""
 
 
 @dataclass(slots=True)
@@ -64,38 +66,41 @@ class Names:
     """What one file has named so far."""
 
     shown: set[_Base] = field(default_factory=set)
-    """Names of movements that a line of this file tells of."""
+    """Keys of the movements that lines of this file report."""
     tried: dict[tuple[_Base, date], int] = field(default_factory=dict)
-    """How many names of a reference and a day were found taken."""
+    """How many names of each reference and day are taken."""
     continues: bool | None = None
-    """Whether the statement being read begins where a kept one of its day ended, or ends where one began, and repeats
-    nothing of it; None until its first lines were looked at."""
+    """Whether the statement being read adjoins a stored statement of its day, and so repeats none of its lines; None
+    until the first lines have been compared."""
     occurrences: dict[bytes, int] = field(default_factory=dict)
-    """Which of equal lines the last one is that was found to be another one, by the key of the first of them."""
+    """The occurrence number of the last of some equal lines that is a new movement, by the key of the first of them."""
 
     adrift: bool = False
-    """Whether lines of it are known by their words and none stands where it is kept: it may repeat them or not."""
+    """Some lines equal stored ones but none at the same balance: whether the file repeats them is undecidable."""
 
     def begin(self) -> None:
-        """Another statement of the file begins."""
+        """Forget what was found of one statement: the next statement of the file begins."""
         self.continues, self.adrift = None, False
 
 
 def apart(
     session: Session,
+    lines: Sequence[StatementLine],
+    *,
     names: Names,
     channel_account_id: int,
     opened: StatementOpened,
-    lines: Sequence[StatementLine],
     before: Mapping[int, int],
     closing_minor: int | None,
 ) -> list[StatementLine]:
-    """Lines of a bank's statement, those told apart where it begins as another one of the same day ended, or ends as
-    another one began. ``closing_minor``: what it ends with where that is known when its first lines are looked at.
+    """If the file adjoins a stored statement of the same day, number its equal lines as new occurrences.
 
-    Both files may hold a line of the same words and amount: the second is one more occurrence of it. Where the first
-    line stands at the balance at which it was kept, or the last line of a kept statement does, the file repeats what
-    the other told, and all known lines are repeats.
+    Otherwise the lines are returned unchanged. Two adjoining files may each hold a line of the same words and amount:
+    the second line is one more occurrence. Where the first line of the file, or the last line of a stored statement,
+    has the balance at which it is stored, the file repeats the stored statement, and every known line is a repeat.
+
+    ``before``: the balance before each line in cents, by line number. ``closing_minor``: the closing balance in cents,
+    where it is known when the first lines are compared.
     """
     banks = [line for line in lines if line.kind is None and line.counts and line.number in before]
     if not banks or opened.opening_minor is None or names.continues is False:
@@ -103,8 +108,19 @@ def apart(
     if names.continues is None:
         standing = store.stand_there(session, channel_account_id, banks, before)
         names.continues = not standing.anchored and (
-            store.ended_with(session, channel_account_id, opened.opening_minor, banks[0].booked_on)
-            or store.began_with(session, channel_account_id, opened.opening_minor, closing_minor, banks[-1].booked_on)
+            store.ended_with(
+                session,
+                channel_account_id=channel_account_id,
+                balance_minor=opened.opening_minor,
+                day=banks[0].booked_on,
+            )
+            or store.began_with(
+                session,
+                channel_account_id=channel_account_id,
+                opening_minor=opened.opening_minor,
+                closing_minor=closing_minor,
+                day=banks[-1].booked_on,
+            )
         )
         if not names.continues:
             names.adrift = not standing.anywhere and _known_elsewhere(session, channel_account_id, banks)
@@ -119,7 +135,7 @@ def _known_elsewhere(session: Session, channel_account_id: int, lines: Sequence[
 
 
 def _another(session: Session, names: Names, channel_account_id: int, line: StatementLine) -> StatementLine:
-    """A line as the first of its occurrences that is not known: nothing of a file that goes on is repeated."""
+    """A line of an adjoining file, numbered as the first occurrence that is not stored yet."""
     first = line._replace(occurrence=1).key()
     line = line._replace(occurrence=max(line.occurrence, names.occurrences.get(first, 0) + 1))
     while True:
@@ -134,7 +150,7 @@ def _another(session: Session, names: Names, channel_account_id: int, line: Stat
 def name_lines(
     session: Session, names: Names, channel_account_id: int, lines: Sequence[StatementLine]
 ) -> dict[int, Named]:
-    """The names of some lines of a file, by line number; a line known by its key keeps the name it has."""
+    """The names of the movements of some lines of a file, by line number. A line that is stored keeps its name."""
     known = store.known_names(session, channel_account_id, [line.key() for line in lines])
     found: dict[int, Named] = {}
     fresh: list[StatementLine] = []
@@ -161,7 +177,7 @@ def _base(line: StatementLine, name: str) -> _Base:
 
 
 def _told(session: Session, names: Names, channel_account_id: int, fresh: Sequence[StatementLine]) -> dict[int, str]:
-    """What another line or a message called the movements of some lines, by line number."""
+    """The names that other lines or messages gave to the movements of some lines, by line number."""
     told: dict[int, str] = {}
     if not names.continues:
         by_lines = same_payment.told_by_lines(session, channel_account_id, fresh)
@@ -171,7 +187,7 @@ def _told(session: Session, names: Names, channel_account_id: int, fresh: Sequen
 
 
 def _each_once(wanted: Mapping[int, Sequence[str]], used: set[str]) -> dict[int, str]:
-    """One of the names of each line that is not used yet."""
+    """The first name of each line that is not used yet, by line number."""
     found: dict[int, str] = {}
     for number, names in wanted.items():
         name = next((name for name in names if name not in used), None)
@@ -182,14 +198,14 @@ def _each_once(wanted: Mapping[int, Sequence[str]], used: set[str]) -> dict[int,
 
 
 def of_report(session: Session, channel_account_id: int, lines: Sequence[StatementLine]) -> dict[int, str]:
-    """What the lines of a report without balances are known by, where a statement showed them under another name."""
+    """The names of lines of a report without balances, where a statement reported them under another name."""
     return _each_once(same_payment.told_by_lines(session, channel_account_id, lines), set())
 
 
 def _held(
     session: Session, names: Names, channel_account_id: int, fresh: Sequence[tuple[StatementLine, _Base]]
 ) -> _Rows:
-    """Who bears the names that these lines may get."""
+    """The stored lines that bear the names which these lines may get."""
     held = _by_base(store.bearing(session, channel_account_id, {base.name for _, base in fresh}))
     times = Counter(base for _, base in fresh)
     days = {
@@ -200,8 +216,10 @@ def _held(
 
 def _by_base(rows: Iterable[store.Bearing]) -> _Rows:
     found: _Rows = {}
-    for kind, credit, name, amount, day, told_as in rows:
-        found.setdefault(_Base(kind, credit, name), []).append(_Borne(amount, day, told_as))
+    for row in rows:
+        found.setdefault(_Base(row.kind, row.credit, row.name), []).append(
+            _Borne(row.amount_minor, row.day, row.told_as)
+        )
     return found
 
 
@@ -225,7 +243,7 @@ def _name(names: Names, held: _Rows, line: StatementLine, base: _Base) -> Named:
 
 
 def _again(names: Names, borne: Iterable[_Borne], line: StatementLine) -> bool:
-    """Whether one of these lines may be told again by another; a bank's statement that goes on repeats none."""
+    """Whether a line may report the movement of one of these again; a bank's adjoining statement repeats none."""
     return any(one.again(line) for one in borne) and not (names.continues and line.kind is None)
 
 

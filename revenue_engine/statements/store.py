@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -20,8 +20,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, Sealed, copy_rows, raw, scalar
-from revenue_engine.errors import Retryable
+from revenue_engine.channels import deliveries
+from revenue_engine.db import Base, Sealed, copy_rows, exists, one, raw, rows, scalar
+from revenue_engine.errors import IntegrityFault, Retryable
 from revenue_engine.identifiers import public_id
 from revenue_engine.money import wire
 from revenue_engine.ports.callbacks import Kind
@@ -32,6 +33,8 @@ from revenue_engine.ports.statements import (
     StatementOpened,
     StatementRefused,
 )
+from revenue_engine.work import jobs
+from revenue_engine.work.kinds import Kind as JobKind
 from revenue_engine.work.locks import Lock
 
 
@@ -180,17 +183,10 @@ def in_turn(session: Session, delivery_id: int, channel_account_id: int) -> None
 
     Raises Retryable while an earlier one waits; one that died waits no more.
     """
-    row = (
-        raw(session)
-        .execute(
-            "SELECT min(j.ref_id) FROM job j JOIN delivery d ON d.id = j.ref_id"
-            " WHERE j.kind = 'statement' AND j.state = 'ready' AND j.ref_id < %s AND d.channel_account_id = %s",
-            (delivery_id, channel_account_id),
-        )
-        .fetchone()
-    )
-    if row and row[0] is not None:
-        raise Retryable(f"the statement of delivery {row[0]} was brought earlier and is read first")
+    waiting = jobs.ready_before(session, kind=JobKind.STATEMENT, ref_id=delivery_id)
+    earlier = deliveries.first_of_account(session, waiting, channel_account_id=channel_account_id)
+    if earlier is not None:
+        raise Retryable(f"the statement of delivery {earlier} was brought earlier and is read first")
 
 
 def alone(session: Session) -> None:
@@ -198,8 +194,7 @@ def alone(session: Session) -> None:
 
     Raises Retryable while another transaction reads one.
     """
-    row = raw(session).execute("SELECT pg_try_advisory_xact_lock(%s, 0)", (Lock.STATEMENTS,)).fetchone()
-    if not row or not row[0]:
+    if not scalar(session, "SELECT pg_try_advisory_xact_lock(%s, 0)", (Lock.STATEMENTS,)):
         raise Retryable("another statement is being read: this one waits for it")
 
 
@@ -221,154 +216,151 @@ def told_before(session: Session, channel_account_id: int, keys: Sequence[bytes]
     return {bytes(row[0]): row[1] for row in rows}
 
 
-def ended_with(session: Session, channel_account_id: int, balance_minor: int, day: date) -> bool:
-    """Whether a kept statement that tells of a day ended with this balance, and did not begin with it too."""
-    row = (
-        raw(session)
-        .execute(
-            "SELECT EXISTS (SELECT FROM statement WHERE channel_account_id = %s AND closing_minor = %s"
-            " AND opening_minor <> closing_minor AND first_day <= %s AND last_day = %s)",
-            (channel_account_id, balance_minor, day, day),
-        )
-        .fetchone()
+def ended_with(session: Session, *, channel_account_id: int, balance_minor: int, day: date) -> bool:
+    """Whether a stored statement whose last day is ``day`` closes with this balance and does not open with it too."""
+    return exists(
+        session,
+        "SELECT FROM statement WHERE channel_account_id = %s AND closing_minor = %s"
+        " AND opening_minor <> closing_minor AND first_day <= %s AND last_day = %s LIMIT 1",
+        (channel_account_id, balance_minor, day, day),
     )
-    return bool(row and row[0])
 
 
 def began_with(
-    session: Session, channel_account_id: int, opening_minor: int, closing_minor: int | None, day: date
+    session: Session, *, channel_account_id: int, opening_minor: int, closing_minor: int | None, day: date
 ) -> bool:
-    """Whether a kept statement that tells of a day began with the closing balance and did not end with it too, and none
-    of that day began with the opening one: that one would hold the day from there."""
-    row = (
-        raw(session)
-        .execute(
-            "SELECT count(*) FILTER (WHERE opening_minor = %(closing)s AND closing_minor <> %(closing)s"
-            "                         AND first_day = %(day)s),"
-            " count(*) FILTER (WHERE opening_minor = %(opening)s) FROM statement"
-            " WHERE channel_account_id = %(account)s AND first_day <= %(day)s AND last_day >= %(day)s",
-            {"account": channel_account_id, "opening": opening_minor, "closing": closing_minor, "day": day},
-        )
-        .fetchone()
+    """Whether a stored statement of a day opens where a file closes (they adjoin), and none opens where the file does.
+
+    A stored statement that opens where the file does would contain the file. Balances are in cents.
+    """
+    adjoins: bool = scalar(
+        session,
+        "SELECT count(*) FILTER (WHERE opening_minor = %(closing)s AND closing_minor <> %(closing)s"
+        "                         AND first_day = %(day)s) > 0"
+        " AND count(*) FILTER (WHERE opening_minor = %(opening)s) = 0 FROM statement"
+        " WHERE channel_account_id = %(account)s AND first_day <= %(day)s AND last_day >= %(day)s",
+        {"account": channel_account_id, "opening": opening_minor, "closing": closing_minor, "day": day},
     )
-    return bool(row and row[0] and not row[1])
+    return adjoins
 
 
 class Standing(NamedTuple):
-    """Whether lines of a file stand where lines that are kept stand."""
+    """Whether lines of a file equal stored lines at the same balance."""
 
     anywhere: bool
-    """Any of them does. By itself no proof of a repeat: an account that was emptied has the same balance again."""
+    """Some line does. By itself no proof of a repeat: an account that was emptied has the same balance again."""
     anchored: bool
-    """The file's first line does, or the last line of a kept statement: the file repeats what is kept."""
+    """The first line of the file does, or the last line of a stored statement: the file repeats what is stored."""
 
 
 def stand_there(
     session: Session, channel_account_id: int, lines: Sequence[StatementLine], before: Mapping[int, int]
 ) -> Standing:
-    """Whether these lines are kept, in whatever words: of their reference, amount and day, and at the same balance.
+    """Whether these lines are stored with the same reference, amount, day and balance, whatever their words are.
 
     ``before``: the balance before each line in cents, by line number.
     """
-    row = (
-        raw(session)
-        .execute(
-            "SELECT count(*) > 0, coalesce(bool_or(w.n = 1 OR NOT EXISTS (SELECT FROM statement_line later"
-            "   WHERE later.statement_id = l.statement_id AND later.counts AND later.number > l.number)), false)"
-            " FROM statement s JOIN statement_line l ON l.statement_id = s.id AND l.counts"
-            " JOIN unnest(%s::date[], %s::int8[], %s::text[], %s::int8[])"
-            "   WITH ORDINALITY AS w (day, amount, told_as, before, n)"
-            "   ON (l.booked_on, l.amount_minor, l.told_as, l.before_minor) = (w.day, w.amount, w.told_as, w.before)"
-            " WHERE s.channel_account_id = %s AND s.first_day <= %s AND s.last_day >= %s",
-            (
-                [line.booked_on for line in lines],
-                [line.amount_minor for line in lines],
-                [line.reference for line in lines],
-                [before[line.number] for line in lines],
-                channel_account_id,
-                max(line.booked_on for line in lines),
-                min(line.booked_on for line in lines),
-            ),
-        )
-        .fetchone()
+    found = one(
+        session,
+        Standing,
+        "SELECT count(*) > 0 AS anywhere,"
+        " coalesce(bool_or(w.n = 1 OR NOT EXISTS (SELECT FROM statement_line later"
+        "   WHERE later.statement_id = l.statement_id AND later.counts AND later.number > l.number)), false)"
+        " AS anchored"
+        " FROM statement s JOIN statement_line l ON l.statement_id = s.id AND l.counts"
+        " JOIN unnest(%s::date[], %s::int8[], %s::text[], %s::int8[])"
+        "   WITH ORDINALITY AS w (day, amount, told_as, before, n)"
+        "   ON (l.booked_on, l.amount_minor, l.told_as, l.before_minor) = (w.day, w.amount, w.told_as, w.before)"
+        " WHERE s.channel_account_id = %s AND s.first_day <= %s AND s.last_day >= %s",
+        (
+            [line.booked_on for line in lines],
+            [line.amount_minor for line in lines],
+            [line.reference for line in lines],
+            [before[line.number] for line in lines],
+            channel_account_id,
+            max(line.booked_on for line in lines),
+            min(line.booked_on for line in lines),
+        ),
     )
-    return Standing(*row) if row else Standing(anywhere=False, anchored=False)
+    if found is None:
+        raise IntegrityFault("an aggregate over statement lines returned no row")
+    return found
 
 
 def touches(session: Session, channel_account_id: int, opened: StatementOpened, closed: StatementClosed) -> bool:
-    """Whether a statement begins or ends with a balance with which one that is kept of its days begins or ends."""
-    row = (
-        raw(session)
-        .execute(
-            "SELECT EXISTS (SELECT FROM statement WHERE channel_account_id = %s AND first_day <= %s AND last_day >= %s"
-            " AND (opening_minor = ANY(%s) OR closing_minor = ANY(%s)))",
-            (
-                channel_account_id,
-                closed.last_day,
-                closed.first_day,
-                *([[opened.opening_minor, closed.closing_minor]] * 2),
-            ),
-        )
-        .fetchone()
+    """Whether a statement opens or closes with a balance with which a stored statement of its days opens or closes."""
+    balances = [opened.opening_minor, closed.closing_minor]
+    return exists(
+        session,
+        "SELECT FROM statement WHERE channel_account_id = %s AND first_day <= %s AND last_day >= %s"
+        " AND (opening_minor = ANY(%s) OR closing_minor = ANY(%s)) LIMIT 1",
+        (channel_account_id, closed.last_day, closed.first_day, balances, balances),
     )
-    return bool(row and row[0])
+
+
+class Bearing(NamedTuple):
+    """A stored line that bears a name; the amount is in cents."""
+
+    kind: str
+    credit: bool
+    name: str
+    amount_minor: int
+    day: date
+    told_as: str | None
+    """The reference the bank itself gives the line."""
 
 
 _BEARING = (
-    "SELECT l.kind, l.amount_minor > 0, l.reference, l.amount_minor, l.booked_on, l.told_as FROM statement_line l"
+    "SELECT l.kind, l.amount_minor > 0 AS credit, l.reference AS name, l.amount_minor, l.booked_on AS day, l.told_as"
+    " FROM statement_line l"
 )
-Bearing: TypeAlias = tuple[str, bool, str, int, date, str | None]
-"""A line that bears a name: kind, whether a credit, the name, amount in cents, day, the bank's own reference."""
 
 
 def bearing(session: Session, channel_account_id: int, names: Iterable[str]) -> list[Bearing]:
-    """The lines that bear one of these names and count."""
-    rows = raw(session).execute(
+    """The stored lines that count and bear one of these names."""
+    return rows(
+        session,
+        Bearing,
         _BEARING + " WHERE l.channel_account_id = %s AND l.reference = ANY(%s) AND l.counts",
         (channel_account_id, sorted(set(names))),
     )
-    return [tuple(row) for row in rows.fetchall()]
 
 
 def bearing_like(session: Session, channel_account_id: int, beginnings: Iterable[str]) -> list[Bearing]:
-    """As ``bearing``, the lines whose names are one of these or go on with a dash."""
-    rows = raw(session).execute(
+    """The stored lines that count and whose name is one of ``beginnings``, or one of them followed by a dash."""
+    return rows(
+        session,
+        Bearing,
         _BEARING + " JOIN unnest(%s::text[]) AS w (beginning) ON l.channel_account_id = %s"
         " AND l.reference >= w.beginning"
         " AND l.reference < w.beginning || '.' WHERE l.counts",
         (sorted(set(beginnings)), channel_account_id),
     )
-    return [tuple(row) for row in rows.fetchall()]
 
 
 def known_already(session: Session, channel_account_id: int, opened: StatementOpened, closed: StatementClosed) -> bool:
-    """Whether this very statement, the same head and the same foot, was kept before."""
-    row = (
-        raw(session)
-        .execute(
-            "SELECT EXISTS (SELECT FROM statement WHERE channel_account_id = %s"
-            " AND (format, account, reference, number, lines, credits_minor, debits_minor)"
-            " = (%s, %s, %s, %s, %s, %s, %s)"
-            " AND (opening_minor, closing_minor, first_day, last_day)"
-            " IS NOT DISTINCT FROM (%s, %s, %s::date, %s::date))",
-            (
-                channel_account_id,
-                opened.format,
-                opened.account,
-                opened.reference,
-                opened.number,
-                closed.lines,
-                closed.credits_minor,
-                closed.debits_minor,
-                opened.opening_minor,
-                closed.closing_minor,
-                closed.first_day,
-                closed.last_day,
-            ),
-        )
-        .fetchone()
+    """Whether a statement with the same head and the same foot is stored already."""
+    return exists(
+        session,
+        "SELECT FROM statement WHERE channel_account_id = %s"
+        " AND (format, account, reference, number, lines, credits_minor, debits_minor) = (%s, %s, %s, %s, %s, %s, %s)"
+        " AND (opening_minor, closing_minor, first_day, last_day) IS NOT DISTINCT FROM (%s, %s, %s::date, %s::date)"
+        " LIMIT 1",
+        (
+            channel_account_id,
+            opened.format,
+            opened.account,
+            opened.reference,
+            opened.number,
+            closed.lines,
+            closed.credits_minor,
+            closed.debits_minor,
+            opened.opening_minor,
+            closed.closing_minor,
+            closed.first_day,
+            closed.last_day,
+        ),
     )
-    return bool(row and row[0])
 
 
 def follows(session: Session, channel_account_id: int, opened: StatementOpened, closed: StatementClosed) -> None:
@@ -514,23 +506,6 @@ def write_statement(
         closed.closing_minor,
         closed.first_day,
         closed.last_day,
-    )
-
-
-def not_in_any(session: Session, channel_account_id: int, first: datetime, until: datetime) -> list[tuple[Any, ...]]:
-    """Payments and reversals of a time that a statement covers and no statement tells of: id, kind, reference, amount,
-    time. ``until`` is excluded."""
-    return (
-        raw(session)
-        .execute(
-            "SELECT p.id, p.kind, p.reference, p.amount_minor, p.occurred_at FROM payment p"
-            " WHERE p.channel_account_id = %s AND p.kind IN ('payment', 'reversal')"
-            " AND p.occurred_at >= %s AND p.occurred_at < %s"
-            " AND NOT EXISTS (SELECT FROM evidence e WHERE e.reference = p.reference AND e.kind = p.kind"
-            "                  AND e.channel_account_id = p.channel_account_id AND e.message = 'Statement')",
-            (channel_account_id, first, until),
-        )
-        .fetchall()
     )
 
 

@@ -17,6 +17,7 @@ from revenue_engine.channels.accounts import Channel
 from revenue_engine.channels.deliveries import Arrived
 from revenue_engine.collection import interpretation, same_payment
 from revenue_engine.payments import Fact, typed_digest
+from revenue_engine.payments.evidence import STATEMENT_MESSAGE
 from revenue_engine.ports.callbacks import CallbackAdapter, Interpretation, Paid, Reversed
 from revenue_engine.ports.statements import (
     StatementClosed,
@@ -174,7 +175,7 @@ def _lines(connection: psycopg.Connection[Any], delivery_id: int, lines: Lines) 
     for evidence_id, item, kind, amount, at, typed in connection.execute(
         "SELECT id, item, kind, amount_minor, occurred_at, typed_digest FROM evidence"
         " WHERE delivery_id = %s AND item >= 0 AND message = %s ORDER BY id",
-        (delivery_id, interpretation.STATEMENT_MESSAGE),
+        (delivery_id, STATEMENT_MESSAGE),
     ).fetchall():
         told = interpretation.of_line(*lines[item]) if item in lines else None
         if not isinstance(told, Paid | Reversed):

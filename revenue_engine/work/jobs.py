@@ -1,4 +1,4 @@
-"""Work rows: claim, lease, fence, retry, dead, replay. PostgreSQL is the truth; the bell only wakes us sooner."""
+"""Jobs: claim, lease, fence, retry, dead, replay. PostgreSQL holds the jobs; the bell only wakes a worker sooner."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from typing import Any
 from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.db import Base, raw
-from revenue_engine.errors import NotFound, Retryable
+from revenue_engine.db import Base, exists, one, raw
+from revenue_engine.errors import IntegrityFault, Retryable
 from revenue_engine.work.kinds import Kind
 
 OF_DELIVERIES = (Kind.INTERPRET, Kind.STATEMENT)
 """Kinds of work that read a delivery; ``ref_id`` is its number."""
 
+LOOK_AGAIN_SECONDS = 3.0
+"""Retry delay of a delivery whose counterpart may be in another worker's uncommitted transaction. Retries go on while
+any worker holds a lease that is older than the first look, since that worker may be committing the counterpart."""
+
 
 class Job(Base):
-    """One piece of work, written in the transaction that made it necessary and deleted in the one that did it."""
+    """One piece of work. The transaction that makes it necessary writes the row; the one that does it deletes it."""
 
     __tablename__ = "job"
     __table_args__ = (
@@ -41,7 +45,7 @@ class Job(Base):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A leased job: ours until ``lease_until`` by the database's clock."""
+    """A leased job. The lease ends at ``lease_until`` by the clock of the database."""
 
     id: int
     ref_id: int
@@ -49,11 +53,12 @@ class Claim:
 
 
 def claim(session: Session, *, kind: Kind, worker: str, limit: int, lease_seconds: int) -> list[Claim]:
-    """Lease up to ``limit`` due jobs of a kind. The attempt counts from here, so a killed worker's tries are counted.
+    """Lease up to ``limit`` due jobs of a kind. Claiming counts the attempt, so attempts of killed workers count too.
 
-    An expired lease makes a job due again; rows locked by another claimer are skipped, never waited for. A job whose
-    holder was lost twice is leased alone, the least tried first: if it is what kills workers, it takes nobody along.
+    An expired lease makes a job due again. Rows that another worker is claiming are skipped, without waiting. A job
+    whose worker was lost twice is leased alone, the least tried job first: a job that kills workers then fails alone.
     """
+    # By position and in binary: this runs once for every batch of every worker.
     rows = (  # materialised: else a plan may run the inner query once a row, and claim without limit
         raw(session)
         .execute(
@@ -94,8 +99,8 @@ def _held(worker: str, claims: list[Claim]) -> dict[str, Any]:
 def finish(session: Session, *, worker: str, claims: list[Claim]) -> None:
     """Delete finished jobs in the transaction that did their work.
 
-    This is the fence: it needs every lease to be still ours, of the very claim and unexpired, else Retryable is raised
-    and the whole transaction must roll back, because somebody else may be doing the same work.
+    This is the fence. Raises Retryable unless every lease is still held by this worker, from the same claim, and has
+    not expired; the whole transaction must then roll back, because another worker may be doing the same work.
     """
     if not claims:
         return
@@ -112,10 +117,10 @@ def finish(session: Session, *, worker: str, claims: list[Claim]) -> None:
 
 
 def extend(session: Session, *, worker: str, claimed: Claim, lease_seconds: float) -> None:
-    """Hold a job longer, from a transaction apart from the one that does its work: whoever goes on keeps its lease.
+    """Extend the lease of a long job, in a transaction apart from the one that does the work.
 
-    ``lease_seconds`` counts from now. Raises Retryable where the lease is lost, so that work which may not be finished
-    stops here. Keep the lease shorter than a fresh one by the retry delay: else ``others_at_it`` takes it for new work.
+    ``lease_seconds`` counts from now. Raises Retryable where the lease is lost: the work could not be finished, and
+    stops. Keep ``lease_seconds`` below a fresh lease by the retry delay, or ``others_at_it`` takes this for new work.
     """
     held = (
         raw(session)
@@ -172,9 +177,9 @@ def fail(
 
 
 def look_again(session: Session, *, worker: str, claims: list[Claim], seconds: float) -> None:
-    """Put jobs back for another look soon, inside the transaction that looked; fenced as ``finish`` is.
+    """Make jobs due again after ``seconds``, inside the transaction that did the work; fenced as ``finish`` is.
 
-    The look was no failure, so their tries begin anew.
+    The work did not fail, so the attempts are counted from zero again.
     """
     if not claims:
         return
@@ -191,23 +196,26 @@ def look_again(session: Session, *, worker: str, claims: list[Claim], seconds: f
         raise Retryable(f"the lease on {len(claims) - moved} of {len(claims)} jobs was lost before the work was done")
 
 
-def others_at_it(session: Session, *, kind: Kind, worker: str, lease_seconds: int, since_seconds: float) -> bool:
-    """Whether another worker has held work of this kind for longer than ``since_seconds`` and may still commit it."""
-    row = (
-        raw(session)
-        .execute(
-            "SELECT EXISTS (SELECT FROM job WHERE kind = %s AND state = 'ready' AND leased_by <> %s"
-            " AND lease_until > clock_timestamp()"
-            " AND lease_until < clock_timestamp() + make_interval(secs => %s))",
-            (kind, worker, lease_seconds - since_seconds),
-        )
-        .fetchone()
+def ready_before(session: Session, *, kind: Kind, ref_id: int) -> list[int]:
+    """The ``ref_id`` of each waiting job of a kind below a number: what came earlier and is not done."""
+    waiting = raw(session).execute(
+        "SELECT ref_id FROM job WHERE kind = %s AND state = 'ready' AND ref_id < %s ORDER BY ref_id", (kind, ref_id)
     )
-    return bool(row and row[0])
+    return [number for (number,) in waiting]
+
+
+def others_at_it(session: Session, *, kind: Kind, worker: str, lease_seconds: int, since_seconds: float) -> bool:
+    """Whether another worker holds a lease of this kind older than ``since_seconds``: it may still commit its work."""
+    return exists(
+        session,
+        "SELECT FROM job WHERE kind = %s AND state = 'ready' AND leased_by <> %s AND lease_until > clock_timestamp()"
+        " AND lease_until < clock_timestamp() + make_interval(secs => %s) LIMIT 1",
+        (kind, worker, lease_seconds - since_seconds),
+    )
 
 
 def release(session: Session, *, worker: str) -> int:
-    """Give back every lease of a worker that is stopping; the attempts it made stay counted."""
+    """Release every lease of a worker that is stopping and return how many there were. Attempts stay counted."""
     return (
         raw(session)
         .execute("UPDATE job SET leased_by = NULL, lease_until = NULL WHERE leased_by = %s", (worker,))
@@ -216,8 +224,8 @@ def release(session: Session, *, worker: str) -> int:
 
 
 def add(session: Session, *, kind: Kind, refs: list[int]) -> None:
-    """Write work rows. One that waits already stays as it is; a dead one is revived; and one that is being worked on
-    loses its lease, because its worker may have looked at the facts before these came: it rolls back and does it again.
+    """Write jobs. A job that waits already is left unchanged, and a dead job is revived. A job that is leased loses its
+    lease: its worker may have read the facts before the new ones came, so it rolls back and does the job again.
     """
     if refs:
         raw(session).execute(
@@ -233,8 +241,8 @@ def add(session: Session, *, kind: Kind, refs: list[int]) -> None:
 
 
 def add_absent(session: Session, *, kind: Kind, refs: list[int], after_seconds: float = 0) -> None:
-    """Write work rows where there are none, and leave those that are as they are: for work that repeats by itself, or
-    is due some seconds from now."""
+    """Write jobs that do not exist yet, and leave existing ones unchanged: for work that repeats, or that is due some
+    seconds from now."""
     if refs:
         raw(session).execute(
             "INSERT INTO job (kind, ref_id, run_after)"
@@ -244,9 +252,9 @@ def add_absent(session: Session, *, kind: Kind, refs: list[int], after_seconds: 
 
 
 def replay(session: Session, *, kind: Kind, ref_id: int) -> None:
-    """Make work due again from the start: a dead job is revived, a finished one is written anew.
+    """Make work due again from the start: a dead job is revived, a finished one is written again.
 
-    Anybody who may read deliveries may have one read again: the database writes that row itself.
+    Anybody who may read deliveries may have a delivery read again: the database writes that job itself.
     """
     if kind in OF_DELIVERIES:
         raw(session).execute("SELECT read_again(%s, %s)", (kind, ref_id))
@@ -263,14 +271,14 @@ def replay(session: Session, *, kind: Kind, ref_id: int) -> None:
 
 
 def add_for_new_bills(session: Session, *, kind: str, refs: list[int]) -> None:
-    """Write a work row for each bill that this very transaction issued; whoever issues bills may, and no more."""
+    """Write a job for each bill that this transaction issued. Whoever may issue bills may do this, and nothing more."""
     if refs:
         raw(session).execute("SELECT work_on_new_bills(%s, %s)", (kind, sorted(set(refs))))
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """How much work waits: counts, and for how many seconds the job that waits longest has been due."""
+    """How much work waits: numbers of jobs, and for how many seconds the oldest job has been due."""
 
     ready: int
     dead: int
@@ -278,23 +286,21 @@ class Backlog:
 
 
 def backlog(session: Session, *, kind: Kind | None = None) -> Backlog:
-    """What waits and what died, for health checks and the demo's end; questions to providers only when named."""
-    row = (
-        raw(session)
-        .execute(
-            """
-            SELECT count(*) FILTER (WHERE state = 'ready'), count(*) FILTER (WHERE state = 'dead'),
-                   greatest(0, EXTRACT(EPOCH FROM clock_timestamp() - min(run_after) FILTER (WHERE state = 'ready')))
-              FROM job WHERE CASE WHEN %(kind)s::text IS NULL THEN kind <> ALL(%(asking)s) ELSE kind = %(kind)s END
-            """,
-            {"kind": kind, "asking": [kind.value for kind in Kind if kind.repeats]},
-        )
-        .fetchone()
+    """The jobs that wait and the dead ones, for health checks and the demo; questions to providers only when named."""
+    found = one(
+        session,
+        Backlog,
+        """
+        SELECT count(*) FILTER (WHERE state = 'ready') AS ready, count(*) FILTER (WHERE state = 'dead') AS dead,
+               greatest(0, EXTRACT(EPOCH FROM clock_timestamp() - min(run_after)
+                                   FILTER (WHERE state = 'ready')))::float8 AS oldest_seconds
+          FROM job WHERE CASE WHEN %(kind)s::text IS NULL THEN kind <> ALL(%(asking)s) ELSE kind = %(kind)s END
+        """,
+        {"kind": kind, "asking": [kind.value for kind in Kind if kind.repeats]},
     )
-    if row is None:  # pragma: no cover - an aggregate always answers one row
-        raise NotFound("the job table answered nothing")
-    values: tuple[Any, ...] = tuple(row)
-    return Backlog(int(values[0]), int(values[1]), float(values[2]))
+    if found is None:
+        raise IntegrityFault("an aggregate over jobs returned no row")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,10 +312,10 @@ class JobStanding:
 
 
 def standing(session: Session, *, kind: Kind, ref_id: int) -> JobStanding | None:
-    """How the work on one thing stands; None when there is none left to do."""
-    row = (
-        raw(session)
-        .execute("SELECT state, coalesce(last_error, '') FROM job WHERE kind = %s AND ref_id = %s", (kind, ref_id))
-        .fetchone()
+    """The state of the job for one row of work; None when no job is left."""
+    return one(
+        session,
+        JobStanding,
+        "SELECT state, coalesce(last_error, '') AS last_error FROM job WHERE kind = %s AND ref_id = %s",
+        (kind, ref_id),
     )
-    return JobStanding(str(row[0]), str(row[1])) if row else None

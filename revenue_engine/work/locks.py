@@ -28,6 +28,8 @@ class Lock(IntEnum):
     """A channel account whose messages look for their other names."""
     LEFTOVERS = 7207
     """What the last matching run left: two runs that end at once take turns."""
+    IDEMPOTENCY_KEY = 7209
+    """A key that makes a repeated request one, by a hash of person and key (taken by a function of the database)."""
     COUNTY_FILES = 7210
     """Loading a county's files."""
     MIGRATION = 7_263_001

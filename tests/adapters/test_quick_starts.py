@@ -52,8 +52,7 @@ def test_the_coop_answer_is_the_pages_form() -> None:
 
 
 def test_the_number_of_checks_is_the_one_told() -> None:
-    assert len(conformance.CHECKS) == 57
-    assert "Fifty-seven checks" in (PAGES / "how-to.md").read_text("utf-8")
+    assert f"{len(conformance.CHECKS)} checks;" in (PAGES / "how-to.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("module", [proofs, readings, bodies])

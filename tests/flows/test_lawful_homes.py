@@ -14,6 +14,7 @@ from revenue_engine.billing.tariffs import AssessedLine
 from revenue_engine.ledger import chart
 from revenue_engine.periods import NAIROBI
 from revenue_engine.treasury import bank_accounts
+from tests.support import people
 from tests.support.books import DAY, NOON, Books, confirmation
 
 
@@ -118,10 +119,10 @@ def test_two_persons_may_take_it_across_and_the_holder_owes_it(books: Books) -> 
     permit = books.bill(500)
     books.pay(500, gone.pay_account_number, reference="UICROSS001")
     # When one person asks and another agrees that it pays a permit
-    with db.transaction(books.engine) as session:
-        asked = running.ask(session, "UICROSS001", permit.pay_account_number, reason="seen", by="amina")
-    with db.transaction(books.engine) as session:
-        running.agree(session, asked, by="baraka")
+    with books.clerk.acts(), db.transaction(books.as_role("api")) as session:
+        asked = running.ask(session, "UICROSS001", permit.pay_account_number, reason="seen")
+    people.agree(books.as_role("api"), asked, who=books.treasurer)
+    books.work()
     # Then the permit is paid, and the facility owes the Fund as much until both banks show the transfer
     assert books.left(permit) == 0
     assert {code: books.balances()[code] for code in ("1480", "2480")} == {"1480": 500_00, "2480": -500_00}

@@ -158,7 +158,7 @@ def test_an_import_that_goes_on_is_never_taken_for_one_that_just_began(books: Bo
                         kind="statement",
                         worker="ben",
                         lease_seconds=STATEMENT_LEASE_SECONDS,
-                        since_seconds=importing.LOOK_AGAIN_SECONDS - 1,
+                        since_seconds=jobs.LOOK_AGAIN_SECONDS - 1,
                     )
                 )
 

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from reconciliation import breaks
+from reconciliation import break_keys, breaks
 from revenue_engine import db, ledger
 from revenue_engine.db import ROLES
 from revenue_engine.errors import Conflict
@@ -540,7 +540,7 @@ def test_nothing_else_is_a_bank_account_or_a_clearing(database: Database, books:
 
 def test_a_break_is_what_its_events_say(books: Books, database: Database) -> None:
     reference = books.pay(1000, "NOBODY")
-    key = breaks.suspense_key(payment_of(books, reference))
+    key = break_keys.suspense(payment_of(books, reference))
     ((public,),) = books.rows("SELECT public_id FROM break_case WHERE key = %s", key)
     # When it is given to somebody and noted by the desk, lowered, resolved and opened again by the engine
     with db.transaction(books.as_role("api")) as session:
@@ -569,7 +569,7 @@ def test_a_break_is_what_its_events_say(books: Books, database: Database) -> Non
 
 
 def test_no_role_writes_how_a_break_stands_and_the_desk_resolves_none(database: Database, books: Books) -> None:
-    key = breaks.suspense_key(payment_of(books, books.pay(1000, "NOBODY")))
+    key = break_keys.suspense(payment_of(books, books.pay(1000, "NOBODY")))
     for role in ("worker", "api"):
         for wrong in (
             "UPDATE break_case SET closed_at = now(), resolution = 'x'",

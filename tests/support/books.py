@@ -161,9 +161,9 @@ class Books:
             )
 
     def cancel(self, bill: invoices.Issued) -> None:
-        """Cancel a bill, as a clerk would."""
-        with db.transaction(self.as_role("api")) as session:
-            invoices.cancel_invoice(session, number=bill.number, reason="issued twice", by="clerk")
+        """Cancel a bill: the clerk asks, the treasurer agrees, a worker does it."""
+        why = self.judged(lambda session: invoices.ask_cancel(session, bill.number, reason="issued twice"))
+        assert why is None, why
 
     # --- deliveries -------------------------------------------------------------------------------------------------
 

@@ -249,6 +249,14 @@ def shown_at_bank(session: Session, amount: int, *, when: datetime) -> None:
     connection.execute(
         "INSERT INTO delivery_outcome (delivery_id, outcome, reason) VALUES (%s, 'ignored', 'read')", row
     )
+    connection.execute(  # a second person's figure agrees with the foot of the file
+        "INSERT INTO statement_reading (delivery_id, foot, foot_minor, credits_minor, lines)"
+        " VALUES (%s, 'closing', %s, %s, 1)",
+        (row[0], amount, amount),
+    )
+    connection.execute(
+        "INSERT INTO statement_entry (delivery_id, person_id, entered_minor) VALUES (%s, 1, %s)", (row[0], amount)
+    )
     connection.execute(
         "WITH s AS (INSERT INTO statement (public_id, delivery_id, channel_account_id, format, account, currency,"
         " reference, number, opening_minor, closing_minor, credits_minor, debits_minor, lines, new_lines, first_day,"

@@ -35,6 +35,8 @@ _SERIAL = re.compile(r"[3-6]\d{4}(?:\.\d+)?", re.ASCII)
 _ISO = re.compile(
     r"(?P<year>20\d\d)-(?P<month>\d\d)-(?P<day>\d\d)(?: (?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d))?"
 )
+_NO_FIGURE = re.compile(r"[\u2010-\u2015\u2212_=*.\-]*")
+"""Rules and dashes."""
 _REMEMBERED = 4096
 _PLAIN = str.maketrans(
     dict.fromkeys("\u00a0\u2007\u2009\u202f", " ") | dict.fromkeys("\u2018\u2019\u02bc", "'") | {"\u2212": "-"}
@@ -49,18 +51,20 @@ class Figures:
         self._declared = declared
         self._thousands = declared.thousands
         mark = re.escape(declared.thousands)
-        whole = rf"\d{{1,3}}(?:{mark}\d{{3}})+|\d{{1,13}}" if mark else r"\d{1,13}"
+        plainly = rf"\d{{1,3}}(?:{mark}\d{{3}})+|\d{{1,13}}" if mark else r"\d{1,13}"
+        # A blank or an apostrophe between groups of three is no decimal sign anywhere, so it has one reading.
+        whole = rf"\d{{1,3}}(?: \d{{3}})+|\d{{1,3}}(?:'\d{{3}})+|{plainly}"
         cents = rf"(?:{re.escape(declared.decimal)}(\d{{1,2}}))?"
         suffix = f"{re.escape(declared.credit_word)}|{re.escape(declared.debit_word)}"
         behind = "(-)?" if declared.minus_behind else "()"
         self._pattern = re.compile(
-            rf"(\()?([+-])?({whole}){cents}{behind}(\))?(?: ?({suffix})\.?)?", re.ASCII | re.IGNORECASE
+            rf"(\()?([+-])?({whole}){cents}(?:/[=-])?{behind}(\))?(?: ?({suffix})\.?)?", re.ASCII | re.IGNORECASE
         )
         words = "|".join(re.escape(word) for word in sorted(declared.currency_beside, key=len, reverse=True))
         self._beside = re.compile(rf"(?:{words})\.?\s*|\s*(?:{words})\.?$", re.IGNORECASE) if words else None
-        self._nothing = frozenset(declared.nothing)
+        self._nothing = frozenset(word.casefold() for word in declared.nothing)
         example = "1250.00".replace(".", declared.decimal)
-        self._unsigned = re.compile(rf"({whole})(?:{re.escape(declared.decimal)}(\d\d))?", re.ASCII)
+        self._unsigned = re.compile(rf"({plainly})(?:{re.escape(declared.decimal)}(\d\d))?", re.ASCII)
         self._suffixed = frozenset(declared.suffix_on)
         self._debits_below = declared.debit_sign == "minus"
         self._example = "1" + declared.thousands + example[1:]
@@ -77,7 +81,7 @@ class Figures:
                 if minor < LARGEST_MINOR:
                     return -minor if role == "debit" else minor
             text = text.strip()
-            if not text or text in self._nothing:
+            if not text or self.nothing(text):
                 return None
         if isinstance(text, Number):
             found = _NUMBER.fullmatch(text)
@@ -90,8 +94,7 @@ class Figures:
                 found = None
         if found is None or bool(bracket) != bool(closed) or isinstance(text, Moment):
             raise self._bad(f"{text!r} is no amount such as {self._example}", line, column)
-        if self._declared.thousands:
-            whole = whole.replace(self._declared.thousands, "")
+        whole = re.sub(r"\D", "", whole)
         minor = int(whole) * 100 + int((cents or "").ljust(2, "0"))
         if minor >= (LARGEST_BALANCE if role == "balance" else LARGEST_MINOR):
             raise self._bad(f"{text!r} is larger than it can be", line, column)
@@ -99,6 +102,11 @@ class Figures:
         if bracket or suffix or self._declared.suffix_on:
             below = self._by_words(text, role, below, bool(sign or minus), bool(bracket), suffix, minor, line, column)
         return self._signed(text, role, minor, below=below, line=line, column=column)
+
+    def nothing(self, text: str) -> bool:
+        """Whether a cell says that there is no figure, or holds no figure at all: words, dashes, a unit."""
+        word = text.strip()
+        return word.casefold() in self._nothing or _NO_FIGURE.fullmatch(word) is not None
 
     def _plain(self, text: str) -> str:
         """A figure with plain blanks, apostrophes and signs, and without the currency beside it."""
@@ -122,6 +130,13 @@ class Figures:
         if bracketed and (not declared.brackets or signed):
             raise self._sign(f"{text!r} stands in brackets, which the layout does not use with signs", line, column)
         expected = role in declared.suffix_on
+        word = (suffix or "").upper()
+        if word and not expected and not signed and not bracketed:
+            # The word of the column it stands in says nothing new, and the rows prove the side of a balance.
+            if (role, word) in {("credit", declared.credit_word.upper()), ("debit", declared.debit_word.upper())}:
+                return below or (role == "debit" and declared.debit_sign == "minus")
+            if role == "balance":
+                return word == declared.debit_word.upper()
         if suffix and (not expected or signed or bracketed):
             raise self._sign(f"{text!r} ends in {suffix}, which the layout does not use here", line, column)
         if expected and not suffix and minor:

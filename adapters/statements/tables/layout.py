@@ -69,8 +69,8 @@ class Amounts(_Part):
     credit_word: str = "CR"
     debit_word: str = "DR"
     """The words of suffixes and of the indicator column, in large or small letters, with or without a dot behind."""
-    nothing: Words = ("-", "--")
-    """What stands where there is no figure, beside an empty cell."""
+    nothing: Words = ("nil", "none", "n/a")
+    """What stands where there is no figure, in large or small letters, beside an empty cell and dashes."""
     minus_behind: bool = False
     """``1,250.00-`` is below zero."""
     currency_beside: Words = ()

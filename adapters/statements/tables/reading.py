@@ -10,10 +10,11 @@ from datetime import date
 from pathlib import Path
 from typing import BinaryIO
 
-from adapters.statements.day_proofs import DayOrder, OneShape, hold_against_receipts
+from adapters.statements.day_proofs import DayOrder, OneShape, Period, hold_against_receipts, hold_together
 from adapters.statements.rows import Cells, Moment, Rows, find_in_head, find_rows
 from adapters.statements.running import Chain
 from adapters.statements.tables.cells import Days, Figures
+from adapters.statements.tables.headings import almost, places_of, table_of
 from adapters.statements.tables.layout import HERE, Table, load_tables, plain
 from adapters.statements.tally import Tally
 from revenue_engine.money import wire
@@ -30,6 +31,17 @@ from revenue_engine.ports.statements import (
 _NOBODY = Party()
 _MANGLED = re.compile(r"\d(?:[.,]\d+)?E\+?\d+", re.IGNORECASE)
 _CURRENCY = re.compile("[A-Z]{3}")
+_BALANCE_ROW = re.compile(
+    r"(?:(?:opening|closing|previous|ledger|book) )?balances?"
+    r"(?: (?:brought|carried) (?:forward|down)| [bc][/.]?[fd]w?d?\.?)?"
+    r"|[bc][/.][fd]\.?|(?:brought|carried) (?:forward|down)"
+)
+_TOTAL_ROW = re.compile(
+    r"(?:grand )?totals?(?: (?:debits?|credits?|money (?:in|out)|paid (?:in|out)|withdrawals?|deposits?))?"
+)
+_PAGE_TOTAL = re.compile(r"(?:page|sub|day|daily|monthly)[ -]?totals?")
+_WORDS = re.compile(r"[^\d]*$|(?!kshs?\b)[^\W\d]{4}", re.IGNORECASE)
+"""What stands in a column of figures and is none: words, the unit of the column."""
 _SENTENCE = re.compile(r"[^\W\d]{3}")
 """Words, and no figure that was cut."""
 
@@ -61,7 +73,7 @@ class TableReader:
 
     def sniff(self, head: bytes, filename: str) -> bool:  # noqa: ARG002 - the port's words
         """Whether text that begins so has the headings of a table; a workbook is told by `recognises`."""
-        return find_in_head(head, lambda cells: _table_of(cells, self.tables) is not None)
+        return find_in_head(head, lambda cells: table_of(cells, self.tables) is not None)
 
     def recognises(self, stream: BinaryIO, filename: str) -> bool:
         """Whether the file has the headings of a table.
@@ -78,95 +90,28 @@ class TableReader:
         yield from _Statement(*found).events()
 
     def _find(self, stream: BinaryIO, filename: str) -> tuple[Table, Rows] | None:
-        almost: list[str] = []
+        nearly: list[str] = []
 
         def is_header(cells: Sequence[str]) -> bool:
-            if _table_of(cells, self.tables) is not None:
+            if table_of(cells, self.tables) is not None:
                 return True
-            if why := _almost(cells, self.tables):
-                almost.append(why)
+            if why := almost(cells, self.tables):
+                nearly.append(why)
             return False
 
         rows = find_rows(stream, filename, is_header)
         if rows is None:
-            if almost:
-                raise StatementRefused(StatementFault.UNKNOWN_COLUMNS, almost[0])
+            if nearly:
+                raise StatementRefused(StatementFault.UNKNOWN_COLUMNS, nearly[0])
             return None
-        table = _table_of(rows.header, self.tables)
+        table = table_of(rows.header, self.tables)
         return (table, rows) if table is not None else None
 
 
-def _table_of(cells: Sequence[str], tables: tuple[Table, ...]) -> Table | None:
-    headings = frozenset(plain(cell) for cell in cells if cell and not cell.isspace())
-    if len(headings) < 3:
-        return None
-    return next((table for table in tables if table.knows(headings)), None)
-
-
-def _almost(cells: Sequence[str], tables: tuple[Table, ...]) -> str:
-    """Why a row that has most of a table's headings is still not its header; empty when it has not most of them."""
-    headings = {plain(cell): cell.strip() for cell in cells if cell.strip()}
-    known = set(headings)
-    nearest = max(tables, key=lambda table: (len(known & table.required), -len(table.required), table.name))
-    shared = known & nearest.required
-    if len(shared) < 3 or 3 * len(shared) < 2 * len(nearest.required):
-        return ""
-    missing = sorted(nearest.required - known)
-    strange = sorted(headings[name] for name in known - nearest.allowed)
-    parts = [f"has no {', '.join(repr(name) for name in missing)}"] if missing else []
-    if strange:
-        parts.append(f"has {', '.join(repr(name) for name in strange)}, which nobody described")
-    return (
-        f"the heading row is almost that of {nearest.title} and {' and '.join(parts)}. Export it with its usual"
-        " columns, or describe this layout in a table of its own ('revenue-engine statement table new FILE')"
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Places:
-    """Where each field stands in a row; -1 for one that this table has not."""
-
-    booked: int
-    value: int
-    reference: int
-    credit: int
-    debit: int
-    amount: int
-    indicator: int
-    balance: int
-    account: int
-    currency: int
-    text: tuple[int, ...]
-
-
-def _places(table: Table, rows: Rows) -> _Places:
-    names = [plain(cell) for cell in rows.header]
-    for name in table.required:
-        if names.count(name) > 1:
-            raise StatementRefused(
-                StatementFault.UNKNOWN_COLUMNS,
-                f"the heading {rows.header[names.index(name)]!r} stands {names.count(name)} times, and which one counts"
-                " is not said. Remove the columns that were added",
-                line=rows.header_line,
-            )
-
-    def at(heading: str) -> int:
-        return names.index(plain(heading)) if heading else -1
-
-    columns = table.columns
-    return _Places(
-        booked=at(columns.booked),
-        value=at(columns.value),
-        reference=at(columns.reference),
-        credit=at(columns.credit),
-        debit=at(columns.debit),
-        amount=at(columns.amount),
-        indicator=at(columns.indicator),
-        balance=at(columns.balance),
-        account=at(columns.account),
-        currency=at(columns.currency),
-        text=tuple(at(heading) for heading in columns.text),
-    )
+def _cancels(effects: Sequence[int]) -> bool:
+    """Whether some that stand one behind the other come to nothing together: then no balance proves anything."""
+    sums = [0, *itertools.accumulate(effects)]
+    return len(set(sums)) < len(sums)
 
 
 @dataclass(slots=True)
@@ -188,7 +133,7 @@ class _Statement:
         self._table = table
         self._rows = rows
         self._names = rows.header
-        self._at = _places(table, rows)
+        self._at = places_of(table, rows)
         self._figures = Figures(table.amounts)
         self._days = Days(table.dates)
         self._shape, self._value_shape, self._order = OneShape(), OneShape(), DayOrder()
@@ -201,12 +146,13 @@ class _Statement:
         self._skip = tuple(plain(word) for word in marks.skip)
         self._heading = plain(self._names[self._at.booked])
         self._preamble: dict[str, tuple[str, int]] = {}
+        self._period = Period()
         self._fault: tuple[int | None, str | None, str] = (None, None, "")
         self._credits = self._debits = 0
         self._goes_on = 0
         """The line of the first row that goes on with the words of the one above it."""
-        self._announced: dict[int, str] = {}
-        """Rows that are only announced: what stands in place of their day, by line."""
+        self._announced: dict[int, tuple[str, int]] = {}
+        """Rows that are only announced: what stands in place of their day, and their effect, by line."""
 
     def events(self) -> Iterator[StatementEvent]:
         """The statement. Raises StatementRefused."""
@@ -224,7 +170,8 @@ class _Statement:
         for number, cells in self._data():
             mark = self._mark(cells)
             if mark:
-                self._follow(mark, number, cells, chain)
+                if mark != "page":
+                    self._follow(mark, number, cells, chain)
                 continue
             line = self._line(number, cells, found, tally)
             tally.add(line)
@@ -249,7 +196,7 @@ class _Statement:
         try:
             for number, cells in self._data():
                 mark = self._mark(cells)
-                if mark == "total":
+                if mark in {"total", "page"}:
                     continue
                 effect = 0 if mark else self._effect(number, cells)
                 balance = self._balance(number, cells)
@@ -318,7 +265,7 @@ class _Statement:
             if len(cells) != width and self._width(line, cells, width):
                 continue
             cell = cells[booked]
-            if plain(cell) == self._heading and _table_of(cells, (self._table,)):
+            if plain(cell) == self._heading and table_of(cells, (self._table,)):
                 continue
             if self._skip and self._is_words(cells):
                 continue
@@ -335,8 +282,8 @@ class _Statement:
         at = self._at
         if self._mark(cells):
             return False
-        moved = sum(self._filled(cells, place) for place in (at.credit, at.debit, at.amount))
-        balance = at.balance >= 0 and cells[at.balance].strip()
+        moved = sum(self._figure(cells, place) for place in (at.credit, at.debit, at.amount))
+        balance = self._figure(cells, at.balance)
         day = cells[at.booked].strip()
         if not moved and not balance:
             if not day and any(cells[place].strip() for place in at.text):
@@ -344,7 +291,9 @@ class _Statement:
             return True
         if moved != 1 or balance or at.balance < 0 or any(letter.isdigit() for letter in day):
             return False
-        self._announced[line] = day
+        if not day and at.value >= 0 and self._days.reads(cells[at.value]):
+            return False  # a movement whose day was lost, and nothing that waits for one
+        self._announced[line] = (day, self._effect(line, cells))
         return True
 
     def _width(self, line: int, cells: Cells, width: int) -> bool:
@@ -372,17 +321,28 @@ class _Statement:
 
         A row with a day and a figure is a movement, whatever its text says.
         """
-        if not self._marks:
-            return ""
         at = self._at
         moved = self._filled(cells, at.credit) or self._filled(cells, at.debit) or self._filled(cells, at.amount)
         if moved and self._days.reads(cells[at.booked]):
             return ""
         for place in (*at.text, at.booked, at.reference):
-            found = self._marks.get(plain(cells[place])) if place >= 0 else None
-            if found == "total" or (found and not moved):
+            found = self._named(cells[place]) if place >= 0 else None
+            if found == "page" and not self._days.reads(cells[at.booked]):
+                return found
+            if found == "total" or (found == "balance" and not moved and self._figure(cells, at.balance)):
                 return found
         return ""
+
+    def _named(self, cell: str) -> str:
+        """What a row of balances or totals is, by the table's own words or by those that banks have in common."""
+        word = plain(cell)
+        if word in self._marks:
+            return self._marks[word]
+        if _BALANCE_ROW.fullmatch(word):
+            return "balance"
+        if _TOTAL_ROW.fullmatch(word):
+            return "total"
+        return "page" if _PAGE_TOTAL.fullmatch(word) else ""
 
     def _follow(self, mark: str, number: int, cells: Cells, chain: Chain) -> None:
         """Check what a row of balances or totals says against what was read so far."""
@@ -414,6 +374,7 @@ class _Statement:
         booked, instant = self._days.read(cells[at.booked], number, names[at.booked])
         self._shape.met(cells[at.booked], number, names[at.booked])
         self._order.met(booked, number)
+        self._period.hold(booked, number, names[at.booked], cells[at.booked])
         text = " ".join((cells[at.text[0]] if len(at.text) == 1 else " ".join(cells[p] for p in at.text)).split())
         reference = "" if at.reference < 0 else self._reference(number, cells)
         if at.account >= 0 or at.currency >= 0:
@@ -428,7 +389,7 @@ class _Statement:
             occurrence=tally.occurrence(reference, effect, booked, text),
             counts=effect != 0,
             occurred_at=instant,
-            value_on=self._day(number, cells, at.value) if at.value >= 0 and cells[at.value].strip() else None,
+            value_on=self._value_day(number, cells, booked),
             text=text,
             account_reference=account,
             balance_after_minor=self._balance(number, cells),
@@ -474,6 +435,15 @@ class _Statement:
     def _day(self, number: int, cells: Cells, place: int) -> date:
         self._value_shape.met(cells[place], number, self._names[place])
         return self._days.read(cells[place], number, self._names[place])[0]
+
+    def _value_day(self, number: int, cells: Cells, booked: date) -> date | None:
+        at = self._at
+        if at.value < 0 or not cells[at.value].strip():
+            return None
+        value = self._day(number, cells, at.value)
+        if value != booked:
+            hold_together(booked, value, number, self._names[at.booked], cells[at.booked])
+        return value
 
     def _reference(self, number: int, cells: Cells) -> str:
         reference = " ".join(cells[self._at.reference].split()).upper()
@@ -532,6 +502,7 @@ class _Statement:
         }
         for line, cells in self._rows.preamble:
             filled = [cell for cell in cells if cell.strip()]
+            self._period.told(filled, self._days.reads, lambda text: self._days.read(text, 0, "")[0])
             for cell, beside in itertools.zip_longest(filled, filled[1:], fillvalue=""):
                 label, _, behind = cell.partition(":")
                 field, value = wanted.get(plain(label)), behind.strip() or beside
@@ -570,8 +541,9 @@ class _Statement:
         """The foot with the rows that are only announced. Raises StatementRefused where nothing proves them so."""
         if not self._announced:
             return closed
-        line, word = next(iter(self._announced.items()))
-        if not closed.adds_up:
+        line, (word, _) = next(iter(self._announced.items()))
+        effects = [effect for _, effect in self._announced.values()]
+        if not closed.adds_up or _cancels(effects):
             raise self._refused(
                 StatementFault.BAD_DATE,
                 f"the row has no day ({word!r}), and the balances do not prove that it moved nothing. Export the file"
@@ -584,6 +556,11 @@ class _Statement:
         return replace(closed, shown=closed.shown + count, notes=(*closed.notes, note))
 
     # --- small things ---
+
+    def _figure(self, cells: Cells, place: int) -> bool:
+        """Whether a cell holds a figure that says something, and no words, dashes or unit."""
+        cell = cells[place].strip() if place >= 0 else ""
+        return bool(cell.strip("0., -")) and not self._figures.nothing(cell) and _WORDS.match(cell) is None
 
     def _filled(self, cells: Cells, place: int) -> bool:
         return place >= 0 and bool(cells[place]) and bool(cells[place].strip("0., -"))

@@ -197,3 +197,55 @@ def test_a_size_that_the_head_of_a_package_denies_is_counted_all_the_same(monkey
     lying = content.replace(true.to_bytes(4, "little"), (1000).to_bytes(4, "little"))
     assert lying != content
     assert refusal(lying, "a.xlsx").fault is StatementFault.TOO_LARGE
+
+
+def test_a_cell_across_several_columns_keeps_the_others_in_their_places() -> None:
+    foot = "<tr><td colspan=4>Total</td><td>200.00</td><td>1,500.00</td><td></td></tr>"
+    whole = page(HEADINGS, *ROWS).replace(b"</table></body>", foot.encode() + b"</table></body>")
+    assert [line.amount_minor for line in lines_of(whole, "a.xls")] == [150000, -20000]
+    short = whole.replace(b"<td>FT1</td><td></td>", b"<td colspan='2'>FT1</td>")
+    assert [line.reference for line in lines_of(short, "a.xls")] == ["FT1", "FT2"]
+
+
+def test_an_archive_that_packs_nothing_is_still_an_archive() -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(
+            "a.sta", ":20:A\n:25:1100100\n:60F:C260914KES0,00\n:61:260915C1,00NTRF\n:62F:C260915KES1,00\n-\n"
+        )
+    assert [line.amount_minor for line in lines_of(packed.getvalue(), "a.zip")] == [100]
+
+
+@pytest.mark.parametrize("how", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_with_a_byte_changed_anywhere_is_refused_or_read_alike(how: int) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", how) as archive:
+        archive.writestr(
+            "a.sta", ":20:A\n:25:1100100\n:60F:C260914KES0,00\n:61:260915C1,00NTRF\n:62F:C260915KES1,00\n-\n"
+        )
+    content = packed.getvalue()
+    for at in range(len(content)):
+        changed = content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :]
+        try:
+            assert [line.amount_minor for line in lines_of(changed, "a.zip")] == [100]
+        except StatementRefused as refused:
+            assert refused.reason  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"PK\x05\x06" + bytes(18), "holds nothing"),
+        (b"PK\x03\x04 and no end", "cut or is damaged"),
+        (b"\x1f\x8b\x08 ...", "gzip"),
+        (b"7z\xbc\xaf\x27\x1c....", "7z"),
+        (b"Rar!\x1a\x07\x00....", "RAR"),
+        (b"%PDF-1.4 ....", "PDF"),
+        (b"\x89PNG....", "picture"),
+    ],
+)
+def test_what_is_no_statement_is_named_and_says_how_to_mend_it(content: bytes, said: str) -> None:
+    refused = refusal(content, "statement.zip")
+    assert refused.fault is StatementFault.NOT_A_STATEMENT
+    assert said in refused.reason
+    assert refused.reason.count(".") >= 1

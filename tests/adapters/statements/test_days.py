@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.receipts import receipt_day
+from adapters.statements import mpesa_times
 from adapters.statements.mpesa_org import reader as mpesa
 from adapters.statements.tables import reader as tables
 from revenue_engine.money import wire
@@ -183,3 +184,25 @@ def test_one_day_of_many_months_is_noted() -> None:
         proved(tables.read(io.BytesIO(book([date(2026, month, 9) for month in (1, 2, 3)])), filename="a.xlsx"))
     )
     assert any("every line is of day 9 of a month" in note for note in events[-1].notes)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("text", "hour"),
+    [
+        ("Aug 12, 2026 10:30:00 AM", 10),
+        ("August 12 2026 22:30", 22),
+        ("12/08/2026 10:30\u202fAM", 10),
+        ("12/08/2026 10:30:00\u00a0PM", 22),
+        ("12/08/2026 13:30 PM", 13),
+    ],
+)
+def test_a_time_as_a_spreadsheet_of_another_country_writes_it(text: str, hour: int) -> None:
+    at = mpesa_times.proved_by([("UHC0000121", text)]).instant(text, 2, "Completion Time")
+    assert (at.date().isoformat(), at.hour, at.minute) == ("2026-08-12", hour, 30)
+
+
+@pytest.mark.parametrize(
+    "text", ["12/08/2026 24:00 PM", "12/08/2026 25:10 PM", "12/08/2026 13:30 AM", "12/08/2026 0:30 PM"]
+)
+def test_an_hour_that_no_clock_shows_is_no_time(text: str) -> None:
+    assert mpesa_times.written(text) is None

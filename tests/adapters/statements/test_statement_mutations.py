@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.statements import camt, mt940
+from adapters.statements import camt, mt940, swift_text
 from revenue_engine.ports.statements import (
     StatementClosed,
     StatementEvent,
@@ -136,7 +136,7 @@ def test_where_the_file_is_cut_into_pieces_does_not_matter(
     patch = pytest.MonkeyPatch()
     whole = read(reader, body)
     with patch.context() as patched:
-        patched.setattr(mt940, "_CHUNK", size)
+        patched.setattr(swift_text, "_CHUNK", size)
         patched.setattr(camt, "_CHUNK", size)
         assert read(reader, body) == whole
 

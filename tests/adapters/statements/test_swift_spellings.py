@@ -159,3 +159,118 @@ def test_sums_that_leave_something_out(sums: str) -> None:
     assert read(f"{head}{sums}\n-\n") == [3000]
     wrong = refusal(f"{head}:90D:KES,00\n:90C:KES31,00\n-\n")
     assert wrong.fault is StatementFault.DOES_NOT_ADD_UP
+
+
+def around(entries: str, *, opening: str = "C260914KES1000,00", closing: str, head: str = "") -> str:
+    head = head or ":20:A1\n:25:KE/1100100\n:28C:1/1\n"
+    return f"{head}:60F:{opening}\n{entries}:62F:{closing}\n-\n"
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        ":61",
+        ":61 :",
+        ";61:",
+        ":61;",
+        ":6I:",
+        ":6l:",
+        ":61A:",
+        ":61:\n",
+        " :61:\n",
+        "\uff1a61\uff1a",
+        "",
+        "x:61:",
+        "\u2002:61:",
+    ],
+)
+@pytest.mark.parametrize("margin", ["", " ", "- "])
+def test_an_entry_whose_tag_was_spoiled_is_never_words(tag: str, margin: str) -> None:
+    """Two that cancel each other out: the balances say nothing about them."""
+    pair = "".join(f"{margin}{tag}260915{mark}5,00NMSCNONREF\n:86:b\n" for mark in "CD")
+    text = around(":61:260915C1,00NMSCNONREF\n:86:a\n" + pair, closing="C260915KES1001,00")
+    try:
+        assert read(text) == [100, 500, -500]
+    except StatementRefused as refused:
+        assert (refused.column, refused.line in {7, 8}) == ("61", True)  # noqa: PT017
+
+
+def test_an_entry_behind_a_margin_whose_day_is_cut_is_refused_and_not_words() -> None:
+    pair = " :61:2609C5,00NMSCNONREF\n:86:b\n :61:2609D5,00NMSCNONREF\n:86:b\n"
+    refused = refusal(around(":61:260915C1,00NMSC\n:86:a\n" + pair, closing="C260915KES1001,00"))
+    assert (refused.fault, refused.line) == (StatementFault.BAD_DATE, 7)
+
+
+def test_a_minus_sign_behind_an_amount_turns_it() -> None:
+    assert read(around(":61:260915C50,00-NTRFX\n", closing="C260915KES950,00")) == [-5000]
+    assert read(around(":61:260915D50,00- NTRFX\n", closing="C260915KES1050,00")) == [5000]
+
+
+@pytest.mark.parametrize("pair", [("D-50,00", "C-50,00"), ("D50,00-", "C50,00-"), ("C-50,00", "D50,00-")])
+def test_minus_signs_that_cancel_each_other_out_prove_nothing(pair: tuple[str, str]) -> None:
+    entries = "".join(f":61:260915{one}NTRF\n" for one in pair)
+    refused = refusal(around(entries, closing="C260915KES1000,00"))
+    assert (refused.fault, refused.line, refused.column) == (StatementFault.BAD_SIGN, 5, "61")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        " 2609150915C50,00NTRFNONREF",
+        "2609150915C\u00a050,00NTRFNONREF",
+        "2609150915C+50,00NTRFNONREF",
+        "20260915C50,00NTRFNONREF",
+        "202609150915C50,00NTRFNONREF",
+        "2609150915R D50,00NTRFNONREF",
+        "260915\n0915CR\n50,00N062NONREF",
+        "26\n0915\nC\n50,00N062NONREF",
+    ],
+)
+def test_an_entry_in_pieces_or_with_blanks_has_one_reading(entry: str) -> None:
+    line = lines_of(around(f":61:{entry}\n:86:x\n", closing="C260915KES1050,00"))[0]
+    assert (line.amount_minor, str(line.booked_on)) == (5000, "2026-09-15")
+
+
+def test_fields_on_the_line_below_their_tag_are_read() -> None:
+    text = around(":61:260915C45,00N062NONREF\n:86:\n166?00CREDIT?20SVWZ+482915363\n", closing="C260915KES1045,00")
+    assert lines_of(text)[0].account_reference == "482915363"
+
+
+@pytest.mark.parametrize("at", ["C260914", "C260914KES", "C"])
+def test_an_opening_balance_that_a_line_break_cut_before_its_amount(at: str) -> None:
+    text = around(":61:260915C1,00NMSC\n", closing="C260915KES1001,00").replace(f":60F:{at}", f":60F:{at}\n")
+    assert read(text) == [100]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        ":28C:1/1\n",
+        ":25:KE/1100100\n",
+        ":28C:1/1\n:25:KE/1100100\n",
+        ":25:KE/1100100\n:20:A1\n:28C:1/1\n",
+        ":20:A1\n:25:KE/110\n0100\n",
+        ":20:A1\n:25:KE/1100100\n:28c:1/1\n",
+    ],
+)
+def test_a_head_with_a_field_more_or_less_or_in_another_order(head: str) -> None:
+    text = around(":61:260915C1,00NMSC\n", closing="C260915KES1001,00", head=head)
+    opened = next(iter(reader.read(io.BytesIO(text.encode()))))
+    assert read(text) == [100]
+    assert opened.account == ("KE/1100100" if ":25:" in head else "")  # type: ignore[union-attr]
+
+
+def test_pages_under_one_reference_are_statements_of_one_account() -> None:
+    text = around(":61:260915C50,00NTRF\n", closing="C260915KES1050,00").replace(":62F:", ":62M:").replace("-\n", "")
+    assert read(text + ":60M:C260915KES1050,00\n:61:260915C7,00NTRF\n:62F:C260915KES1057,00\n-\n") == [5000, 700]
+    assert refusal(text + ":60M:C260915KES1060,00\n:62F:C260915KES1060,00\n-\n").fault is StatementFault.SKIPPED
+
+
+@pytest.mark.parametrize("sums", [":90D:,00\n:90C:30,00\n", ":90D:\n:90C:\n", ":90D:KES\n:90C:1KES30\n"])
+def test_sums_of_a_day_that_leave_things_out(sums: str) -> None:
+    assert read(":20:S\n:25:KE/1\n:34F:KES0,\n:61:260915C30,00N062\n:86:x\n" + sums + "-\n") == [3000]
+
+
+def test_sums_in_another_currency_are_refused() -> None:
+    refused = refusal(":20:S\n:25:KE/1\n:34F:KES0,\n:61:260915C30,00N062\n:86:x\n:90C:1USD30,00\n-\n")
+    assert (refused.fault, refused.line, refused.column) == (StatementFault.BAD_CURRENCY, 6, "90C")

@@ -375,7 +375,7 @@ def test_what_is_no_statement_is_refused(text: str, fault: StatementFault, line:
 
 
 def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.statements.mt940.LARGEST_BYTES", 100)
+    monkeypatch.setattr("adapters.statements.swift_text.LARGEST_BYTES", 100)
     assert refusal(statement() * 2).fault is StatementFault.TOO_LARGE
     monkeypatch.undo()
     assert refusal(statement(":61:261102C1,NTRF", ":86:x", *["y"] * 1_001)).fault is StatementFault.TOO_LARGE

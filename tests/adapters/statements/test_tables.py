@@ -265,8 +265,8 @@ REFUSALS: dict[str, tuple[Callable[[], bytes], StatementFault, int | None, str |
     "a bracket that does not close": (
         lambda: changed("cbk_crf", '"1,350,000.00"', '"(1,350,000.00"'), StatementFault.BAD_AMOUNT, 6, "Balance (KES)",
     ),
-    "a suffix that is not declared": (
-        lambda: changed("kcb", ",,50.00,", ",,50.00 CR,"), StatementFault.BAD_SIGN, 7, "Money In",
+    "a suffix of the other side": (
+        lambda: changed("kcb", ",,50.00,", ",,50.00 DR,"), StatementFault.BAD_SIGN, 7, "Money In",
     ),
     "a suffix that is missing": (
         lambda: changed("coop", "500.00 CR", "500.00"), StatementFault.BAD_SIGN, 4, "Running Balance",

@@ -1,6 +1,6 @@
-"""Live channel accounts, their addresses and settings come by request and agreement.
+"""Keys of repeated requests, and the cancelling of bills by two persons.
 
-Revision: channel_set_up
+Revision: api
 Revises: statement_fetch
 """
 
@@ -10,19 +10,19 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "channel_set_up"
+revision = "api"
 down_revision = "statement_fetch"
 branch_labels = None
 depends_on = None
 
-SQL = Path(__file__).parent / "channel_set_up.sql"
+HERE = Path(__file__).parent
 
 
 def upgrade() -> None:
     # The driver's own connection: the file holds many statements and literal percent signs.
-    op.get_bind().connection.driver_connection.execute(SQL.read_text(encoding="utf-8"))
+    op.get_bind().connection.driver_connection.execute((HERE / "api.sql").read_text(encoding="utf-8"))
 
 
 def downgrade() -> None:
     """There is no way back from a database that holds money: restore a backup instead."""
-    raise RuntimeError("who agreed to which address is not removed by a migration: restore a backup instead")
+    raise RuntimeError("what was asked for and agreed to is not removed by a migration: restore a backup instead")
