@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from revenue_engine.channels.accounts import ChannelAccount
+    from revenue_engine.ports.callbacks import CallbackAdapter
 
 app = typer.Typer(help="Ways to pay.", no_args_is_help=True)
 
@@ -113,8 +114,8 @@ def add(
     is asked for: another person agrees.
     """
     from revenue_engine import bootstrap
-    from revenue_engine.channels import accounts, set_up
-    from revenue_engine.cli import onboarding, signing
+    from revenue_engine.channels import accounts
+    from revenue_engine.cli import onboarding
     from revenue_engine.county import loading
     from revenue_engine.db import transaction
     from revenue_engine.errors import InvalidValue, NotFound
@@ -136,23 +137,7 @@ def add(
         asks = isinstance(chosen, AskingAdapter) and getattr(chosen, "asks", True)
         purposes = [one.value for one in purpose or ()] or ["confirmation", *(["validation"] if asks else [])]
         if not test:
-            set_up.secrets_by_file(chosen.settings_model, given)
-            models = {one: known.settings_model for one, known in adapters.items()}
-            loading.check_settings(
-                adapter, given, mode="live", settings_models=models, secrets_dir=settings.secrets_dir
-            )
-            with signing.signed_in(), transaction(bootstrap.engine("api")) as session:
-                asked = set_up.ask_account(
-                    session,
-                    adapter=adapter,
-                    identifier=identifier,
-                    name=name,
-                    settings=given,
-                    purposes=purposes,
-                    reason=reason,
-                )
-            open_at = {one: onboarding.address(settings, token) for one, token in asked.tokens.items()}
-            _say_asked(asked.public_id, as_json=as_json, addresses=open_at)
+            _ask_live(chosen, identifier, name, given, purposes, reason=reason, as_json=as_json)
             return
         by = f"cli:{getpass.getuser()}"
         with transaction(bootstrap.engine("api")) as session:
@@ -176,6 +161,40 @@ def add(
             onboarding.keep_test_key(settings, adapter, identifier, rehearsal)
         found = onboarding.sheet(chosen, settings, facts=facts, given=given, tokens=tokens, rehearsal=rehearsal)
         _say(found, as_json=as_json)
+
+
+def _ask_live(
+    adapter: CallbackAdapter,
+    identifier: str,
+    name: str,
+    given: Mapping[str, Any],
+    purposes: Sequence[str],
+    *,
+    reason: str,
+    as_json: bool,
+) -> None:
+    """Ask for a live account and its addresses, as who is signed in."""
+    from revenue_engine import bootstrap
+    from revenue_engine.channels import set_up
+    from revenue_engine.cli import onboarding, signing
+    from revenue_engine.county import loading
+    from revenue_engine.db import transaction
+
+    settings, models = bootstrap.settings(), {adapter.name: adapter.settings_model}
+    set_up.secrets_by_file(adapter.settings_model, given)
+    loading.check_settings(adapter.name, given, mode="live", settings_models=models, secrets_dir=settings.secrets_dir)
+    with signing.signed_in(), transaction(bootstrap.engine("api")) as session:
+        asked = set_up.ask_account(
+            session,
+            adapter=adapter.name,
+            identifier=identifier,
+            name=name,
+            settings=given,
+            purposes=purposes,
+            reason=reason,
+        )
+    addresses = {one: onboarding.address(settings, token) for one, token in asked.tokens.items()}
+    _say_asked(asked.public_id, as_json=as_json, addresses=addresses)
 
 
 @app.command("show")

@@ -319,3 +319,35 @@ def test_channel_commands_ask_and_approval_agree_does(
     assert books.rows("SELECT status, settings FROM channel_account WHERE id = 1") == [
         ("disabled", known | {"peers": ["196.201.214.0/24"]})
     ]
+
+
+def test_a_live_account_is_added_from_the_command_line(
+    books: Books, ict: Someone, database: Database, tmp_path: Path
+) -> None:
+    secrets_dir = tmp_path / "secrets"
+    secrets_dir.mkdir()
+    (secrets_dir / "coop-password").write_text("a password of the bank\n")
+    here = {
+        "REVENUE_DATABASE_URL": database.url,
+        "REVENUE_REDIS_URL": database.servers.redis_url,
+        "REVENUE_STATE_DIR": str(tmp_path / "var"),
+        "REVENUE_SECRETS_DIR": str(secrets_dir),
+    }
+    mine, other = here | ict.signed_in(tmp_path), here | books.treasurer.signed_in(tmp_path)
+    file = tmp_path / "coop.toml"
+    add = ("channel", "add", "coop", "01120000000100", "--live", "--name", "Co-op", "--settings", str(file))
+    add += ("--reason", WHY, "--json")
+    text = 'account = "01120000000100"\nusername = "coop"\npassword = "{}"\n'
+    file.write_text(text.format("typed in"))
+    refused = json.loads(run(*add, env=mine, status=1))
+    assert "names its secret by file" in refused["message"]
+    assert "typed in" not in json.dumps(refused)
+    file.write_text(text.format("file:coop-password"))
+    asked = json.loads(run(*add, env=mine))
+    assert books.rows("SELECT count(*) FROM channel_account WHERE adapter = 'coop'") == [(0,)]
+    done = json.loads(run("approval", "agree", asked["request"], "--json", env=other))
+    assert done["requests"][0]["stands"] == "done"
+    assert books.rows("SELECT mode, settings ->> 'password' FROM channel_account WHERE adapter = 'coop'") == [
+        ("live", "file:coop-password")
+    ]
+    assert listening(books)["confirmation"] == hashed(asked["addresses"]["confirmation"].rpartition("/")[2])
