@@ -193,7 +193,7 @@ def _confirmations(world: World, bills: list[Bill], on: date) -> Iterator[tuple[
         n = world.payments
         at = noon + timedelta(seconds=n % 28_800)
         amount = bill.amount_minor if n % 10 else bill.amount_minor // 2
-        typed = bill.number if n % 9 else f"Acc {bill.number[:3]} {bill.number[3:]}"
+        typed = bill.number if n % 9 else f"Acc {bill.number[:3]} {bill.number[3:6]} {bill.number[6:]}"
         world.paid_minor += amount
         body = mpesa_bodies.c2b_confirmation(
             receipt=receipt_code(n, on),
@@ -211,7 +211,7 @@ def _confirmations(world: World, bills: list[Bill], on: date) -> Iterator[tuple[
 def deliver(world: World, count: int, *, on: date = DAY) -> None:
     """Open ``count`` bills and keep one confirmation for each, as the intake would have kept them; jobs are due.
 
-    One in ten pays half its bill and one in nine types the number with a word and a space.
+    One in ten pays half its bill and one in nine types a word and the number in groups as printed.
     """
     with world.connect() as connection:
         bills = open_bills(world, connection, count, on=on)

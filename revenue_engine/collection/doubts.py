@@ -51,8 +51,8 @@ class Question:
     """Whether one of these objects has no open bill, and may be meant all the same."""
     written: Mapping[int, str] = field(default_factory=dict)
     """Bill to the name of its object that fits the text, where the object has several."""
-    alone: bool = False
-    """Whether the one bill's number is the only thing with a digit in what was typed, is no phone's and no chance's."""
+    alone: str = ""
+    """The one bill's number, where nothing else with a digit was typed and the number is no phone's and no chance's."""
 
     @property
     def reference(self) -> str:
@@ -108,7 +108,7 @@ def _plain(session: Session, questions: Sequence[Question], bills: Mapping[int, 
     Only where no other payment of the batch may take the bill, or owe for the same amount: then each is held against
     the others, and that is the engine's work.
     """
-    plain = [one for one in questions if one.alone and bills[next(iter(one.invoices))].outstanding_minor]
+    plain = [one for one in questions if one.alone and _is_certain(one, bills[next(iter(one.invoices))])]
     if not plain:
         return {}
     chosen = {one.payment_id for one in plain}
@@ -121,6 +121,12 @@ def _plain(session: Session, questions: Sequence[Question], bills: Mapping[int, 
         for invoice in one.invoices
         if asked[invoice] == 1 and invoice not in rest and one.amount_minor not in owed
     }
+
+
+def _is_certain(one: Question, bill: Open) -> bool:
+    """Whether a number is believed at this amount: another amount than the bill's wants the number in one piece."""
+    left = bill.outstanding_minor
+    return left > 0 and (left == one.amount_minor or spelling.in_one_piece(one.alone, one.typed))
 
 
 _FOUND = "the pay account number was found in what was typed"

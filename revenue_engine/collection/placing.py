@@ -74,12 +74,12 @@ class _Spot:
     station_code: str | None
 
 
-def _is_alone(reading: ladder.Reading, typed: str) -> bool:
-    """Whether one number that is no phone's and no chance's is all that was typed, beside letters and blanks."""
+def _alone(reading: ladder.Reading, typed: str) -> str:
+    """The one number that is all that was typed, beside letters and blanks, and no phone's or chance's; else empty."""
     if reading.exact or reading.weak or len(reading.numbers) != 1 or not typed.isascii():
-        return False
+        return ""
     digits = "".join(filter(str.isdigit, typed))
-    return digits == reading.numbers[0] and not begins_like_a_phone(digits)
+    return digits if digits == reading.numbers[0] and not begins_like_a_phone(digits) else ""
 
 
 _BY_NUMBER = (Rung.EXACT, Rung.NORMALISED)
@@ -183,7 +183,7 @@ class Placer:
             frozenset(spelling.folded(identifiers.key(name)) for name in meant.values()),
             any(not self.of_objects[thing] for thing in meant),
             {invoice: name for invoice, name in of_objects.items() if not self._is_reference(invoice, name)},
-            alone=not objects and not one.by_bank and _is_alone(reading, one.typed),
+            alone=_alone(reading, one.typed) if not objects and not one.by_bank else "",
         )
 
     def _is_reference(self, invoice: int, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""The demo's own persons: two who work in revenue, enrolled as anybody is, with secrets that are shown once."""
+"""The demo's own persons: three who work in revenue, enrolled as anybody is, with secrets that are shown once."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from revenue_engine.db import transaction
 WHO = (
     ("demo.cashier", "Demo Cashier", "DEMO-1", "cashier"),
     ("demo.treasurer", "Demo Treasurer", "DEMO-2", "finance_officer"),
+    ("demo.clerk", "Demo Clerk", "DEMO-3", "clerk"),
 )
 _WORDS = (
     "amber",

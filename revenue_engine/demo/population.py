@@ -15,12 +15,13 @@ from adapters.sandbox import mpesa
 from adapters.sandbox.mpesa_people import Bill, Population, Spot
 from adapters.sandbox.mpesa_slips import GIVEN_NAMES, LONGEST
 from revenue_engine import payments, periods
+from revenue_engine.access import approvals
 from revenue_engine.billing import invoices, tariffs
 from revenue_engine.billing import payers as receivables
 from revenue_engine.billing.invoices import InvoiceRequest, Issued
 from revenue_engine.billing.tariffs import Charge, Station, TariffLine
 from revenue_engine.channels.accounts import ChannelAccount
-from revenue_engine.db import transaction
+from revenue_engine.db import acting_by, transaction
 from revenue_engine.errors import ConfigurationError
 
 CLERK = "demo clerk"
@@ -44,8 +45,12 @@ class Tariff:
     stations: dict[str, list[Station]]
 
 
-def populate(engine: Engine, *, payments_planned: int, first: date, seed: int) -> Population:
-    """Register payers, objects and bills enough for so many payments; the keys of bills are their invoice numbers."""
+def populate(engine: Engine, *, payments_planned: int, first: date, seed: int, hands: tuple[str, str]) -> Population:
+    """Register payers, objects and bills enough for so many payments; the keys of bills are their invoice numbers.
+
+    ``hands`` are the sessions of two persons: one asks that some bills be cancelled, the other agrees, and the running
+    worker does it.
+    """
     rng = random.Random(seed)  # noqa: S311 - repeatable on purpose
     needed = mpesa.bills_needed(payments_planned)
     with transaction(engine) as session:
@@ -56,9 +61,11 @@ def populate(engine: Engine, *, payments_planned: int, first: date, seed: int) -
     # Only a bill of the running year can be cancelled, so those to be cancelled are issued in it.
     same_year = periods.financial_year(issue_at.date()) == periods.financial_year(periods.today())
     doomed = _bills(engine, rng, tariff, needed["cancelled"], issue_at if same_year else periods.now())
-    with transaction(engine) as session:
-        for bill in doomed:
-            invoices.cancel_invoice(session, number=bill.key, reason="issued to the wrong payer", by=CLERK)
+    with acting_by(hands[0]), transaction(engine) as session:
+        asked = [invoices.ask_cancel(session, bill.key, reason="issued to the wrong payer") for bill in doomed]
+    for public in asked:
+        with acting_by(hands[1]), transaction(engine) as session:
+            approvals.agree(session, public, shown_sha256=approvals.one(session, public).shown_sha256)
     return Population(tuple(bills) + tuple(_cancelled(bill) for bill in doomed), tuple(spots))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
 from unittest import mock
 
@@ -12,6 +13,7 @@ from reconciliation.runs import running
 from revenue_engine import db, identifiers
 from revenue_engine.billing import invoices, payers
 from revenue_engine.billing.tariffs import AssessedLine
+from revenue_engine.collection import doubts
 from tests.support.books import DAY, NOON, Books
 
 PHONES = (
@@ -206,3 +208,40 @@ def test_numbers_that_look_like_years_stay_payable(books: Books, year: int) -> N
     pay(books, 200, number, **STRANGER)
     pay(books, 300, f"inv {number}", **STRANGER)
     assert books.left(bill) == 0
+
+
+GROUPED = (
+    "Acc {0}{1}{2}", "Acc {0} {1} {2}", "Acc {0} {1}{2}", "{0} {1}{2}", "{0}-{1}-{2}", "{0}{1} {2} rent", "{0}/{1}{2}",
+    "a{0}{1}{2}b", "CHQ {0}{1}{2}", "{0}.{1}.{2}", "inv{0} {1} {2}", "{0} {1} and {2}", "No: {0}{1}{2}.",
+    "2026 {0}{1}{2}",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("typed", GROUPED)
+def test_what_is_answered_without_the_engine_is_what_the_engine_answers(books: Books, typed: str) -> None:
+    """Each text pays its bill, a part of one and more than one: at once, and with every payment asked of the engine."""
+    said = []
+    for quick in (True, False):
+        asked = contextlib.nullcontext() if quick else mock.patch.object(doubts, "_plain", return_value={})
+        for shillings in (1_000, 400, 1_700):
+            number = billed(books, 1_000).pay_account_number
+            with asked:
+                paid = pay(books, shillings, typed.format(number[:3], number[3:6], number[6:]))
+            rungs = books.rows(
+                "SELECT a.rung, a.amount_minor FROM application a JOIN payment p ON p.id = a.payment_id"
+                " WHERE p.reference = %s ORDER BY a.id",
+                paid,
+            )
+            breaks = books.rows(
+                "SELECT b.reason, b.amount_minor FROM break_case b JOIN payment p ON p.id = b.payment_id"
+                " WHERE p.reference = %s ORDER BY 1",
+                paid,
+            )
+            said.append((books.journal(paid), rungs, breaks))
+    assert said[:3] == said[3:]
+
+
+def test_a_part_of_a_bill_whose_number_was_put_together_is_left(books: Books) -> None:
+    number = billed(books, 1_000).pay_account_number
+    assert in_suspense(books, pay(books, 500, f"Acc {number[:3]} {number[3:]}"))
+    assert not in_suspense(books, pay(books, 500, f"Acc {number[:3]} {number[3:6]} {number[6:]}"))

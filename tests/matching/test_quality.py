@@ -18,9 +18,12 @@ from tests.matching import county
 TOOLS = Path(os.environ.get("REVENUE_SHARED", Path(__file__).parents[3] / "shared")) / "tools"
 LEAST = {
     "plain": 100, "kiswahili": 100, "ussd": 99, "wrong_stream": 100, "split": 99, "neighbours_plate": 95, "fee": 99,
-    "one_wrong": 90, "look_alike": 95, "thing": 90, "phone_plus": 80,
+    "one_wrong": 90, "look_alike": 95, "thing": 90, "phone_plus": 70,
 }  # fmt: skip
-"""Least recall in per cent by kind of mistake."""
+"""Least recall in per cent by kind of mistake.
+
+``phone_plus`` types a phone alone, which a run sets only where nobody else who may be meant owes the same.
+"""
 
 
 @pytest.mark.parametrize("seed", [11, 12])
