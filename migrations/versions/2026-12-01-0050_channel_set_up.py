@@ -1,7 +1,7 @@
 """Live channel accounts, their addresses and settings come by request and agreement.
 
 Revision: channel_set_up
-Revises: bills_by_two
+Revises: sequences
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "channel_set_up"
-down_revision = "bills_by_two"
+down_revision = "sequences"
 branch_labels = None
 depends_on = None
 
