@@ -21,7 +21,12 @@ from revenue_engine.work.kinds import Kind, Work
 
 log = structlog.get_logger("judgements")
 
-DONE_BY_DATABASE = frozenset({"person_add", "person_reset", "role_grant", "role_end", "statement_drop"})
+DONE_BY_DATABASE = frozenset(
+    {
+        *("person_add", "person_reset", "role_grant", "role_end", "statement_drop"),
+        *("channel_add", "channel_open", "channel_rotate", "channel_set", "channel_disable", "channel_revoke"),
+    }
+)
 """Kinds whose whole work is a function of the database."""
 
 DONE_HERE: Mapping[str, Callable[[Session, Agreed], object]] = {

@@ -280,6 +280,21 @@ def rotate_endpoints(
     return token
 
 
+def change_settings(
+    session: Session, *, channel_account_id: int, settings: Mapping[str, Any], by: str = "setup"
+) -> None:
+    """Give a test account other settings, all of them. Those of a live account come by ``channels.set_up``.
+
+    The caller checks them (``county.loading.check_settings``). Raises NotFound, and NotAllowed for a live account.
+    """
+    account = session.get(ChannelAccount, channel_account_id)
+    if account is None:
+        raise NotFound(f"no channel account {channel_account_id}", channel_account_id=channel_account_id)
+    account.settings = dict(settings)
+    session.flush()
+    audit.record(session, actor=by, action="channel_account.set", subject=account.public_id)
+
+
 def disable_channel_account(session: Session, *, channel_account_id: int, close: bool, by: str = "setup") -> None:
     """Take a channel account out of use. Its addresses go on listening unless ``close``: payers do not stop at once,
     and money that comes all the same must be known. Raises NotFound, and Conflict when it is disabled already."""

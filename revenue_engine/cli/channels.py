@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import getpass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +16,10 @@ from revenue_engine.cli.output import JsonFlag, answering, out, print_json
 from revenue_engine.cli.purposes import PurposeName
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from revenue_engine.channels.accounts import ChannelAccount
+    from revenue_engine.ports.callbacks import CallbackAdapter
 
 app = typer.Typer(help="Ways to pay.", no_args_is_help=True)
 
@@ -72,6 +77,23 @@ def _say(found: dict[str, Any], *, as_json: bool) -> None:
         out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
+_Reason = Annotated[
+    str, typer.Option(help="Why; needed for a live account, which changes when another person has agreed.")
+]
+
+
+def _say_asked(request: str, *, as_json: bool, addresses: Mapping[str, str] | None = None) -> None:
+    """What a change of a live account answers: the request, and addresses that listen once it is agreed to."""
+    if as_json:
+        print_json({"ok": True, "request": request} | ({"addresses": dict(addresses)} if addresses else {}))
+        return
+    for purpose, address in (addresses or {}).items():
+        out.print(f"{purpose}: {address}", highlight=False, markup=False, soft_wrap=True)
+    if addresses:
+        out.print("Shown this once; nothing listens there until another person has agreed.", highlight=False)
+    out.print(f"asked as {request}; another person: revenue-engine approval agree {request}", highlight=False)
+
+
 @app.command("add")
 def add(
     adapter: Annotated[str, typer.Argument(help="The provider, such as mpesa or kcb.")],
@@ -83,11 +105,13 @@ def add(
         typer.Option("--settings", exists=True, dir_okay=False, help="Its settings, TOML or JSON."),
     ] = None,
     purpose: Annotated[list[PurposeName] | None, typer.Option(help="Addresses to open; may be given again.")] = None,
+    reason: _Reason = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Register a way to pay, open its addresses, and print the sheet for the provider's engineer.
 
-    The addresses and, for a test account without --settings, fresh test credentials are shown this once.
+    The addresses and, for a test account without --settings, fresh test credentials are shown this once. A live account
+    is asked for: another person agrees.
     """
     from revenue_engine import bootstrap
     from revenue_engine.channels import accounts
@@ -112,13 +136,16 @@ def add(
             raise InvalidValue(f"a live account needs --settings FILE with {', '.join(needed)}", field="settings")
         asks = isinstance(chosen, AskingAdapter) and getattr(chosen, "asks", True)
         purposes = [one.value for one in purpose or ()] or ["confirmation", *(["validation"] if asks else [])]
+        if not test:
+            _ask_live(chosen, identifier, name, given, purposes, reason=reason, as_json=as_json)
+            return
         by = f"cli:{getpass.getuser()}"
         with transaction(bootstrap.engine("api")) as session:
             account = loading.add_channel_account(
                 session,
                 adapter=adapter,
                 identifier=identifier,
-                mode="test" if test else "live",
+                mode="test",
                 name=name,
                 settings=given,
                 settings_models={one: known.settings_model for one, known in adapters.items()},
@@ -134,6 +161,40 @@ def add(
             onboarding.keep_test_key(settings, adapter, identifier, rehearsal)
         found = onboarding.sheet(chosen, settings, facts=facts, given=given, tokens=tokens, rehearsal=rehearsal)
         _say(found, as_json=as_json)
+
+
+def _ask_live(
+    adapter: CallbackAdapter,
+    identifier: str,
+    name: str,
+    given: Mapping[str, Any],
+    purposes: Sequence[str],
+    *,
+    reason: str,
+    as_json: bool,
+) -> None:
+    """Ask for a live account and its addresses, as who is signed in."""
+    from revenue_engine import bootstrap
+    from revenue_engine.channels import set_up
+    from revenue_engine.cli import onboarding, signing
+    from revenue_engine.county import loading
+    from revenue_engine.db import transaction
+
+    settings, models = bootstrap.settings(), {adapter.name: adapter.settings_model}
+    set_up.secrets_by_file(adapter.settings_model, given)
+    loading.check_settings(adapter.name, given, mode="live", settings_models=models, secrets_dir=settings.secrets_dir)
+    with signing.signed_in(), transaction(bootstrap.engine("api")) as session:
+        asked = set_up.ask_account(
+            session,
+            adapter=adapter.name,
+            identifier=identifier,
+            name=name,
+            settings=given,
+            purposes=purposes,
+            reason=reason,
+        )
+    addresses = {one: onboarding.address(settings, token) for one, token in asked.tokens.items()}
+    _say_asked(asked.public_id, as_json=as_json, addresses=addresses)
 
 
 @app.command("show")
@@ -171,27 +232,75 @@ def rotate(
     ] = 24,
     adapter: _Adapter = None,
     mode: _Mode = None,
+    reason: _Reason = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Give an account a new callback address. The intake knows it within five seconds; the old one has its grace."""
     from revenue_engine import bootstrap
-    from revenue_engine.channels import accounts
+    from revenue_engine.channels import accounts, set_up
     from revenue_engine.cli import onboarding
-    from revenue_engine.db import transaction
 
     with answering(as_json=as_json):
-        with transaction(bootstrap.engine("api")) as session:
-            account = accounts.named(session, identifier, adapter=adapter, mode=mode)
-            token = accounts.rotate_endpoints(
-                session,
-                channel_account_id=account.id,
-                purpose=purpose.value,
-                grace=timedelta(hours=grace),
-                by=f"cli:{getpass.getuser()}",
-            )
+        with _changing(identifier, adapter, mode) as (session, account):
+            hours = timedelta(hours=grace)
+            if account.mode == "live":
+                asked = set_up.ask_address(session, account, purpose=purpose.value, grace=hours, reason=reason)
+                address = onboarding.address(bootstrap.settings(), asked.tokens[purpose.value])
+                request: str | None = asked.public_id
+            else:
+                token = accounts.rotate_endpoints(
+                    session,
+                    channel_account_id=account.id,
+                    purpose=purpose.value,
+                    grace=hours,
+                    by=f"cli:{getpass.getuser()}",
+                )
+                address, request = onboarding.address(bootstrap.settings(), token), None
             facts = _facts(account)
-        address = onboarding.address(bootstrap.settings(), token)
+        if request is not None:
+            _say_asked(request, as_json=as_json, addresses={purpose.value: address})
+            return
         _say({**facts, "addresses": {purpose.value: address}, "old_address_hours": grace}, as_json=as_json)
+
+
+@app.command("set")
+def set_settings(
+    identifier: _Identifier,
+    settings_file: Annotated[
+        Path, typer.Option("--settings", exists=True, dir_okay=False, help="All its settings, TOML or JSON.")
+    ],
+    adapter: _Adapter = None,
+    mode: _Mode = None,
+    reason: _Reason = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Give an account other settings, such as whom it listens to. The intake knows them within five seconds."""
+    from revenue_engine import bootstrap
+    from revenue_engine.channels import accounts, set_up
+    from revenue_engine.cli import onboarding
+    from revenue_engine.county import loading
+
+    with answering(as_json=as_json):
+        given = onboarding.read_settings_file(settings_file)
+        models = {one: known.settings_model for one, known in bootstrap.adapters().items()}
+        with _changing(identifier, adapter, mode) as (session, account):
+            secrets_dir = bootstrap.settings().secrets_dir
+            loading.check_settings(
+                account.adapter, given, mode=account.mode, settings_models=models, secrets_dir=secrets_dir
+            )
+            request = None
+            if account.mode == "live":
+                set_up.secrets_by_file(models[account.adapter], given)
+                request = set_up.ask_settings(session, account, given, reason=reason)
+            else:
+                accounts.change_settings(
+                    session, channel_account_id=account.id, settings=given, by=f"cli:{getpass.getuser()}"
+                )
+            facts = _facts(account)
+        if request is not None:
+            _say_asked(request, as_json=as_json)
+            return
+        _say({**facts, "settings": onboarding.masked(models[facts["adapter"]], given)}, as_json=as_json)
 
 
 @app.command("disable")
@@ -200,42 +309,55 @@ def disable(
     close: Annotated[bool, typer.Option("--close", help="Close its addresses too: what comes is then lost.")] = False,
     adapter: _Adapter = None,
     mode: _Mode = None,
+    reason: _Reason = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Take an account out of use. It goes on listening, for payers do not stop at once, unless --close."""
-    from revenue_engine import bootstrap
-    from revenue_engine.channels import accounts
-    from revenue_engine.db import transaction
+    from revenue_engine.channels import accounts, set_up
 
     with answering(as_json=as_json):
-        with transaction(bootstrap.engine("api")) as session:
-            account = accounts.named(session, identifier, adapter=adapter, mode=mode)
-            accounts.disable_channel_account(
-                session, channel_account_id=account.id, close=close, by=f"cli:{getpass.getuser()}"
-            )
+        with _changing(identifier, adapter, mode) as (session, account):
+            request = None
+            if account.mode == "live":
+                request = set_up.ask_disable(session, account, close=close, reason=reason)
+            else:
+                accounts.disable_channel_account(
+                    session, channel_account_id=account.id, close=close, by=f"cli:{getpass.getuser()}"
+                )
             facts = _facts(account)
+        if request is not None:
+            _say_asked(request, as_json=as_json)
+            return
         _say({**facts, "listens": not close}, as_json=as_json)
 
 
 @app.command("open")
 def open_address(
-    identifier: Annotated[str, typer.Argument(help="The shortcode, till or account.")],
+    identifier: _Identifier,
     purpose: Annotated[PurposeName, typer.Option(help="What the provider will post there.")],
     adapter: Annotated[str, typer.Option(help="The provider.")] = "mpesa",
-    mode: Annotated[str | None, typer.Option(help="test or live; needed when both are registered.")] = None,
+    mode: _Mode = None,
+    reason: _Reason = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Open a callback address and print it. It is shown this once: only its hash is kept."""
     from revenue_engine import bootstrap
-    from revenue_engine.channels import accounts
-    from revenue_engine.db import transaction
+    from revenue_engine.channels import accounts, set_up
+    from revenue_engine.cli import onboarding
 
     with answering(as_json=as_json):
         settings = bootstrap.settings()
-        with transaction(bootstrap.engine("api")) as session:
-            account = accounts.named(session, identifier, adapter=adapter, mode=mode)
-            by = f"cli:{getpass.getuser()}"
-            token = accounts.add_endpoint(session, channel_account_id=account.id, purpose=purpose.value, by=by)
+        with _changing(identifier, adapter, mode) as (session, account):
+            request = None
+            if account.mode == "live":
+                asked = set_up.ask_address(session, account, purpose=purpose.value, reason=reason)
+                request, token = asked.public_id, asked.tokens[purpose.value]
+            else:
+                by = f"cli:{getpass.getuser()}"
+                token = accounts.add_endpoint(session, channel_account_id=account.id, purpose=purpose.value, by=by)
+        if request is not None:
+            _say_asked(request, as_json=as_json, addresses={purpose.value: onboarding.address(settings, token)})
+            return
         path = f"/cb/v1/{token}"
         address = f"http://{settings.intake_host}:{settings.intake_port}{path}"
         if as_json:
@@ -249,20 +371,46 @@ def open_address(
 @app.command("revoke")
 def revoke(
     endpoint: Annotated[int, typer.Argument(help="The address's number, from 'channel list'.")],
+    reason: _Reason = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Close a callback address. The intake stops listening on it within five seconds."""
-    from revenue_engine import bootstrap
-    from revenue_engine.channels import accounts
-    from revenue_engine.db import transaction
+    from revenue_engine.channels import accounts, set_up
 
     with answering(as_json=as_json):
-        with transaction(bootstrap.engine("api")) as session:
-            accounts.revoke_endpoint(session, endpoint_id=endpoint, by=f"cli:{getpass.getuser()}")
-        if as_json:
+        with _changing(endpoint) as (session, account):
+            request = None
+            if account.mode == "live":
+                request = set_up.ask_revoke(session, account, endpoint_id=endpoint, reason=reason)
+            else:
+                accounts.revoke_endpoint(session, endpoint_id=endpoint, by=f"cli:{getpass.getuser()}")
+        if request is not None:
+            _say_asked(request, as_json=as_json)
+        elif as_json:
             print_json({"ok": True})
         else:
             out.print("closed", highlight=False)
+
+
+@contextmanager
+def _changing(
+    named: str | int, adapter: str | None = None, mode: str | None = None
+) -> Iterator[tuple[Session, ChannelAccount]]:
+    """A transaction and the account that changes in it: by who is signed in, where the account is live."""
+    from revenue_engine import bootstrap
+    from revenue_engine.channels import accounts, set_up
+    from revenue_engine.cli import signing
+    from revenue_engine.db import transaction
+
+    def account(session: Session) -> ChannelAccount:
+        if isinstance(named, int):
+            return set_up.account_of(session, named)
+        return accounts.named(session, named, adapter=adapter, mode=mode)
+
+    with transaction(bootstrap.engine("api")) as session:
+        live = account(session).mode == "live"
+    with signing.signed_in() if live else nullcontext(), transaction(bootstrap.engine("api")) as session:
+        yield session, account(session)
 
 
 @app.command("ask")

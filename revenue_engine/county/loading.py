@@ -303,12 +303,20 @@ class _Plan:
                 self.session, adapter=row["adapter"], identifier=row["identifier"], mode=row["mode"]
             )
             if known is None:
+                if row["mode"] == "live" and not self.new_county:
+                    message = "the books are open: another person agrees to a live account ('channel add --live')"
+                    self.problems.append(Problem("channel_accounts.toml", row.line, "mode", message))
                 self.new_channels.append(row)
                 continue
             for column in ("name", "status", "settings"):
                 if getattr(known, column) != row[column]:
                     where = f"channel_accounts.toml:{row.line}"
                     self.loaded.kept.append(f"{where}: the {column} of {row['identifier']} was changed since")
+
+    @property
+    def new_county(self) -> bool:
+        """Whether the books begin with these files."""
+        return any(isinstance(one, County) for one in self.new)
 
     @property
     def changes(self) -> list[str]:
