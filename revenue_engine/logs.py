@@ -6,12 +6,13 @@ rest of it.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import threading
 import time
 import traceback
-from typing import Final
+from typing import Final, TextIO, cast
 
 import structlog
 
@@ -53,6 +54,18 @@ class Libraries(logging.Handler):
         say(record.getMessage().splitlines()[0][:500] if record.getMessage() else record.name, **facts)
 
 
+class _StandardError:
+    """Standard error as it stands at each line; a line that nobody can read any more stops no payment."""
+
+    def write(self, words: str) -> None:
+        with contextlib.suppress(ValueError, OSError):  # closed under us, or the reader of the pipe is gone
+            sys.stderr.write(words)
+
+    def flush(self) -> None:
+        with contextlib.suppress(ValueError, OSError):
+            sys.stderr.flush()
+
+
 _LEVELS: Final = frozenset({"warning", "error", "critical"})
 
 
@@ -71,6 +84,6 @@ def configure(level: str) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _StandardError())),
         cache_logger_on_first_use=True,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 from collections.abc import Iterator
@@ -65,3 +66,18 @@ def test_what_came_since_is_counted(capsys: pytest.CaptureFixture[str], monkeypa
     assert [line.get("times_since") for line in lines] == [None, 4]
     logging.getLogger("chatty").info("not heard")
     assert capsys.readouterr().err == ""
+
+
+def test_a_log_whose_reader_is_gone_stops_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs.configure("info")
+    log = structlog.get_logger()
+    closed = io.StringIO()
+    with monkeypatch.context() as gone:
+        gone.setattr("sys.stderr", closed)
+        log.error("said while somebody reads")
+        closed.close()
+        log.error("said to nobody")
+    log.error("said to the next reader")
+    assert [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()] == ["said to the next reader"]

@@ -185,7 +185,15 @@ SELECT a.code, CASE WHEN a.code LIKE '1100.%' THEN 'a bank account' ELSE 'the cl
     OR (a.code ~ '^(1100|1200)' AND a.type <> 'asset')
 """
 
+_JUDGED_SQL = "SELECT request, kind, fault FROM access.unjudged()"
+
 SOURCES = (
+    Check(
+        "judgements_of_two",
+        "What was done on two persons' word has the word of the persons, and they were shown what was done.",
+        (),
+        (Part("request", "of kind {}: {}", _JUDGED_SQL),),
+    ),
     Check(
         "journals_have_facts",
         "Every journal speaks of a fact that stands (a payment, a bill, a statement's line) and posts what it says.",

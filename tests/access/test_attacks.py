@@ -73,10 +73,10 @@ ALLOWED = {
             "whoami",
         ),
         *("who_may", "enrol", "disable_person", "revoke_sessions", "persons", "issue_token", "revoke_token", "tokens"),
-        *("ask", "agree", "refuse", "agree_list", "withdraw", "requests", "enrolment_half"),
+        *("ask", "agree", "refuse", "agree_list", "withdraw", "requests", "enrolment_half", "unjudged"),
     },
-    "worker": {"acting", "may", "must", "why_nobody", "audit", "execute", "doing", "void", "is_agreed"},
-    "report": {"acting", "may", "must", "why_nobody", "audit"},
+    "worker": {"acting", "may", "must", "why_nobody", "audit", "execute", "doing", "void", "is_agreed", "unjudged"},
+    "report": {"acting", "may", "must", "why_nobody", "audit", "unjudged"},
     "intake": set[str](),
     "seal": set[str](),
 }

@@ -516,7 +516,7 @@ def test_balances_are_folded_by_the_database_alone(database: Database, books: Bo
 def test_a_channel_clears_through_a_clearing_account_only(database: Database, books: Books, clearing: str) -> None:
     channel = (
         "INSERT INTO channel_account (public_id, name, adapter, identifier, mode, status, clearing_account, settings)"
-        f" VALUES ('cha_x', 'x', 'kcb', '1', 'live', 'active', '{clearing}', '{{}}')"
+        f" VALUES ('cha_x', 'x', 'kcb', '1', 'test', 'active', '{clearing}', '{{}}')"
     )
     assert refused(database, "api", channel) is errors.CheckViolation
 

@@ -23,7 +23,7 @@ from revenue_engine.verification.verify import Sources, Verification, verify
 from tests.conftest import TEMPLATE, in_database
 from tests.flows.test_statement_doubles import Move, Rows, of
 from tests.flows.test_statements import BANK, bring
-from tests.support.books import DAY, Books, confirmation, push_result, reversal
+from tests.support.books import DAY, SHORTCODE, Books, confirmation, push_result, reversal
 
 NAME = f"t_tampers_{os.getpid()}"
 READERS = {"rows": Rows("rows")}
@@ -68,6 +68,7 @@ def _flows(books: Books) -> None:
             books.judged(lambda session: running.ask_back(session, "UIHAND0001", reason="the other stall"))
             books.work()
     books.bank_channel(BANK)
+    bring(books, of(SHORTCODE, Move("UIOUT00001", -600, kind="payout"), opening=2000))
     bring(books, of(BANK, Move("FT1", 600, said="MPS 600100"), Move("FT2", 90, said="JOHN W")), channel=2)
     books.work()
     with db.transaction(books.engine) as session:
@@ -170,11 +171,12 @@ LATER = [
 RENAME = [
     f"UPDATE {table} SET reference = 'UISUSP0009' WHERE reference = 'UISUSP0001'" for table in ("payment", "evidence")
 ]
-RAW, FACTS, SCHEMA, MATCHES = (
+RAW, FACTS, SCHEMA, MATCHES, JUDGED = (
     "raw_deliveries_say_so",
     "journals_have_facts",
     "schema_as_shipped",
     "matches_stand_on_their_rows",
+    "judgements_of_two",
 )
 
 NAMED: dict[str, tuple[list[str], str]] = {
@@ -230,7 +232,28 @@ NAMED: dict[str, tuple[list[str], str]] = {
         MATCHES,
     ),
     "the taking back of a match deleted": (["DELETE FROM match_reversal"], MATCHES),
-    "one person asked and agreed": (["UPDATE match_request SET requested_by = 'Baraka '"], MATCHES),
+    "one person asked and agreed": (
+        [
+            (
+                "UPDATE access.request q SET requested_by ="
+                " (SELECT a.person_id FROM access.answer a WHERE a.request_id = q.id)"
+            )
+        ],
+        JUDGED,
+    ),
+    "an answer deleted": (["DELETE FROM access.answer"], JUDGED),
+    "an answer turned into a refusal": (["UPDATE access.answer SET agreed = false, reason = 'never'"], JUDGED),
+    "another payment in what was agreed": (
+        [f"UPDATE access.request SET payload = jsonb_set(payload, '{{payment_id}}', to_jsonb({PAID}))"],
+        JUDGED,
+    ),
+    "what was shown, in other words": (["UPDATE access.request SET shown = '{}'"], JUDGED),
+    "a request of another kind": (["UPDATE access.request SET kind = 'link' WHERE kind = 'match'"], JUDGED),
+    "what was done was never done": (["DELETE FROM access.execution"], JUDGED),
+    "a match on nobody's word": (
+        ["UPDATE payment_match SET approval_id = 9000 + id WHERE approval_id IS NOT NULL"],
+        JUDGED,
+    ),
     "a push request that never was": (["UPDATE push_request SET request_id = 'ws_CO_9'"], MATCHES),
     "a bill that no push asked for": (
         [f"UPDATE application SET rung = 'push' WHERE payment_id = {PAID}"],
