@@ -24,6 +24,7 @@ from revenue_engine.county import files, loading
 from revenue_engine.county.files import CountyRefused
 from revenue_engine.db import make_engine, raw, transaction
 from revenue_engine.errors import Conflict, InvalidValue, NotFound
+from revenue_engine.ledger import chart
 
 BUSIA = files.HERE / "busia"
 MODELS: loading.SettingsModels = {"mpesa": mpesa.MpesaSettings}
@@ -113,7 +114,7 @@ def test_every_stream_has_its_accounts_and_every_channel_its_clearing(engine: En
         accounts = dict(rows)
         for code in session.scalars(tariffs.select(tariffs.Stream.code)):
             assert accounts[f"1300.{code}"] == "1300"
-            assert {f"4000.{code}.{component}" for component in tariffs.COMPONENTS} <= accounts.keys()
+            assert {f"4000.{code}.{component}" for component in chart.COMPONENTS} <= accounts.keys()
         assert [one.clearing_account for one in channel_accounts.channels(session).values()] == [
             "1200.mpesa-600100-test",
             "1200.mpesa-600101-test",

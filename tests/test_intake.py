@@ -310,7 +310,7 @@ def test_it_refuses_to_start_where_a_commit_is_not_durable(rig: Rig) -> None:
 
 
 def test_one_row_the_database_refuses_does_not_fail_the_others(rig: Rig) -> None:
-    endpoint = intake_store.Endpoint(1, 1, "confirmation", bytes(32))
+    endpoint = intake_store.Endpoint(id=1, channel_account_id=1, purpose="confirmation", token_sha256=bytes(32))
     good = [
         intake_store.row_of(endpoint, peer="::1", headers={}, body=b"%d" % n, body_length=1, verdict=Verdict(True))
         for n in range(21)

@@ -19,7 +19,7 @@ from revenue_engine import identifiers, ledger, periods
 from revenue_engine.billing import invoices, payers
 from revenue_engine.billing.invoices import InvoiceRequest, cancel_invoice, issue_invoice, issue_invoices
 from revenue_engine.billing.payers import add_object, add_payer, find_invoice, search
-from revenue_engine.billing.tariffs import COMPONENTS, AssessedLine, Charge
+from revenue_engine.billing.tariffs import AssessedLine, Charge
 from revenue_engine.db import make_engine, raw, transaction
 from revenue_engine.errors import Conflict, IntegrityFault, InvalidValue, NotFound
 from revenue_engine.identifiers import key
@@ -103,7 +103,7 @@ def test_a_bill_is_posted_by_component_in_the_order_money_pays_it(engine: Engine
         assert bill.number == f"INV-2627-{bill.id:06d}"
         assert bill.total_minor == 825_000
         stored = session.get_one(payers.OpenBill, bill.id)
-        assert [getattr(stored, f"{c}_minor") for c in COMPONENTS] == [5_000, 0, 0, 120_000, 700_000]
+        assert [getattr(stored, f"{c}_minor") for c in chart.COMPONENTS] == [5_000, 0, 0, 120_000, 700_000]
         rows = raw(session).execute("SELECT seq, tariff_line_id, quantity, amount_minor FROM invoice_line ORDER BY seq")
         assert rows.fetchall() == [(0, 2, 2, 700_000), (1, None, 1, 120_000), (2, None, 1, 5_000)]
 
@@ -177,7 +177,7 @@ def test_cancelling_needs_a_reason_a_name_and_an_invoice(engine: Engine) -> None
 
 lines = st.builds(
     line,
-    st.sampled_from(COMPONENTS),
+    st.sampled_from(chart.COMPONENTS),
     st.integers(1, 10**9),
     st.integers(1, 50),
 )

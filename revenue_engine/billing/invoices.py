@@ -13,10 +13,11 @@ from revenue_engine import identifiers, ledger, periods
 from revenue_engine.access import approvals, audit
 from revenue_engine.access.approvals import Agreed
 from revenue_engine.billing.payers import MOST_DRAWS, find_invoice
-from revenue_engine.billing.tariffs import COMPONENTS, AssessedLine, Charge, assess_many
+from revenue_engine.billing.tariffs import AssessedLine, Charge, assess_many
 from revenue_engine.db import copy_rows, next_ids, raw, scalar
 from revenue_engine.errors import Conflict, IntegrityFault, InvalidValue, NotFound
 from revenue_engine.ledger import postings
+from revenue_engine.ledger.chart import COMPONENTS
 from revenue_engine.money import LARGEST_MINOR, wire
 from revenue_engine.work import jobs
 from revenue_engine.work.kinds import Kind

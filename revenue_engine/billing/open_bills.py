@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from sqlalchemy.orm import Session
 
 from revenue_engine import identifiers
-from revenue_engine.billing.tariffs import COMPONENTS
 from revenue_engine.db import raw
 from revenue_engine.errors import Conflict, NotFound
+from revenue_engine.ledger.chart import COMPONENTS
 from revenue_engine.ledger.postings import Bill
 from revenue_engine.work.locks import Lock
 

@@ -24,10 +24,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine.db import Base, Sealed
 from revenue_engine.errors import Conflict, IntegrityFault, InvalidValue, NotFound, Rejected
-
-COMPONENTS = ("costs", "penalty", "interest", "arrears", "principal")
-"""The parts of a bill in the order in which money pays them: costs and fines, penalty, interest, the oldest principal
-(arrears of earlier years), then this year's principal."""
+from revenue_engine.ledger.chart import COMPONENTS
 
 
 class County(Sealed, Base):

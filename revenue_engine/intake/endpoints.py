@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import psycopg
 import structlog
@@ -28,7 +28,7 @@ JSON: Final = "application/json"
 _CONTENT_TYPE: Final = re.compile(r"[a-z0-9.+-]+/[a-z0-9.+-]+(; ?[a-z0-9-]+=[A-Za-z0-9._-]+)*", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """One URL a provider was given, with everything needed to judge a hit on it without asking the database."""
 
@@ -60,7 +60,7 @@ class Endpoint:
         return self.kept if outcome is AckOutcome.KEPT else self.refused
 
 
-NO_ENDPOINT: Final = Endpoint(0, 0, "", bytes(32))
+NO_ENDPOINT: Final = Endpoint(id=0, channel_account_id=0, purpose="", token_sha256=bytes(32))
 """Stands in for an unknown token, so that the same comparison is made; no SHA-256 we can meet is all zeros."""
 
 
@@ -94,7 +94,7 @@ def read_endpoints(
     rows: Iterable[tuple[Any, ...]], adapters: Mapping[str, CallbackAdapter], secrets_dir: Path | None
 ) -> list[Endpoint]:
     """Endpoints of the rows of ``ENDPOINTS``, each with what is wrong with its set-up. Reads secrets, never raises."""
-    return [_endpoint(adapters, secrets_dir, *row) for row in rows]
+    return [_endpoint(_Row(*row), adapters, secrets_dir) for row in rows]
 
 
 async def read_directory(
@@ -118,26 +118,31 @@ async def read_directory(
     )
 
 
-def _endpoint(
-    adapters: Mapping[str, CallbackAdapter],
-    secrets_dir: Path | None,
-    id_: int,
-    account: int,
-    purpose: str,
-    token: bytes,
-    name: str,
-    given: str,
-) -> Endpoint:
-    adapter = adapters.get(name)
+class _Row(NamedTuple):
+    """A row of ``ENDPOINTS``; the settings are JSON as it is stored."""
+
+    id: int
+    channel_account_id: int
+    purpose: str
+    token_sha256: bytes
+    adapter: str
+    settings: str
+
+
+def _endpoint(row: _Row, adapters: Mapping[str, CallbackAdapter], secrets_dir: Path | None) -> Endpoint:
+    plain = Endpoint(
+        id=row.id, channel_account_id=row.channel_account_id, purpose=row.purpose, token_sha256=row.token_sha256
+    )
+    adapter = adapters.get(row.adapter)
     if adapter is None:
-        return Endpoint(id_, account, purpose, token, problem=f"no adapter is called {name}")
+        return replace(plain, problem=f"no adapter is called {row.adapter}")
     # First, for without its headers a delivery refused by a fault of ours could never be judged again.
     names = frozenset(str(header).lower() for header in getattr(adapter, "kept_headers", ()))
     kept = refused = b"{}"
     settings, problem, kind = None, "", JSON
     try:
         kept, refused, kind = adapter.ack(AckOutcome.KEPT), adapter.ack(AckOutcome.REFUSED), content_type(adapter)
-        settings = read_settings(adapter.settings_model, json.loads(given), secrets_dir=secrets_dir)
+        settings = read_settings(adapter.settings_model, json.loads(row.settings), secrets_dir=secrets_dir)
     except ValidationError as error:
         # Names of the fields only: a value may be what somebody should not have typed there.
         wrong = sorted({".".join(str(part) for part in e["loc"]) or "settings" for e in error.errors()})
@@ -146,10 +151,17 @@ def _endpoint(
         problem = error.message
     except Exception as error:  # noqa: BLE001 - one faulty adapter must not stop the others
         problem = f"adapter raised {type(error).__name__}"
-    asks = adapter if purpose == Purpose.VALIDATION and isinstance(adapter, AskingAdapter) else None
-    echoes = adapter if isinstance(adapter, EchoingAdapter) else None
-    return Endpoint(
-        id_, account, purpose, token, adapter, asks, settings, problem, names, kept, refused, echoes, kind.encode()
+    return replace(
+        plain,
+        adapter=adapter,
+        asks=adapter if row.purpose == Purpose.VALIDATION and isinstance(adapter, AskingAdapter) else None,
+        settings=settings,
+        problem=problem,
+        kept_headers=names,
+        kept=kept,
+        refused=refused,
+        echoes=adapter if isinstance(adapter, EchoingAdapter) else None,
+        content_type=kind.encode(),
     )
 
 

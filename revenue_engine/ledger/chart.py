@@ -10,6 +10,8 @@ import enum
 from dataclasses import dataclass
 
 COMPONENTS = ("costs", "penalty", "interest", "arrears", "principal")
+"""The parts of a bill in the order in which money pays them: costs and fines, penalty, interest, the oldest principal
+(arrears of earlier years), then this year's principal."""
 
 
 class AccountType(enum.StrEnum):
