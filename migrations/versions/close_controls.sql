@@ -96,7 +96,7 @@ CREATE FUNCTION control_suspense(first_day date, last_day date, since xid8, hori
 $$;
 CREATE FUNCTION control_unapplied(first_day date, last_day date, since xid8, horizon xid8) RETURNS SETOF open_item
     LANGUAGE sql STABLE SET search_path = pg_catalog, public, pg_temp AS $$
-    SELECT coalesce('payer ' || m.payer_id, 'payment ' || m.payment_id), NULL::date,
+    SELECT coalesce('payer ' || m.payer_id, 'payment ' || m.payment_id, 'nobody named'), NULL::date,
            'unapplied credit is below nothing', sum(m.minor)::bigint, 'finance'
       FROM (SELECT payer_id, payment_id, amount_minor AS minor FROM posting WHERE credit = '2100'
             UNION ALL SELECT payer_id, payment_id, -amount_minor FROM posting WHERE debit = '2100') m

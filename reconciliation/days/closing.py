@@ -130,7 +130,7 @@ def refusal_of(sheet: Sheet) -> Conflict:
     more = f"; and {len(found) - 20} more" if len(found) > 20 else ""
     return Conflict(
         f"{sheet.last_day} is not closed: " + "; ".join(lines) + more,
-        open=[{"control": control["code"], "verb": control["verb"], **item} for control, item in found],
+        open=json.dumps([{"control": control["code"], "verb": control["verb"], **item} for control, item in found]),
     )
 
 

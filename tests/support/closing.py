@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -51,10 +52,12 @@ def prepare(books: Books, day: date, *, who: Someone | None = None) -> Sheet:
         return closing.prepare(books.as_role("api"), day)
 
 
-def approve(books: Books, sheet: Sheet, *, who: Someone | None = None) -> Certificate:
+def approve(
+    books: Books, sheet: Sheet, *, who: Someone | None = None, keys: Sequence[SigningKey] | None = None
+) -> Certificate:
     """Another finance officer, or somebody else, approves what was shown."""
     with (who or second(books)).acts(), db.transaction(books.as_role("api")) as session:
-        return closing.approve(session, sheet.last_day, shown_sha256=sheet.sha256, keys=[key()])
+        return closing.approve(session, sheet.last_day, shown_sha256=sheet.sha256, keys=keys or [key()])
 
 
 def close(books: Books, *days: date, controls: bool = False) -> list[Certificate]:
