@@ -32,6 +32,8 @@ class Lock(IntEnum):
     """A key that makes a repeated request one, by a hash of person and key (taken by a function of the database)."""
     COUNTY_FILES = 7210
     """Loading a county's files."""
+    CLOSE = 7211
+    """The close of a day: one is prepared, withdrawn or approved at a time (taken by functions of the database)."""
     MIGRATION = 7_263_001
     """Migrations: one runner at a time."""
     ROLES = 7_263_002
