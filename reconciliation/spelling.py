@@ -459,7 +459,8 @@ def _unglued(text: Written) -> Written:
     """A text with its words parted from the numbers glued behind them: ``MUNDIKA1234``, ``LR209/1234``."""
     if not any(map(_WORD_AND_NUMBER.fullmatch, text.words)):
         return text
-    words, gaps = [], []
+    words: list[str] = []
+    gaps: list[str] = []
     for word, gap in zip(text.words, text.gaps, strict=True):
         parts = found.groups() if (found := _WORD_AND_NUMBER.fullmatch(word)) else (word,)
         words += parts
