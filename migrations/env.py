@@ -13,6 +13,7 @@ from revenue_engine.work.locks import Lock
 
 MAPPED = (
     "reconciliation.breaks",
+    "reconciliation.days.tables",
     "reconciliation.matches",
     "reconciliation.runs.manifest",
     "reconciliation.runs.payer_links",
@@ -41,6 +42,12 @@ for name in MAPPED:
     importlib.import_module(name)
 
 
+def compared(_found: object, name: str | None, kind: str, _reflected: bool, _other: object) -> bool:
+    """Whether ``alembic check`` compares a thing. The block range indexes of the seal are made by its migration for
+    whatever tables it covers, and held by the golden schema."""
+    return not (kind == "index" and name is not None and name.endswith("_sealed"))
+
+
 def run() -> None:
     """Migrate the database named by the configuration."""
     engine = create_engine(context.config.attributes["url"], poolclass=NullPool)
@@ -53,6 +60,7 @@ def run() -> None:
             connection=connection,
             target_metadata=Base.metadata,
             compare_type=True,
+            include_object=compared,
             compare_server_default=False,
             transaction_per_migration=True,
         )

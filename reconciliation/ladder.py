@@ -165,7 +165,7 @@ _DIGIT_RUN = re.compile(r"\d{8,10}")
 _LIKE_RUN = re.compile(r"[0-9OILSBZG]{8,10}")
 _CODE = re.compile(r"[A-Z]+|\d+")
 _RECEIPT, _RECEIPT_LENGTH = re.compile(r"[A-Z][A-L][1-9A-V][A-Z0-9]{7}"), 10
-_LEAST_CUT, _LONGEST_JOIN_OF_NAMES, _LEAST_WORD = 6, 5, 3
+_LEAST_CUT, _LONGEST_JOIN_OF_NAMES, _LEAST_WORD, _MOST_BETWEEN = 6, 5, 3, 3
 _PHONE_SHAPES = re.compile(r"(?:254|0)?([71]\d{8})")
 
 
@@ -205,10 +205,12 @@ def clues(text: str, *, prefixes: Collection[str] = (), said: Said | None = None
     names, plates, groups = _objects_named(text, tokens, prefixes)
     pairs = [identifiers.key(one[0]) for one in plates]
     if groups is not None:
+        groups = list(dict.fromkeys(told for one in groups for told in (one, spelling.as_year_and_serial(one))))
         pairs += ["/".join(str(int(one)) for one in group) for group in groups if len(group) > 1]
         pairs += _pairs([group[-1] for group in groups], words)
-    elif words:
-        pairs += _pairs(_numbers_that_end(tokens), words)
+    else:
+        parted = spelling.unglued_tokens(tokens)
+        pairs += _pairs(_numbers_that_end(parted), tuple(token for token in parted if token.isalpha()))
     return Clues(
         slips=tuple(one for one in digits if _LEAST_RUN <= len(one) <= _LONGEST_SLIP and not _is_phone(one)),
         cut=last if last.isdigit() and _LEAST_CUT <= len(last) < PAY_ACCOUNT_DIGITS else "",
@@ -236,12 +238,36 @@ def _objects_named(
 ) -> tuple[tuple[str, ...], list[re.Match[str]], list[tuple[str, ...]] | None]:
     """Keys that may be an object's name; the plates in the text; its groups of digits, where some are joined."""
     names = _object_keys(tokens, prefixes)
+    if len(plainer := [token for token in tokens if token not in spelling.NUMBERED]) < len(tokens):
+        names = tuple(dict.fromkeys((*names, *_object_keys(plainer, prefixes))))
+    names += _with_words_between(tokens)
     plates = list(_A_PLATE.finditer(text))
-    names += tuple(folded(identifiers.key(one[0])) for one in plates if one.start() and text[one.start() - 1].isalpha())
+    names += tuple(
+        folded(identifiers.key(one[0]))
+        for one in plates
+        if (one.start() and text[one.start() - 1].isalpha()) or text[one.end() : one.end() + 1].isalpha()
+    )
     if not _JOINED_GROUPS.search(text):
         return names, plates, None
     groups = spelling.groups_of(spelling.written(text))
     return names + tuple("".join(group) for group in groups if len(group) > 1), plates, groups
+
+
+def _with_words_between(tokens: list[str]) -> tuple[str, ...]:
+    """Keys of a word and what stands a word or more behind it: of ``Matayos Nambale stall 45`` MATAYOSSTALL45."""
+    found: dict[str, None] = {}
+    for place, first in enumerate(tokens[:-2]):
+        if len(first) < _LEAST_WORD or not first.isalpha():
+            continue
+        for start in range(place + 2, min(place + 2 + _MOST_BETWEEN, len(tokens))):
+            if not tokens[start - 1].isalpha():
+                break
+            joined = first
+            for token in tokens[start : start + _LEAST_WORD]:
+                joined += token
+                if token[0].isdigit():
+                    found[folded(joined)] = None
+    return tuple(found)
 
 
 def _is_phone(text: str) -> bool:
@@ -312,7 +338,7 @@ def _without(key: str, prefixes: tuple[str, ...]) -> list[str]:
     ]
 
 
-_A_PLATE = re.compile(r"(?i)(?:k[a-z]{2}|u[a-z]{2}|t)[\s\-]*[0-9]{3}[\s\-]*[a-z]{1,3}(?![a-z])")
+_A_PLATE = re.compile(r"(?i)(?:k[a-z]{2}|u[a-z]{2}|t)[\s\-]*[0-9]{3}[\s\-]*(?:[a-z]{1,3}(?![a-z])|[a-z](?=[a-z]{4}))")
 _JOINED_GROUPS = re.compile(r"[0-9]\s*[/\-.]\s*[0-9]")
 
 
@@ -329,7 +355,12 @@ def _numbers_that_end(tokens: list[str]) -> list[str]:
 def _pairs(numbers: list[str], words: tuple[str, ...]) -> list[str]:
     """A word and a number in any order, as one key."""
     whole = [str(int(number)) for number in numbers if len(number) < PAY_ACCOUNT_DIGITS]
-    return [f"{word}{number}" for word in words if len(word) >= _LEAST_WORD for number in whole]
+    called = dict.fromkeys(one for word in words if len(word) >= _LEAST_WORD for one in (word, *_same(word)))
+    return [f"{word}{number}" for word in called for number in whole]
+
+
+def _same(word: str) -> tuple[str, ...]:
+    return spelling.SYNONYMS.get(word, ())
 
 
 NOTHING = frozenset(("", "0", "NA", "N", "A", "NONE", "NIL", "NULL", "X", "TEST", "HAKUNA"))

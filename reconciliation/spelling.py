@@ -8,6 +8,7 @@ dates are no numbers of bills; what a cheque, a slip or a permit puts together i
 from __future__ import annotations
 
 import enum
+import itertools
 import re
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
@@ -27,11 +28,15 @@ _WORD = re.compile(r"[A-Z0-9]+")
 _LIKE = "[0-9OILSBZG]"
 _GAP = r"[\s\-./()\[\]:_~=#]"
 _NINE = rf"[17IL](?:[\s\-./()\[\]:_~,]{{0,2}}{_LIKE}){{8}}(?![0-9])"
-_PHONE_WORDS = "TELEPHONE|TEL|CELLPHONE|CELL|PHONE|PH|HP|SIMU|MOBILE|MOB|CONTACTS?|CALL|MSISDN|WHATSAPP|SMS"
+_PHONE_WORDS = (
+    "TELEPHONE|TEL|CELLPHONE|CELL|PHONE|PH|HP|SIMU|MOBILE|MOB|CONTACTS?|CALL|MSISDN|WHATSAPP|SMS"
+    "|LINE|LAINI|AIRTEL|SAFARICOM|TELKOM|EQUITEL"
+)
 _PHONE = re.compile(
     r"(?:"
     rf"(?:(?<![0-9])[(\[]?\+|(?<![0-9A-Z])[(\[]?(?:00)?)\s?254{_GAP}*(?:\(?0\)?{_GAP}*)?"  # +254, (254), 00254, 254 (0)
     rf"|(?<![0-9A-Z])[(\[]?[0O]{_GAP}*"  # 0, (0), O
+    rf"|(?<![0-9A-Z])(?:\+|KEN?(?:YA)?(?![A-Z])){_GAP}*"  # + or KE without its 254
     rf"|(?<![A-Z])(?:{_PHONE_WORDS})(?:{_GAP}*(?:NO|NUMBER|NAMBA|IS|NI|YA|YANGU|YAKE))*{_GAP}*"
     rf")({_NINE})"
 )
@@ -47,8 +52,8 @@ _DATE = re.compile(
     r"|20[0-9]{2}([./\-])(?:0?[1-9]|1[0-2])\2(?:0?[1-9]|[12][0-9]|3[01])"
     r"|(?<![A-Z])(?:JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEPT?|OCT|NOV|DEC)[A-Z]*[\-./'](?:20)?[123][0-9]"
     r"|(?:0?[1-9]|[12][0-9]|3[01]) (?:0?[1-9]|1[0-2]) 20[0-4][0-9]"  # with blanks, or glued: only of these years
-    r"|(?:0[1-9]|[12][0-9]|3[01])(?:0[1-9]|1[0-2])20[0-4][0-9]"
-    r"|20[0-4][0-9](?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01]))(?![0-9])"
+    r"|(?:0[1-9]|[12][0-9]|3[01]) ?(?:0[1-9]|1[0-2]) ?20[0-4][0-9]"
+    r"|20[0-4][0-9] ?(?:0[1-9]|1[0-2]) ?(?:0[1-9]|[12][0-9]|3[01]))(?![0-9])"
 )
 _TIME = re.compile(r"(?<![0-9])(?:[01]?[0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9])?(?![0-9])")
 
@@ -87,6 +92,7 @@ _STROKE = re.compile(r"(?<=[0-9])\s*[/\\:*_=|~#?]+\s*(?=[0-9])")
 _MISLEADING_WORDS = (
     r"CHQ|CHEQ|CHECK|CQ|SLIP|DRAFT|HUNDI|BATCH|MICR|SORT|CTS|CLG|\bRCP?T|RECEIPT|TRN|VOUCHER|\bPV|\bBC|\bBR|SWIFT|SEQ"
     r"|TEL|PHONE|SIMU|CELL|MOB|CONTACT|\bCALL|MSISDN|WHATSAPP|\bSMS|\bPH|\bHP"
+    r"|\bLINE|LAINI|AIRTEL|SAFARICOM|TELKOM|EQUITEL|\bKEN?(?:YA)?\W*[17]|\+"
 )
 _MAY_MISLEAD = re.compile(
     r"[0-9]\s*[/\\:*_=|~.#?]\s*[0-9]|[0-9]-[0-9]{1,2}-[0-9]|\*\*|[#?.\-]{2}|254"
@@ -218,7 +224,11 @@ def written(text: str) -> Written:
 
 
 _PLATE = re.compile(r"[A-Z]{1,3}[0-9]{3}[A-Z]{1,3}")
-_SHORT, _LONGEST_NAME = 4, 9
+_SHORT, _LONGEST_NAME, _LEAST_TOWN = 4, 9, 4
+_MOST_BETWEEN = 3
+_LAND_REGISTER = frozenset(("LR", "LRNO"))
+NUMBERED = frozenset(("NO", "NOS", "NUMBER", "NUM", "NAMBA", "NAMBARI", "NR"))
+"""Words between a thing and its number that belong to neither: ``stall no 45A``."""
 
 
 def fit(text: Written, reference: Written, prefixes: Collection[str] = (), *, typed: bool = True) -> Named:
@@ -226,9 +236,37 @@ def fit(text: Written, reference: Written, prefixes: Collection[str] = (), *, ty
 
     ``typed`` says that a payer wrote it; what a bank prints before a name belongs to the bank.
     """
+    best = _fit(text, reference, prefixes, typed=typed)
+    if best.fit is not Fit.NONE:
+        return best
+    kept = [place for place, word in enumerate(text.words) if word not in NUMBERED]
+    if len(kept) < len(text.words):
+        plainer = Written(tuple(text.words[place] for place in kept), tuple(text.gaps[place] for place in kept))
+        best = _fit(plainer, reference, prefixes, typed=typed)
+        if best.fit is not Fit.NONE:
+            return Named(best.fit, kept[best.start], kept[best.end - 1] + 1)
+    return _fit_with_words_between(text, reference, prefixes, typed=typed)
+
+
+def _fit_with_words_between(text: Written, reference: Written, prefixes: Collection[str], *, typed: bool) -> Named:
+    """A name whose first word, a market or a town, stands apart from the rest: ``Matayos Nambale stall 45``."""
+    first, rest = reference.words[0] if reference.words else "", reference.words[1:]
+    if not first.isalpha() or not rest or first not in text.words or not any(one[0].isdigit() for one in rest):
+        return Named(Fit.NONE)
+    place = text.words.index(first)
+    found = _fit(text, Written(rest, reference.gaps[1:]), prefixes, typed=typed)
+    between = text.words[place + 1 : found.start]
+    if found.fit > 0 and between and len(between) <= _MOST_BETWEEN and all(map(str.isalpha, between)):
+        return Named(Fit.WEAK, place, found.end)
+    return Named(Fit.NONE)
+
+
+def _fit(text: Written, reference: Written, prefixes: Collection[str], *, typed: bool) -> Named:
     own = "".join(reference.words)
     wanted, groups = folded(own), _boundaries(reference.words, own)
     best = Named(Fit.NONE)
+    if _PLATE.fullmatch(own) and (place := _with_a_town_behind(text, own)) >= 0:
+        return Named(Fit.VERBATIM, place, place + 1)
     for start in range(len(text.words)):
         joined = ""
         for end in range(start + 1, min(start + _LONGEST_NAME, len(text.words)) + 1):
@@ -246,8 +284,21 @@ def fit(text: Written, reference: Written, prefixes: Collection[str] = (), *, ty
     return best
 
 
+def _with_a_town_behind(text: Written, own: str) -> int:
+    """Where a plate stands with a town glued behind: ``KDA123ABUSIA``; -1 where it does not."""
+    size = len(own)
+    for place, word in enumerate(text.words):
+        if word.startswith(own) and word[size:].isalpha() and len(word) - size >= _LEAST_TOWN:
+            return place
+    return -1
+
+
 def _may_stand_before(glued: str, own: str, prefixes: Collection[str]) -> bool:
-    return glued in prefixes or (glued.isalpha() and len(glued) > 1 and _PLATE.fullmatch(own) is not None)
+    return (
+        glued in prefixes
+        or (glued in _LAND_REGISTER and own[0].isdigit())
+        or (glued.isalpha() and len(glued) > 1 and _PLATE.fullmatch(own) is not None)
+    )
 
 
 def _boundaries(words: Sequence[str], own: str) -> frozenset[int]:
@@ -279,29 +330,93 @@ def _spelt(text: Written, start: int, end: int, extra: int, own: str, groups: fr
 
 
 def _whole(text: Written, start: int, end: int, own: str, spelt: Fit, *, typed: bool) -> Fit:
-    """Whether the name ends where the words end; a plate ends by itself."""
-    if spelt is Fit.MOVED or _PLATE.fullmatch(own):
+    """Whether the name ends where the words end; a plate ends by itself, unless its figures are torn apart."""
+    if spelt is Fit.MOVED:
         return spelt
-    weak = False
-    if end < len(text.words):
-        after, gap = text.words[end], text.gaps[end]
-        if _goes_on(after, gap, own):
-            return Fit.LONGER
-        weak = after.isdigit() and len(after) < _SHORT - 1 and not _is_stroke(gap)
+    after, gap = (text.words[end], text.gaps[end]) if end < len(text.words) else ("", "")
+    if _PLATE.fullmatch(own):
+        torn = spelt is Fit.SQUEEZED and after and (after.isdigit() or len(after) == 1) and len(after) < _SHORT
+        return Fit.WEAK if torn else spelt
+    if after and (_goes_on(after, gap, own) or _goes_on_in_words(text, end)):
+        return Fit.LONGER
+    weak = bool(after) and _may_go_on(after, gap, own)
     if start:
         before, gap = text.words[start - 1], text.gaps[start]
         if _is_stroke(gap) and before.isdigit() and len(before) <= _SHORT:
-            return Fit.LONGER
+            if not own[0].isalpha():
+                return Fit.LONGER
+            weak = True  # the number of something else, named beside this one
         weak |= typed and "/" in gap and before.isalpha() and len(before) > 1
-    return Fit.WEAK if weak else spelt
+    return Fit.WEAK if weak or _names_another(text, start, end) else spelt
 
 
 def _goes_on(after: str, gap: str, own: str) -> bool:
     if len(after) == 1 and after.isalpha():
         return own[-1].isdigit()
+    if after in _REMAINDERS:
+        return True
     if not _is_stroke(gap):
         return False
     return (after.isdigit() and len(after) <= _SHORT) or (len(after) < _SHORT and not after.isalpha())
+
+
+def _goes_on_in_words(text: Written, end: int) -> bool:
+    """Whether words behind a name say a part of the thing, or one thing more: ``part 2``, ``row B``, ``and 46``."""
+    rest = [word for word in text.words[end : end + 4] if word not in _NUMBER_WORDS]
+    if not rest or not (rest[0] in _PARTS or rest[0] in _JOINING):
+        return False
+    number = next((word for word in rest[1:] if word not in _JOINING), "")
+    if not number or _YEAR.fullmatch(number):
+        return False
+    if rest[0] in _JOINING:
+        return number[0].isdigit() and len(number) <= _SHORT
+    return len(number) == 1 or (any(map(str.isdigit, number)) and len(number) <= _SHORT + 1)
+
+
+def _may_go_on(after: str, gap: str, own: str) -> bool:
+    """Whether a short word behind a name may belong to it: another figure, two letters, ``B2``."""
+    if after.isdigit():
+        return len(after) < _SHORT - 1 and not _is_stroke(gap)
+    if after.isalpha():
+        if len(after) == 1:
+            return True  # behind a letter: behind a figure the name goes on
+        return (len(after) == 2 and after not in _LITTLE_WORDS) or (_is_stroke(gap) and len(after) < _SHORT)
+    return len(after) < _SHORT and own[-1].isdigit()
+
+
+def _names_another(text: Written, start: int, end: int) -> bool:
+    """Whether a text names another thing of the same sort beside this one: ``stall 45 … stall 61``."""
+    sort = text.words[start]
+    if not sort.isalpha() or end - start < 2:
+        return False
+    rest = (*text.words[:start], WALL, *text.words[end:])
+    return any(
+        word == sort and then[:1].isdigit() and len(then) <= _SHORT + 1 and not _YEAR.fullmatch(then)
+        for word, then in itertools.pairwise(rest)
+    )
+
+
+_REMAINDERS = frozenset(("REM", "REMAINDER", "REMAINING", "RESIDUE"))
+"""What is left of a parcel of which a part was sold is a parcel of its own."""
+_PARTS = frozenset(
+    word
+    for words in (
+        "PART PT PARTS PHASE PH ROW SECTION SECT SEC BLOCK BLK UNIT ROOM RM FLOOR FLR LEVEL EXT EXTENSION ANNEX ANNEXE",
+        "SUBPLOT SUB SUBDIVISION PORTION WING SIDE DOOR SHOP HSE HOUSE STALL LOT BOOTH TABLE SLAB KIOSK LINE GATE BAY",
+        "SEHEMU AWAMU CHUMBA MLANGO SAFU MSTARI GHOROFA NYUMBA DUKA KIBANDA UPANDE ENEO LANGO MEZA KIPANDE",
+    )
+    for word in words.split()
+)
+"""Words that say a part of a thing where a number or a letter follows them."""
+_JOINING = frozenset(("AND", "NA", "N", "PLUS", "TO", "HADI", "MPAKA", "THRU", "PAMOJA", "WITH", "OR", "AU"))
+_NUMBER_WORDS = frozenset(("NO", "NOS", "NUMBER", "NUMBERS", "NUM", "NAMBA", "NAMBARI", "NR", "YA", "OF"))
+_LITTLE_WORDS = frozenset(
+    word
+    for words in ("AT BY IN IS IT KE KW LA MY NA NI NO OF OK ON OR TO WA YA ZA", "DR MR MS FY LR QR")
+    for word in words.split()
+)
+"""Two letters that are a word of their own."""
+_YEAR = re.compile("(?:19|20)[0-9]{2}")
 
 
 def _is_stroke(gap: str) -> bool:
@@ -325,6 +440,7 @@ def same_name(one: str, other: str) -> bool:
 
 def groups_of(text: Written) -> list[tuple[str, ...]]:
     """The numbers of a text, those together that strokes join; without the ones that a letter behind goes on."""
+    text = _unglued(text)
     found: list[tuple[str, ...]] = []
     joined = False
     for place, word in enumerate(text.words):
@@ -339,10 +455,51 @@ def groups_of(text: Written) -> list[tuple[str, ...]]:
     return found
 
 
+def _unglued(text: Written) -> Written:
+    """A text with its words parted from the numbers glued behind them: ``MUNDIKA1234``, ``LR209/1234``."""
+    if not any(map(_WORD_AND_NUMBER.fullmatch, text.words)):
+        return text
+    words: list[str] = []
+    gaps: list[str] = []
+    for word, gap in zip(text.words, text.gaps, strict=True):
+        parts = found.groups() if (found := _WORD_AND_NUMBER.fullmatch(word)) else (word,)
+        words += parts
+        gaps += [gap, *("" for _ in parts[1:])]
+    return Written(tuple(words), tuple(gaps))
+
+
+_WORD_AND_NUMBER = re.compile(r"([A-Z]{4,}|LR)([0-9]{1,6})")
+
+
+def unglued_tokens(tokens: Sequence[str]) -> list[str]:
+    """The words of a text, a number glued to a word apart from it; a plate stays whole."""
+    parts: list[str] = []
+    for token in tokens:
+        found = _WORD_AND_NUMBER.fullmatch(token)
+        parts += found.groups() if found else (token,)
+    return parts
+
+
+def as_year_and_serial(group: tuple[str, ...]) -> tuple[str, ...]:
+    """A serial with its year behind it as a permit writes them, the year first: ``456/2026``; else the group."""
+    if len(group) == 2 and _YEAR.fullmatch(group[1]) and not _YEAR.fullmatch(group[0]):
+        return (group[1], group[0])
+    return group
+
+
+SYNONYMS = {
+    "KIWANJA": ("PLOT",), "SHAMBA": ("PLOT",), "PLOTI": ("PLOT",), "KIBANDA": ("STALL", "KIOSK"), "STALI": ("STALL",),
+    "MEZA": ("TABLE",), "DUKA": ("SHOP",), "NYUMBA": ("HOUSE", "HSE"), "HOUSE": ("HSE",), "HSE": ("HOUSE",),
+    "CHUMBA": ("ROOM",), "LESENI": ("PERMIT",), "STOO": ("STORE",), "BLK": ("BLOCK",), "BLOKI": ("BLOCK",),
+}  # fmt: skip
+"""What payers call a thing, beside what the county's references call the same."""
+
+
 def fits_loosely(text: Written, reference: Written) -> bool:
     """Whether numbers of a text are the last numbers of a reference, or its plate stands in the text."""
     own = [int(word) for word in reference.words if word.isdigit()]
-    groups = ([int(word) for word in group] for group in groups_of(text))
+    told = groups_of(text)
+    groups = ([int(word) for word in group] for one in told for group in {one, as_year_and_serial(one)})
     return any(group == own[-len(group) :] for group in groups) or bool(
         set(plates_of(text)).intersection(plates_of(reference))
     )

@@ -221,3 +221,8 @@ def statement_reader(stream: BinaryIO, filename: str) -> StatementReader:
 def configure_logging(level: str) -> None:
     """One JSON line an event on standard error, times in UTC; libraries speak from warnings up."""
     logs.configure(level)
+
+
+def seal_dir() -> Path:
+    """The folder of the keys that sign certificates."""
+    return settings().seal_dir or settings().state_dir / "seal"

@@ -71,6 +71,12 @@ class Settings(BaseSettings):
         "give an existing folder",
         shown="none",
     )
+    seal_dir: Path | None = _field(
+        None,
+        "Folder of the private keys that sign certificates, NAME.pem, readable by the engine only; all of them sign",
+        "give an existing folder",
+        shown="seal in the state folder",
+    )
     tables_dir: Path | None = _field(
         None,
         "Folder of the county's own tables of bank columns (*.toml), beside those of the package",
@@ -143,12 +149,12 @@ class Settings(BaseSettings):
         8, "Attempts before a job waits for a person", "a whole number from 1 to 100", ge=1, le=100
     )
 
-    @field_validator("state_dir", "secrets_dir", "tables_dir", "embedded_postgres_bin", "token_file")
+    @field_validator("state_dir", "secrets_dir", "seal_dir", "tables_dir", "embedded_postgres_bin", "token_file")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().resolve()
 
-    @field_validator("secrets_dir", "tables_dir")
+    @field_validator("secrets_dir", "seal_dir", "tables_dir")
     @classmethod
     def _existing(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_dir():

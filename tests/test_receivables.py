@@ -24,6 +24,7 @@ from revenue_engine.db import make_engine, raw, transaction
 from revenue_engine.errors import Conflict, IntegrityFault, InvalidValue, NotFound
 from revenue_engine.identifiers import key
 from revenue_engine.ledger import chart
+from tests.support import books
 
 DUE = date(2027, 3, 31)
 AT = datetime(2026, 11, 20, 9, 30, tzinfo=periods.NAIROBI)
@@ -31,36 +32,9 @@ AT = datetime(2026, 11, 20, 9, 30, tzinfo=periods.NAIROBI)
 Api = Callable[[], AbstractContextManager[Session]]
 
 
-def seed(connection: psycopg.Connection[Any]) -> None:
-    connection.execute(
-        "INSERT INTO county (code, name, books_open_from, confirm_limit_minor, mode)"
-        " VALUES ('busia', 'Busia', '2026-07-01', 25000000, 'test')"
-    )
-    connection.execute(
-        "INSERT INTO stream (code, name, note, billing, law, prefixes) VALUES"
-        " ('SBP', 'Business permits', 3, 'bill', 'Act', '{SBP}'), ('BUSPARK', 'Bus park', 5, 'spot', 'Act', '{BP}')"
-    )
-    connection.execute("INSERT INTO station VALUES ('TANAKA', 'Tanaka bus park', 'BUSPARK', 'Matayos', 'Burumba')")
-    connection.execute(
-        "INSERT INTO tariff_line (item_code, stream_code, name, unit, amount_minor, law, effective_from, effective_to,"
-        " status, spot) VALUES"
-        " ('SBP.SHOP', 'SBP', 'Small shop', 'year', 300000, 'Act', '2024-07-01', '2025-07-01', 'active', false),"
-        " ('SBP.SHOP', 'SBP', 'Small shop', 'year', 350000, 'Act', '2025-07-01', NULL, 'active', false),"
-        " ('BP.TRIP', 'BUSPARK', 'Matatu, a trip', 'trip', 5000, 'Act', '2025-07-01', NULL, 'active', true)"
-    )
-    specs = [*chart.CONTROL_ACCOUNTS, *chart.stream_accounts("SBP", "Permits"), *chart.stream_accounts("BUSPARK", "B")]
-    for spec in specs:
-        connection.execute(
-            "INSERT INTO account VALUES (%s, %s, %s, %s, %s, %s)",
-            (spec.code, spec.name, spec.type, spec.parent, spec.stream_code, spec.component),
-        )
-    connection.commit()
-
-
 @pytest.fixture
 def engine(database: Any) -> Iterator[Engine]:
-    with database.connect() as connection:
-        seed(connection)
+    books.county(database.url, "shopland", mode="test")
     made = make_engine(database.url, role="api", pool_size=2)
     yield made
     made.dispose()
@@ -325,7 +299,7 @@ def test_no_role_cancels_a_bill_by_itself(engine: Engine, database: Any) -> None
 
 def test_the_worker_issues_spot_bills_and_cannot_cancel(engine: Engine, database: Any) -> None:
     worker = make_engine(database.url, role="worker", pool_size=0)
-    request = InvoiceRequest("BUSPARK", [Charge("BP.TRIP")], DUE, station_code="TANAKA", billing="spot", at=AT)
+    request = InvoiceRequest("BUSPARK", [Charge("BPK.TRIP")], DUE, station_code="TANAKA", billing="spot", at=AT)
     with transaction(worker) as session:
         bill = issue_invoice(session, request, issued_by="pipeline")
         assert (bill.total_minor, bill.station_code, bill.payer_id) == (5_000, "TANAKA", None)
@@ -358,7 +332,7 @@ def test_a_known_payers_credit_is_asked_for(engine: Engine) -> None:
         ({"lines": [Charge("SBP.SHOP", 0)]}, InvalidValue, "quantity"),
         ({"lines": [Charge("SBP.SHOP", 1, "tax")]}, InvalidValue, "component"),
         ({"lines": [Charge("SBP.NONE")]}, NotFound, "SBP.NONE"),
-        ({"lines": [Charge("BP.TRIP")]}, InvalidValue, "BUSPARK"),
+        ({"lines": [Charge("BPK.TRIP")]}, InvalidValue, "BUSPARK"),
         ({"lines": [line(), line(stream="BUSPARK")]}, InvalidValue, "BUSPARK"),
         ({"lines": [line(unit=0)]}, InvalidValue, "one cent"),
         ({"lines": [line(unit=-5)]}, InvalidValue, "one cent"),
@@ -385,7 +359,7 @@ def test_an_object_is_billed_by_its_own_stream_only(engine: Engine) -> None:
         bus = add_object(session, stream_code="BUSPARK", reference="KDA 123A", kind="plate", station_code="TANAKA")
         with pytest.raises(InvalidValue, match="belongs to stream BUSPARK"):
             issue_invoice(session, permit(object_id=bus.id), issued_by="clerk")
-        request = InvoiceRequest("BUSPARK", [Charge("BP.TRIP", 3)], DUE, object_id=bus.id)
+        request = InvoiceRequest("BUSPARK", [Charge("BPK.TRIP", 3)], DUE, object_id=bus.id)
         assert issue_invoice(session, request, issued_by="clerk").station_code == "TANAKA"
 
 
@@ -433,7 +407,7 @@ def test_an_object_answers_to_every_way_it_is_written(engine: Engine) -> None:
             reference="kda 123 a",
             kind="plate",
             aliases=["KDA-123A", "SACCO 7"],
-            tariff_item="BP.TRIP",
+            tariff_item="BPK.TRIP",
         )
         assert added.pay_account_number
         assert identifiers.is_pay_account_number(added.pay_account_number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Any, LiteralString, cast
 
 import psycopg
@@ -10,6 +11,7 @@ import pytest
 
 from revenue_engine.db import OWNER, ROLES
 from tests.conftest import Database
+from tests.support import closing
 from tests.support.books import Books
 from tests.test_grants import MONEY
 
@@ -140,7 +142,7 @@ def test_money_tables_are_append_only_even_for_their_owner(database: Database) -
 
 
 def test_an_upsert_is_a_change_too(books: Books) -> None:
-    books.execute("INSERT INTO closed_day (book_date, closed_by) VALUES ('2026-07-01', 'a')")
+    closing.close(books, date(2026, 7, 1))
     with psycopg.connect(books.url) as connection:
         upsert = (
             "INSERT INTO closed_day (book_date, closed_by) VALUES ('2026-07-01', 'b')"
@@ -201,6 +203,9 @@ def test_sequences_are_drawn_from_and_never_set(database: Database) -> None:
     assert sequences
     usual = {"intake", "worker", "api"}
     fewer = {"money_move_id_seq": {"worker"}, "statement_entry_id_seq": set[str]()}
+    fewer |= {
+        f"{table}_id_seq": set[str]() for table in ("close_preparation", "seal_key", "set_up_version", "payer_version")
+    }
     for role in ROLES:
         with database.connect(role) as connection:
             for sequence in sequences:
@@ -249,15 +254,16 @@ def test_everybody_else_has_nothing(database: Database) -> None:
 def shadow(connection: psycopg.Connection[Any]) -> None:
     """What a hostile role can do: put a table of its own before the one that a guard looks into."""
     connection.execute("CREATE TEMP TABLE closed_day (book_date date)")
-    connection.execute("GRANT ALL ON closed_day TO PUBLIC")
+    connection.execute("CREATE TEMP TABLE close_preparation (id bigint, period text, first_day date, last_day date)")
+    connection.execute("GRANT ALL ON closed_day, close_preparation TO PUBLIC")
 
 
 @pytest.mark.parametrize("sabotaged", [False, True], ids=["as it is", "without pg_temp last"])
 def test_a_table_of_ones_own_does_not_blind_the_guards(books: Books, sabotaged: bool) -> None:
     # Given a closed day, and a worker gone wrong that has an empty table of the same name
-    books.execute("INSERT INTO closed_day (book_date, closed_by) VALUES ('2026-07-01', 'a')")
+    closing.close(books, date(2026, 7, 1))
     if sabotaged:
-        books.execute("ALTER FUNCTION journal_guard() SET search_path = pg_catalog, public")
+        books.execute("ALTER FUNCTION day_is_shut(date) SET search_path = pg_catalog, public")
     with psycopg.connect(books.url) as connection:
         connection.execute("SET ROLE revenue_worker")
         shadow(connection)

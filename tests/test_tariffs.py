@@ -16,6 +16,7 @@ from revenue_engine.billing import tariffs
 from revenue_engine.billing.tariffs import COUNTABLE_UNITS, Charge, SpotMatch, TariffLine, spot_match
 from revenue_engine.db import make_engine, transaction
 from revenue_engine.errors import Conflict, IntegrityFault, InvalidValue, NotFound
+from tests.support import books
 
 DAY = date(2026, 11, 20)
 
@@ -95,28 +96,8 @@ def test_countable_units_are_units() -> None:
 
 @pytest.fixture
 def connection(database: Any) -> Iterator[psycopg.Connection[Any]]:
+    books.county(database.url, "lineland", mode="test")
     with database.connect() as made:
-        made.execute(
-            "INSERT INTO county (code, name, books_open_from, confirm_limit_minor, mode)"
-            " VALUES ('busia', 'Busia', '2026-07-01', 25000000, 'test')"
-        )
-        made.execute(
-            "INSERT INTO stream (code, name, note, billing, law, prefixes) VALUES"
-            " ('BUS', 'Bus park', 5, 'spot', 'Act', '{BSP,MAT}'), ('SBP', 'Permits', 3, 'bill', 'Act', '{}')"
-        )
-        for code, stream, amount, begin, end, status, spot in (
-            ("BUS.TRIP", "BUS", 4_000, "2024-07-01", "2025-07-01", "active", True),
-            ("BUS.TRIP", "BUS", 5_000, "2025-07-01", None, "active", True),
-            ("BUS.NEW", "BUS", 6_000, "2025-07-01", None, "draft", True),
-            ("BUS.GONE", "BUS", 40_000, "2024-11-01", None, "suspended", True),
-            ("SBP.TRY", "SBP", 9_000, "2025-07-01", None, "sample", False),
-        ):
-            made.execute(
-                "INSERT INTO tariff_line (item_code, stream_code, name, unit, amount_minor, law, effective_from,"
-                " effective_to, status, spot) VALUES (%s, %s, 'A line', 'trip', %s, 'Act', %s, %s, %s, %s)",
-                (code, stream, amount, begin, end, status, spot),
-            )
-        made.commit()
         yield made
 
 

@@ -1,7 +1,7 @@
 """Secondary ledgers: books, rules, what was derived, and what may be spent.
 
 Revision: books
-Revises: judgements_verified
+Revises: the_close
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "books"
-down_revision = "judgements_verified"
+down_revision = "the_close"
 branch_labels = None
 depends_on = None
 

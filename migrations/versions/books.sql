@@ -278,7 +278,7 @@ $$;
 
 -- A book is written by one hand at a time: derive, a new version, a remap and a fund's fact take turns.
 CREATE FUNCTION lock_book(code text) RETURNS void LANGUAGE sql SECURITY DEFINER
-    SET search_path = pg_catalog, public, pg_temp AS $$ SELECT pg_advisory_xact_lock(7211, hashtext(code)) $$;
+    SET search_path = pg_catalog, public, pg_temp AS $$ SELECT pg_advisory_xact_lock(7212, hashtext(code)) $$;
 CREATE FUNCTION book_horizon(of_book text) RETURNS xid8 LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, public, pg_temp AS $$
     SELECT coalesce((SELECT horizon FROM book_run WHERE book_code = of_book ORDER BY id DESC LIMIT 1), '0')
@@ -379,7 +379,7 @@ ALTER TABLE derived_line ENABLE ALWAYS TRIGGER derived_line_guard;
 CREATE FUNCTION book_run_guard() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock(7211, hashtext(NEW.book_code));
+    PERFORM pg_advisory_xact_lock(7212, hashtext(NEW.book_code));
     IF NEW.after <> book_horizon(NEW.book_code) THEN
         RAISE EXCEPTION 'the book % was derived up to %, not %', NEW.book_code, book_horizon(NEW.book_code), NEW.after
             USING ERRCODE = 'RV409';
@@ -581,7 +581,7 @@ BEGIN
        OR (agreed ->> 'effective_from')::date <> NEW.effective_from THEN
         RAISE EXCEPTION 'a rule is in force when a person proposed it and another person agreed' USING ERRCODE = 'RV403';
     END IF;
-    PERFORM pg_advisory_xact_lock(7211, hashtext(NEW.book_code));
+    PERFORM pg_advisory_xact_lock(7212, hashtext(NEW.book_code));
     NEW.from_horizon := book_horizon(NEW.book_code);
     IF EXISTS (SELECT FROM book_closed_day c WHERE c.book_code = NEW.book_code AND c.book_date >= NEW.effective_from) THEN
         RAISE EXCEPTION 'the rule % begins on %, and that day of the book is closed: date it later and ask for a remap',
@@ -630,7 +630,7 @@ BEGIN
        OR (agreed ->> 'first')::date <> NEW.first_day OR (agreed ->> 'last')::date <> NEW.last_day THEN
         RAISE EXCEPTION 'a book is remapped when a person asked for it and another person agreed' USING ERRCODE = 'RV403';
     END IF;
-    PERFORM pg_advisory_xact_lock(7211, hashtext(NEW.book_code));
+    PERFORM pg_advisory_xact_lock(7212, hashtext(NEW.book_code));
     NEW.horizon := book_horizon(NEW.book_code);
     NEW.number := (SELECT coalesce(max(number), 0) + 1 FROM book_remap WHERE book_code = NEW.book_code);
     NEW.newest := (SELECT max(number) FROM book_rule_version
@@ -655,7 +655,7 @@ BEGIN
         RAISE EXCEPTION 'money of a book is issued, committed and spent when a person asked and another person agreed'
             USING ERRCODE = 'RV403';
     END IF;
-    PERFORM pg_advisory_xact_lock(7211, hashtext(NEW.book_code));
+    PERFORM pg_advisory_xact_lock(7212, hashtext(NEW.book_code));
     why := fund_refusal(agreed);
     IF why IS NOT NULL THEN
         RAISE EXCEPTION '%', why USING ERRCODE = 'RV409';

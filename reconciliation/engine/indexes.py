@@ -23,8 +23,8 @@ from revenue_engine.identifiers import PAY_ACCOUNT_DIGITS
 
 _WORD_AND_NUMBER = r"^(?P<word>[A-Z]{3,})[^A-Z0-9].*?0*(?P<number>[1-9][0-9]*)$"
 _LATER_WORD_AND_NUMBER = r"[^A-Z0-9](?P<word>[A-Z]{3,})[^A-Z0-9]+0*(?P<number>[1-9][0-9]*)$"
-_TWO_NUMBERS = r"^[A-Z]+[^A-Z0-9]+0*(?P<word>[1-9][0-9]*)[/.\-]0*(?P<number>[1-9][0-9]*)$"
-_THREE_NUMBERS = r"^[A-Z]+[^A-Z0-9]+0*(?P<word>[1-9][0-9]*[/.\-][1-9][0-9]*)[/.\-]0*(?P<number>[1-9][0-9]*)$"
+_TWO_NUMBERS = r"^[A-Z][^0-9]*[^A-Z0-9]0*(?P<word>[1-9][0-9]*)[/.\-]0*(?P<number>[1-9][0-9]*)$"
+_THREE_NUMBERS = r"^[A-Z][^0-9]*[^A-Z0-9]0*(?P<word>[1-9][0-9]*[/.\-][1-9][0-9]*)[/.\-]0*(?P<number>[1-9][0-9]*)$"
 _PLATE_BEHIND = r"^[A-Z]{2,}[^A-Z0-9]+(?P<word>[A-Z]{1,3}) ?(?P<number>[0-9]{3}[A-Z]{1,3})$"
 TELLING = 201
 """A key with this many bills or more says nothing: no more of them are ever fetched, however many a payer has."""

@@ -167,7 +167,9 @@ def _alias(case: Case, world: World, _policy: Policy) -> Answer:
         words = f"{case.object_words} was typed beside the phone or the name of the payer of bill "
         words += f"{world.number(others[0])}, and both owe this amount"
         return WhyNot("ambiguous_account", "several_payers", words, world.in_order(equal)[0], final=True)
-    if len(began) == 1 and not case.loosely:
+    several = len({world.facts[row].object_ref for row in case.objects}) > 1
+    doubtful = several and not world.proof(case, began[0]).undisputed  # also of things that owe nothing any more
+    if len(began) == 1 and not case.loosely and not doubtful:
         return _only_bill_of_object(case, world, began[0])
     if len({world.facts[row].object_ref for row in equal}) > 1:
         words = f"{case.object_words} were typed, and more than one of them has a bill of this amount"

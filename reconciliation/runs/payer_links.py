@@ -10,6 +10,7 @@ import hashlib
 import re
 from datetime import datetime
 from typing import NamedTuple
+from uuid import UUID
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -47,6 +48,7 @@ class PayerLink(Sealed, Base):
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     public_id: Mapped[str] = mapped_column(unique=True)
     words_digest: Mapped[bytes] = mapped_column(LargeBinary)
+    salt: Mapped[UUID] = mapped_column(server_default=text("gen_random_uuid()"))
     payer_id: Mapped[int] = mapped_column(ForeignKey("payer.id"))
     payment_id: Mapped[int] = mapped_column(ForeignKey("payment.id"))
     invoice_id: Mapped[int] = mapped_column(ForeignKey("invoice.id"))

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
+from uuid import UUID
 
 import phonenumbers
 from sqlalchemy import (
@@ -44,6 +45,8 @@ class Payer(Sealed, Base):
     phone: Mapped[str | None]
     """E.164, or empty."""
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    salt: Mapped[UUID] = mapped_column(server_default=text("gen_random_uuid()"))
+    """What a version of the payer commits to name and phone with."""
 
 
 class BilledObject(Base):

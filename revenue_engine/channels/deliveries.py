@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from psycopg.types.json import Jsonb
 from sqlalchemy import (
@@ -50,6 +51,8 @@ class Delivery(Sealed, Base):
     """The length the sender sent; more than ``body`` holds when it went over the cap."""
     verdict: Mapped[str]
     verdict_reason: Mapped[str]
+    salt: Mapped[UUID] = mapped_column(server_default=text("gen_random_uuid()"))
+    """What the seal commits to headers and body with."""
 
 
 class DeliveryOutcome(Sealed, Base):

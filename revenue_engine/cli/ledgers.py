@@ -26,16 +26,23 @@ def _nouns() -> None:
 
 
 @app.command("verify")
-def verify(as_json: JsonFlag = False) -> None:
+def verify(
+    witness: Annotated[
+        Path | None, typer.Option(help="A witness's file from outside this server, as 'close witness' writes one.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
     """Recompute every invariant from the rows; name each row that breaks one. Exit 1 when any does."""
+    from reconciliation.days import witness as witnesses
     from revenue_engine import bootstrap
     from revenue_engine.db import transaction
     from revenue_engine.verification import verify as checking
 
     with answering(as_json=as_json):
+        held = witnesses.held(witness) if witness else []
         with transaction(bootstrap.engine("migrate")) as session:
             sources = checking.Sources(bootstrap.adapters(), bootstrap.statement_readers())
-            found = checking.verify(session, sources=sources)
+            found = checking.verify(session, sources=sources, held=held)
         if as_json:
             print_json(found.as_dict())
         else:

@@ -146,6 +146,21 @@ def _said(answer: dict[str, Any], *, as_json: bool) -> None:
             out.print(f"{name.replace('_', ' '):16} {value}", highlight=False)
 
 
+@app.command("verify")
+def verify(
+    certificate: Annotated[list[Path], typer.Argument(help="Certificates, as 'close export' wrote them.")],
+    export: Annotated[Path, typer.Option("--export", help="The folder that 'close export' wrote.")],
+    keys: Annotated[Path | None, typer.Option(help="Published keys that you trust; else those of the export.")] = None,
+    county: Annotated[str, typer.Option(help="Refuse a certificate of another county.")] = "",
+    origin: Annotated[str, typer.Option(help="Refuse a certificate of another chain.")] = "",
+) -> None:
+    """Check certificates from their exports alone: no database, no network. Exit 3 where not all could be checked."""
+    from reconciliation.days import verify_certificate
+
+    told = [*map(str, certificate), "--export", str(export), "--county", county, "--origin", origin]
+    raise typer.Exit(verify_certificate.main(told + (["--keys", str(keys)] if keys else [])))
+
+
 @policy_app.command("show")
 def show(
     digest: Annotated[str | None, typer.Argument(help="A proposed policy; the one in force if none is named.")] = None,

@@ -199,7 +199,11 @@ class Placer:
         unbilled = [
             (self.questions[one.payment.id], self.things[named.object_id])
             for one, named in zip(self.incoming, self.named, strict=True)
-            if one.payment.id in self.questions and one.payment.id not in answers and named.object_id is not None
+            if one.payment.id in self.questions
+            and one.payment.id not in answers
+            and named.object_id is not None
+            # What is paid before the service has no open bill as a rule: at its own price nobody else is meant
+            and self._price(one, self.things[named.object_id].stream_code, self.things[named.object_id]) is None
         ]
         answers |= doubts.about_unbilled(self.session, unbilled)
         asked = {invoice: bill.outstanding_minor for invoice, bill in bills.items()}
@@ -305,7 +309,17 @@ class Placer:
     def _place_at_station(self, placement: Placement, station_code: str | None, thing: BilledThing | None) -> None:
         """Pay before service: the amount and the tariff in force raise the bill that this payment pays."""
         stream = thing.stream_code if thing else self.station_streams.get(station_code or "")
-        on = periods.nairobi_date(placement.incoming.at)
+        matched = self._price(placement.incoming, stream, thing)
+        if matched is None:
+            detail = "no tariff line in force gives this amount, or more than one line does"
+            self._suspend(placement, BreakReason.NO_TARIFF_FOR_AMOUNT, detail, stream, station_code)
+            return
+        self.spots.append(_Spot(placement, matched.line, matched.quantity, thing, station_code))
+        placement.rest_minor = 0
+
+    def _price(self, one: Incoming, stream: str | None, thing: BilledThing | None) -> tariffs.SpotMatch | None:
+        """The tariff line in force that a payment's amount is the price of; of a thing, its own line only."""
+        on = periods.nairobi_date(one.at)
         if on not in self.lines:
             self.lines[on] = list(tariffs.spot_lines(self.session, on=on))
         lines = [
@@ -313,13 +327,7 @@ class Placer:
             for line in self.lines[on]
             if line.stream_code == stream and (thing is None or line.item_code == thing.tariff_item)
         ]
-        matched = tariffs.spot_match(lines, placement.rest_minor)
-        if matched is None:
-            detail = "no tariff line in force gives this amount, or more than one line does"
-            self._suspend(placement, BreakReason.NO_TARIFF_FOR_AMOUNT, detail, stream, station_code)
-            return
-        self.spots.append(_Spot(placement, matched.line, matched.quantity, thing, station_code))
-        placement.rest_minor = 0
+        return tariffs.spot_match(lines, one.payment.amount_minor)
 
     def _raise_spot_bills(self) -> None:
         if not self.spots:

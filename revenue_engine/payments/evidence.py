@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from psycopg.rows import kwargs_row
 from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, text
@@ -47,6 +48,7 @@ class Evidence(Sealed, Base):
     typed_digest: Mapped[bytes] = mapped_column(LargeBinary)
     """SHA-256 of the account reference as typed: enough to see that two messages disagree, not to read it."""
     recorded_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    salt: Mapped[UUID] = mapped_column(server_default=text("gen_random_uuid()"))
 
 
 STATEMENT_MESSAGE = "Statement"

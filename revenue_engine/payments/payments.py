@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import psycopg
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, text
@@ -48,7 +49,7 @@ class Payment(Sealed, Base):
     reverses_id: Mapped[int | None] = mapped_column(ForeignKey("payment.id"))
 
 
-class PaymentParty(Base):
+class PaymentParty(Sealed, Base):
     """Who paid and what they typed, as received: personal data, erased after the retention period."""
 
     __tablename__ = "payment_party"
@@ -56,6 +57,10 @@ class PaymentParty(Base):
     name: Mapped[str]
     msisdn: Mapped[str]
     account_reference: Mapped[str]
+    salt: Mapped[UUID] = mapped_column(server_default=text("gen_random_uuid()"))
+    """What the words are committed to with; erased with them."""
+    commitment: Mapped[bytes | None]
+    """What stands in place of words that were erased."""
 
 
 @dataclass(frozen=True, slots=True)

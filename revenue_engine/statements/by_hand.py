@@ -11,11 +11,11 @@ from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine.channels import deliveries
-from revenue_engine.db import Base, raw, rows, scalar
+from revenue_engine.db import Base, Sealed, raw, rows, scalar
 from revenue_engine.ports.statements import StatementClosed, StatementEvent
 
 
-class StatementFile(Base):
+class StatementFile(Sealed, Base):
     """A file that was brought, and by whom; nobody where whoever holds the database brought it."""
 
     __tablename__ = "statement_file"
@@ -23,7 +23,7 @@ class StatementFile(Base):
     brought_by: Mapped[int | None]
 
 
-class StatementReading(Base):
+class StatementReading(Sealed, Base):
     """What a worker read at the foot of a file. Nobody who comes through the API may see it."""
 
     __tablename__ = "statement_reading"
@@ -36,7 +36,7 @@ class StatementReading(Base):
     read_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
 
 
-class StatementEntry(Base):
+class StatementEntry(Sealed, Base):
     """What a person entered as the figure at the foot of a file that another person brought."""
 
     __tablename__ = "statement_entry"

@@ -35,7 +35,7 @@ from revenue_engine import periods
 from revenue_engine.access import approvals
 from revenue_engine.channels import accounts
 from revenue_engine.collection.tools import Tools
-from revenue_engine.db import Base, one, raw, rows, scalar
+from revenue_engine.db import Base, Sealed, one, raw, rows, scalar
 from revenue_engine.errors import InvalidValue, NotFound
 from revenue_engine.work.kinds import Kind, Work
 
@@ -61,7 +61,7 @@ class LookOutcome(enum.StrEnum):
     """Ours to mend: the key file cannot be read, or is no key."""
 
 
-class StatementDrop(Base):
+class StatementDrop(Sealed, Base):
     """One version of a drop's set-up, agreed to by two persons. Times in seconds and minutes, sizes in bytes."""
 
     __tablename__ = "statement_drop"
@@ -89,7 +89,7 @@ class StatementDrop(Base):
     agreed_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class FetchedFile(Base):
+class FetchedFile(Sealed, Base):
     """One file met in a drop; ``sha256`` is empty for one that was refused unread."""
 
     __tablename__ = "fetched_file"
@@ -118,7 +118,7 @@ class FetchedFile(Base):
     fetched_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
-class FetchLook(Base):
+class FetchLook(Sealed, Base):
     """One look into a drop and what it found. Nothing of a file's content."""
 
     __tablename__ = "fetch_look"

@@ -52,6 +52,18 @@ APPEND_ONLY = (
     "payer_link_answer",
     "break_event",
     "bank_account",
+    "close_preparation",
+    "close_horizon",
+    "close_sheet",
+    "close_withdrawal",
+    "close_approval",
+    "certificate",
+    "certificate_chain",
+    "seal_key",
+    "seal_source",
+    "seal_chunk",
+    "set_up_version",
+    "payer_version",
 )
 """Tables that refuse UPDATE, DELETE and TRUNCATE, whoever asks."""
 
@@ -82,6 +94,12 @@ GUARDS = (
     ("break_event", "break_event_rights"),
     ("snapshot_run", "horizon_guard"),
     ("account", "account_guard"),
+    ("close_preparation", "preparation_guard"),
+    ("close_horizon", "close_horizon_guard"),
+    ("close_withdrawal", "withdrawal_guard"),
+    ("close_approval", "approval_guard"),
+    ("close_approval", "approval_certified"),
+    ("certificate", "certificate_guard"),
 )
 """Triggers that refuse or derive on INSERT; each runs the function of its own name."""
 

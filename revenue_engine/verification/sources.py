@@ -221,6 +221,18 @@ SOURCES = (
         (Part("closed_day", "{}", _DAYS_SQL),),
     ),
     Check(
+        "set_up_is_its_last_version",
+        "Every row of set-up and every payer is what its last kept version says.",
+        ("set_up_version", "payer_version"),
+        (
+            Part(
+                "set_up_version",
+                "{}",
+                "SELECT table_name || ' ' || key, fault FROM version_differences()",
+            ),
+        ),
+    ),
+    Check(
         "breaks_are_their_events",
         "Every break is what its events say: opened once, given, lowered, resolved and opened again in their order.",
         ("break_case",),

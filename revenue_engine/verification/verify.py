@@ -2,12 +2,14 @@
 
 The guards of the database keep honest programs honest. This answers for the rest: whoever switched them off and edited
 a row leaves a sum, a digest, a link or a raw message that no longer agrees, wherever a fact is written in two places.
-What stands in one place only (whose a bill is, when a row was written, a tail cut off whole) only a seal can vouch for.
+What stands in one place only (whose a bill is, when a row was written) is held against the leaf that a certificate
+sealed, and the certificates against roots that a witness keeps outside: then a tail cut off whole is named too.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
@@ -21,11 +23,12 @@ from revenue_engine.verification.facts import FACTS
 from revenue_engine.verification.invariants import KEPT, Check, Finding, Invariant, Verification, examine
 from revenue_engine.verification.papers import PAPERS
 from revenue_engine.verification.schema import SCHEMA
+from revenue_engine.verification.seals import SEALS, Held, witnessed
 from revenue_engine.verification.sources import SOURCES
 
 __all__ = ["CHECKS", "Finding", "Invariant", "Sources", "Verification", "controls", "one_snapshot", "verify"]
 
-CHECKS: tuple[Check, ...] = (*JOURNALS, *DATES_AND_BALANCES, *CONTROLS, *FACTS, *SOURCES, *PAPERS, *SCHEMA)
+CHECKS: tuple[Check, ...] = (*JOURNALS, *DATES_AND_BALANCES, *CONTROLS, *FACTS, *SOURCES, *PAPERS, *SCHEMA, *SEALS)
 """Every invariant, from the ledger's own to what stands beside it."""
 
 
@@ -44,10 +47,13 @@ def one_snapshot(session: Session) -> None:
     raw(session).execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 
-def verify(session: Session, *, keep: int = KEPT, sources: Sources | None = None) -> Verification:
+def verify(
+    session: Session, *, keep: int = KEPT, sources: Sources | None = None, held: Sequence[Held] = ()
+) -> Verification:
     """Check every invariant over one snapshot of the database; nothing is written.
 
-    With ``sources``, raw deliveries are read again and compared; that needs the right to read bodies.
+    With ``sources``, raw deliveries are read again and compared; that needs the right to read bodies. ``held`` is what
+    a witness outside the server holds of the certificates.
 
     At most ``keep`` findings of each invariant are kept, all are counted. Raises InvalidValue as ``one_snapshot`` does.
     """
@@ -58,6 +64,7 @@ def verify(session: Session, *, keep: int = KEPT, sources: Sources | None = None
     connection.execute("SET LOCAL work_mem = '64MB'")
     connection.execute("SET LOCAL jit = off")
     checks = CHECKS if sources is None else (*CHECKS, *deliveries.checks(sources))
+    checks = (*checks, witnessed(held)) if held else checks
     tables = sorted({table for check in checks for table in check.counted})
     counted = connection.execute(
         "SELECT " + ", ".join(f"(SELECT count(*) FROM {table})" for table in tables)  # noqa: S608 - our own constants

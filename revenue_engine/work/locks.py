@@ -32,7 +32,9 @@ class Lock(IntEnum):
     """A key that makes a repeated request one, by a hash of person and key (taken by a function of the database)."""
     COUNTY_FILES = 7210
     """Loading a county's files."""
-    BOOK = 7211
+    CLOSE = 7211
+    """The close of a day: one is prepared, withdrawn or approved at a time (taken by functions of the database)."""
+    BOOK = 7212
     """A secondary ledger, by a hash of its code: derive, a new version, a remap and a fund's fact take turns (taken by
     functions of the database)."""
     MIGRATION = 7_263_001

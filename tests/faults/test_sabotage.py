@@ -20,6 +20,7 @@ from revenue_engine import db, ledger
 from revenue_engine.ledger.journal import Journal, Posting
 from tests.faults import checks, plan
 from tests.faults.harness import Provider, World, world
+from tests.support import closing
 from tests.support.books import DAY, NOON, Books
 
 SEED = 11
@@ -131,8 +132,8 @@ def closes_under_load(books: Books) -> list[str]:
     def close() -> None:
         for day in days:
             time.sleep(0.15)
+            closing.close(books, day)
             with db.transaction(books.engine) as session:
-                ledger.close_day(session, day, by="treasurer")
                 certified[day] = checks.figures_of(db.raw(session), day)
 
     def write(seed: int) -> None:

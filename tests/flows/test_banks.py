@@ -25,7 +25,7 @@ FIXTURES = Path(__file__).parents[1] / "adapters"
 
 def add(books: Books, adapter: Any, identifier: str, settings: Any, *, mode: str = "live") -> int:
     """A bank account of the county; its id."""
-    with db.transaction(books.as_role("api")) as session:
+    with db.transaction(books.engine) as session:
         return loading.add_channel_account(
             session, adapter=adapter.name, identifier=identifier, mode=mode, name="Bank", settings=dict(settings)
         ).id

@@ -8,13 +8,13 @@ import psycopg
 import pytest
 
 from reconciliation.runs import running
-from revenue_engine import db, ledger
+from revenue_engine import db
 from revenue_engine.billing import invoices
 from revenue_engine.billing.tariffs import AssessedLine
 from revenue_engine.ledger import chart
 from revenue_engine.periods import NAIROBI
 from revenue_engine.treasury import bank_accounts
-from tests.support import people
+from tests.support import closing, people
 from tests.support.books import DAY, NOON, Books, confirmation
 
 
@@ -155,8 +155,7 @@ def test_the_financial_year_follows_receipt(books: Books, at: datetime, year: st
     books.execute("UPDATE county SET books_open_from = '2026-06-01'")
     number = books.bill(100).pay_account_number
     if late:  # the days until 2 July are closed before anybody tells of it
-        with db.transaction(books.engine) as session:
-            ledger.close_day(session, date(2026, 7, 2), by="the accountant")
+        closing.close(books, date(2026, 7, 2))
     books.deliver(confirmation(100, number, reference="UIYEAR0001", at=at), received_at=at)
     books.work()
     booked = date(2026, 7, 3) if late else at.date()

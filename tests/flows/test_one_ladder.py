@@ -119,6 +119,32 @@ def test_two_stalls_in_one_text_are_a_tie(books: Books, amount: int) -> None:
     assert second.pay_account_number in suggested(books, paid)
 
 
+@pytest.mark.parametrize(
+    ("thing", "typed"),
+    [
+        ("STALL 45", "stall 45/stall 61"), ("NASEWA/1500", "NASEWA/1500/REM"), ("NASEWA/1500", "nasewa 1500 part 2"),
+        ("PLOT-77", "plot 77 BB"), ("STALL-45", "stall 45 row B"), ("STALL-45", "stall 45 na 46"),
+        ("KDA 123A", "KDA 12 3 A 4"), ("STALL-45A", "stall 45A B"),
+    ],
+)  # fmt: skip
+def test_a_name_that_may_go_on_is_left_by_callback_and_by_run(books: Books, thing: str, typed: str) -> None:
+    bill = billed(books, 800, thing=thing)
+    paid = pay(books, 800, typed, **STRANGER)
+    assert in_suspense(books, paid)
+    running.run(books.as_role("worker"), by="t")
+    assert books.left(bill) == 800
+    assert suggested(books, paid) <= {bill.pay_account_number}
+
+
+def test_of_two_stalls_typed_the_unpaid_one_is_left_by_the_run_too(books: Books) -> None:
+    first = billed(books, 800, thing="STALL-741241")
+    books.pay(800, first.pay_account_number)
+    second = billed(books, 900, name="Juma Were", thing="STALL-74124")
+    paid = pay(books, 900, "stall 741241 na stall 74124", **STRANGER)
+    running.run(books.as_role("worker"), by="t")
+    assert (in_suspense(books, paid), books.left(second)) == (True, 900)
+
+
 def test_a_neighbour_s_stall_is_left_by_callback_and_by_run(books: Books) -> None:
     one = billed(books, 800, thing="STALL-741236")
     other = billed(books, 800, name="Juma Were", thing="STALL-741231")

@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from revenue_engine import db, ledger, periods
+from revenue_engine import db, periods
 from revenue_engine.payments import request_push
 from revenue_engine.periods import NAIROBI
 from revenue_engine.work import jobs
+from tests.support import closing
 from tests.support.books import DAY, NOON, Books, code, confirmation, push_result, reversal
 
 
@@ -274,8 +275,7 @@ def test_a_test_notice_never_touches_live_books(books: Books) -> None:
 
 def test_a_late_item_for_a_closed_day_books_to_the_open_day(books: Books) -> None:
     bill = books.bill(800)
-    with db.transaction(books.engine) as session:
-        ledger.close_day(session, DAY, by="finance")
+    closing.close(books, DAY)
     books.pay(800, bill.pay_account_number, at=NOON)
     assert books.rows("SELECT book_date FROM journal WHERE kind = 'payment_received'") == [(DAY + timedelta(days=1),)]
     assert books.rows("SELECT occurred_at FROM payment") == [(NOON,)]

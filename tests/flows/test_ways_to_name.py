@@ -13,12 +13,12 @@ from revenue_engine.billing.tariffs import AssessedLine
 from tests.support.books import DAY, NOON, Books, confirmation, reversal
 
 
-def truck(books: Books) -> None:
+def truck(books: Books, plate: str = "KDA 123A") -> None:
     with db.transaction(books.as_role("api")) as session:
         payers.add_object(
             session,
             stream_code="TRAILER",
-            reference="KDA 123A",
+            reference=plate,
             kind="plate",
             station_code="MALABA",
             tariff_item="TRL.NIGHT",
@@ -56,6 +56,20 @@ def test_a_station_of_another_stream_beside_a_plate_does_not_hold_the_money_up(b
     assert books.rows("SELECT state, last_error FROM job WHERE kind = 'interpret'") == []
     assert books.journal(paid) == ["DR 1200.mpesa-600100 CR 1300.TRAILER 300.00"]
     assert books.rows("SELECT station_code FROM posting WHERE payment_id IS NOT NULL") == [("MALABA",)]
+
+
+def test_a_neighbour_s_open_night_does_not_hold_up_what_is_paid_before_the_service(books: Books) -> None:
+    truck(books, "KDA 123A")
+    truck(books, "KDA 124A")
+    first = books.pay(300, "KDA 124A", reference="UITAKEN001")
+    books.deliver(reversal("UITAKEN001", 300, own="UITAKEN002"))
+    books.work()  # the neighbour's bill is open again
+    paid = books.pay(300, "KDA 123A")
+    assert books.journal(first)[0] == books.journal(paid)[0] == "DR 1200.mpesa-600100 CR 1300.TRAILER 300.00"
+    assert books.rows(
+        "SELECT o.reference, b.principal_minor FROM open_bill b JOIN invoice i ON i.id = b.invoice_id"
+        " JOIN billed_object o ON o.id = i.object_id WHERE b.principal_minor > 0"
+    ) == [("KDA 124A", 300_00)]
 
 
 def test_a_second_payment_to_a_standing_number_pays_when_the_first_is_taken_back(

@@ -18,6 +18,7 @@ from revenue_engine.db import ROLES
 from revenue_engine.errors import Conflict
 from revenue_engine.work import jobs
 from tests.conftest import Database
+from tests.support import closing
 from tests.support.books import DAY, NOON, Books
 
 LEVELS = ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
@@ -133,8 +134,7 @@ def test_a_closed_day_takes_no_journal_under_any_isolation(database: Database, b
     # Given a worker that looked before the day was closed
     with login(database, "worker", level) as connection:
         connection.execute("SELECT count(*) FROM closed_day").fetchall()
-        with db.transaction(books.engine) as session:
-            ledger.close_day(session, DAY, by="the accountant")
+        closing.close(books, DAY)
         # When it writes to the day, then it is refused
         with pytest.raises((errors.CheckViolation, errors.InvalidTransactionState)):
             connection.execute(cast("LiteralString", JOURNAL.format(id=9001, key="late", kind="x")))
@@ -342,28 +342,27 @@ def test_no_role_closes_a_day_yet(database: Database, books: Books, role: str) -
     assert refused(database, role, closing) is errors.InsufficientPrivilege
 
 
-def test_no_day_is_closed_ahead_of_time_or_before_the_books_or_with_a_gap(books: Books) -> None:
+def test_no_day_is_closed_ahead_of_time_or_before_the_books_or_with_a_gap_or_by_one_hand(books: Books) -> None:
     tomorrow = date.today() + timedelta(days=1)  # noqa: DTZ011 - a day that has not ended anywhere
     for wrong in (
         f"SELECT '{FIRST}'::date + n FROM generate_series(0, {(tomorrow - FIRST).days}) n",
         "VALUES ('2026-06-30'::date)",
+        "VALUES ('2026-07-01'::date)",
         "VALUES ('2026-07-02'::date)",
         "VALUES ('2026-07-01'::date), ('2026-07-03')",
     ):
         with pytest.raises(errors.CheckViolation):
             books.execute(f"INSERT INTO closed_day (book_date, closed_by) SELECT d, 'x' FROM ({wrong}) AS w (d)")
     assert books.rows("SELECT count(*) FROM closed_day") == [(0,)]
-    with db.transaction(books.engine) as session, pytest.raises(Conflict, match="not ended"):
-        ledger.close_day(session, tomorrow, by="x")
+    with pytest.raises(Conflict, match="not ended"):
+        closing.close(books, tomorrow)
 
 
 def test_a_day_with_journals_before_it_is_closed_first(books: Books) -> None:
     books.pay(100, "X")
-    with pytest.raises(Conflict, match="2026-09-15 has journals"), db.transaction(books.engine) as session:
-        ledger.close_day(session, DAY + timedelta(days=3), by="x")
-    for day in (DAY, DAY + timedelta(days=3)):
-        with db.transaction(books.engine) as session:
-            ledger.close_day(session, day, by="x")
+    with pytest.raises(Conflict, match="2026-09-15 has journals"):
+        closing.close(books, DAY + timedelta(days=3))
+    closing.close(books, DAY, DAY + timedelta(days=3))
     assert books.rows("SELECT min(book_date), max(book_date), count(*) FROM closed_day") == [
         (FIRST, DAY + timedelta(days=3), (DAY - FIRST).days + 4)
     ]

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy.orm import Session
 
 from revenue_engine import ledger, periods
-from revenue_engine.db import make_engine, transaction
+from revenue_engine.db import make_engine, scalar, transaction
 from revenue_engine.errors import Conflict
+from tests.support import closing
 from tests.support.accountant import DAY, days, journal, noon, post, stored, trial, undo
 from tests.support.books import Books
 
@@ -22,10 +26,17 @@ NEXT = DAY + timedelta(days=1)
 LINE = "DR 1200.mpesa-600100 CR 2200 1.00"
 
 
-def close(books: Books, *closing: date) -> None:
-    for day in closing:
-        with transaction(books.engine) as session:
-            ledger.close_day(session, day, by="the accountant")
+def close(books: Books, *days_: date) -> None:
+    closing.close(books, *days_)
+
+
+@contextmanager
+def shutting(books: Books, day: date) -> Iterator[Session]:
+    """A close whose first transaction has shut the day and is not committed yet."""
+    closing.without_controls(books)
+    with books.treasurer.acts(), transaction(books.as_role("api")) as session:
+        scalar(session, "SELECT close_begin(%s)", (day,))
+        yield session
 
 
 class Later:
@@ -47,7 +58,9 @@ class Later:
         """Whether it stands before a lock that another holds."""
         until = time.monotonic() + 3
         while time.monotonic() < until and self.thread.is_alive():
-            if books.rows("SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'advisory' AND classid = 7201"):
+            if books.rows(
+                "SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'advisory' AND classid IN (7201, 7211)"
+            ):
                 return True
             time.sleep(0.01)
         return False
@@ -120,18 +133,20 @@ def test_a_day_closes_once_and_not_before_it_has_ended(books: Books) -> None:
         close(books, DAY)
     with pytest.raises(Conflict, match="not ended"):
         close(books, periods.today())
-    assert books.rows("SELECT max(book_date), min(closed_by) FROM closed_day") == [(DAY, "the accountant")]
+    assert books.rows("SELECT max(book_date), min(closed_by) FROM closed_day") == [(DAY, "accountant")]
 
 
-def test_two_hands_closing_one_day_close_it_once(books: Books) -> None:
-    # Given one who has closed a day and not committed yet
-    with transaction(books.engine) as session:
-        ledger.close_day(session, DAY, by="first")
-        # When another closes it too
-        second = Later(lambda: close(books, DAY))
+def test_two_hands_closing_one_day_the_second_is_told_who_and_when(books: Books) -> None:
+    # Given one who has shut a day and not committed yet
+    other = closing.second(books)
+    with shutting(books, DAY):
+        # When another prepares it too
+        second = Later(lambda: closing.prepare(books, DAY, who=other))
         assert second.waits(books)
-    # Then the other is told that it is closed already
-    assert isinstance(second.ends(), Conflict)
+    # Then the other is told who prepared it and when
+    told = second.ends()
+    assert isinstance(told, Conflict)
+    assert re.search(r"treasurer prepared the close of 2026-09-15 at \d{4}-\d{2}-\d{2} \d{2}:\d{2}", str(told))
 
 
 # --- closing while money comes in ------------------------------------------------------------------------------------
@@ -142,26 +157,24 @@ def test_a_close_waits_for_a_journal_in_flight(books: Books) -> None:
     with transaction(books.engine) as session:
         posted = ledger.post(session, journal(LINE), key="in flight")
         # When the day is closed
-        closing = Later(lambda: close(books, DAY))
+        closer = Later(lambda: close(books, DAY))
         # Then the close waits
-        assert closing.waits(books)
-    assert closing.ends() is None
+        assert closer.waits(books)
+    assert closer.ends() is None
     # And the journal is in the day that was closed
     assert posted.book_date == DAY
     assert trial(books, effective=DAY) == {"1200.mpesa-600100": (100, 0), "2200": (0, 100)}
 
 
 def test_a_journal_waits_for_a_close_in_flight_and_goes_to_the_next_day(books: Books) -> None:
-    with transaction(books.engine) as session:
-        ledger.close_day(session, DAY, by="the accountant")
+    with shutting(books, DAY):
         recording = Later(lambda: post(books, "came later", LINE))
         assert recording.waits(books)
     assert recording.ends().book_date == NEXT
 
 
 def test_a_journal_goes_to_its_day_when_the_close_is_given_up(books: Books) -> None:
-    with transaction(books.engine) as session:
-        ledger.close_day(session, DAY, by="the accountant")
+    with shutting(books, DAY) as session:
         recording = Later(lambda: post(books, "came later", LINE))
         assert recording.waits(books)
         session.rollback()  # the figures do not tie
@@ -170,14 +183,14 @@ def test_a_journal_goes_to_its_day_when_the_close_is_given_up(books: Books) -> N
 
 def test_a_closed_days_trial_balance_never_changes(books: Books) -> None:
     # Given four hands that record facts of five days, as fast as they can
-    closing = days(5)
+    shut_days = days(5)
     engine = make_engine(books.url, pool_size=6)
     stop = threading.Event()
 
     def record(writer: int) -> int:
         dice, number = random.Random(writer), 0
         while not stop.is_set():
-            at = noon(dice.choice(closing))
+            at = noon(dice.choice(shut_days))
             with transaction(engine) as session:
                 ledger.post(session, journal("DR 1200.mpesa-600100 CR 2200 1.00", at=at), key=f"{writer}:{number}")
                 if dice.random() < 0.3:
@@ -192,7 +205,7 @@ def test_a_closed_days_trial_balance_never_changes(books: Books) -> None:
     writers = [Later(lambda writer=writer: record(writer)) for writer in range(4)]
     # When the days are closed one by one meanwhile, and the balances of each are written down
     written_down: dict[date, Any] = {}
-    for day in closing:
+    for day in shut_days:
         time.sleep(0.15)
         close(books, day)
         written_down[day] = trial(books, effective=day)
@@ -204,9 +217,9 @@ def test_a_closed_days_trial_balance_never_changes(books: Books) -> None:
     engine.dispose()
     # Then, with all the rest recorded, every closed day still says the same
     assert all(isinstance(count, int) and count > 5 for count in counts), counts
-    assert {day: trial(books, effective=day) for day in closing} == written_down
+    assert {day: trial(books, effective=day) for day in shut_days} == written_down
     assert trial(books)["1200.mpesa-600100"][0] == 100 * sum(counts)
-    assert trial(books)["1200.mpesa-600100"][0] > written_down[closing[-1]]["1200.mpesa-600100"][0]
+    assert trial(books)["1200.mpesa-600100"][0] > written_down[shut_days[-1]]["1200.mpesa-600100"][0]
 
 
 # --- what the database refuses, whoever asks -------------------------------------------------------------------------
@@ -242,12 +255,11 @@ def test_plain_sql_cannot_slip_in_while_a_day_closes(books: Books) -> None:
     with psycopg.connect(books.url) as connection:
         by_hand(connection, 9001, DAY)
         # When the day is closed, then the close waits for it all the same
-        closing = Later(lambda: close(books, DAY))
-        assert closing.waits(books)
-    assert closing.ends() is None
+        closer = Later(lambda: close(books, DAY))
+        assert closer.waits(books)
+    assert closer.ends() is None
     # And one that comes while a close is not committed waits, and is refused
-    with transaction(books.engine) as session:
-        ledger.close_day(session, NEXT, by="the accountant")
+    with shutting(books, NEXT):
 
         def slip_in() -> None:
             with psycopg.connect(books.url) as connection:
@@ -289,14 +301,14 @@ def test_nobody_chooses_the_transaction_a_journal_says_it_was_written_in(books: 
 UNLOCKED_CHOICE = """
 CREATE OR REPLACE FUNCTION book_date_on_or_after(wanted date) RETURNS date LANGUAGE plpgsql AS $$
 BEGIN
-    WHILE EXISTS (SELECT FROM closed_day WHERE book_date = wanted) LOOP wanted := wanted + 1; END LOOP;
+    WHILE day_is_shut(wanted) LOOP wanted := wanted + 1; END LOOP;
     RETURN wanted;
 END $$
 """
 UNLOCKED_GUARD = """
 CREATE OR REPLACE FUNCTION journal_guard() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF EXISTS (SELECT FROM written JOIN closed_day USING (book_date)) THEN RAISE EXCEPTION 'closed'; END IF;
+    IF EXISTS (SELECT FROM written WHERE day_is_shut(book_date)) THEN RAISE EXCEPTION 'closed'; END IF;
     RETURN NULL;
 END $$
 """
@@ -305,7 +317,7 @@ END $$
 def race(books: Books, *, written: bool) -> tuple[Any, bool]:
     """A recorder chose its day (and, when ``written``, wrote its journal) before a close; it commits after it, if it
     can. Answers what became of the recorder, and whether the closed day's trial balance was changed by it."""
-    closing: Later | None = None
+    closer: Later | None = None
     before: Any = None
     refused: Any = None
     try:
@@ -313,9 +325,9 @@ def race(books: Books, *, written: bool) -> tuple[Any, bool]:
             ledger.book_dates(session, [DAY])
             if written:
                 ledger.post(session, journal(LINE), key="raced")
-            closing = Later(lambda: close(books, DAY))
-            if not closing.waits(books):
-                closing.ends()
+            closer = Later(lambda: close(books, DAY))
+            if not closer.waits(books):
+                closer.ends()
                 before = trial(books, effective=DAY)
             if not written:
                 with pytest.MonkeyPatch.context() as patch:  # it keeps to the day that it chose
@@ -325,8 +337,8 @@ def race(books: Books, *, written: bool) -> tuple[Any, bool]:
                     ledger.post(session, journal(LINE), key="raced")
     except psycopg.errors.CheckViolation as error:
         refused = error
-    assert closing is not None
-    closing.ends()
+    assert closer is not None
+    closer.ends()
     after = trial(books, effective=DAY)
     return refused, before is not None and before != after
 

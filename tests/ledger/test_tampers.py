@@ -16,13 +16,14 @@ from sqlalchemy.orm import Session
 
 from adapters.mpesa import adapter as mpesa
 from reconciliation.runs import running
-from revenue_engine import db, ledger
+from revenue_engine import db
 from revenue_engine.ledger import journal as journals
 from revenue_engine.payments import request_push
 from revenue_engine.verification.verify import Sources, Verification, verify
 from tests.conftest import TEMPLATE, in_database
 from tests.flows.test_statement_doubles import Move, Rows, of
 from tests.flows.test_statements import BANK, bring
+from tests.support import closing
 from tests.support.books import DAY, SHORTCODE, Books, confirmation, push_result, reversal
 
 NAME = f"t_tampers_{os.getpid()}"
@@ -36,14 +37,14 @@ def books(migrated: Any) -> Iterator[Books]:
         connection.execute(cast("LiteralString", f"CREATE DATABASE {NAME} TEMPLATE {TEMPLATE}"))
     made = Books(in_database(migrated.database_url, NAME))
     made.readers |= READERS
-    _flows(made)
+    make(made)
     yield made
     made.close()
     with psycopg.connect(migrated.database_url, autocommit=True) as connection:
         connection.execute(cast("LiteralString", f"DROP DATABASE {NAME} WITH (FORCE)"))
 
 
-def _flows(books: Books) -> None:
+def make(books: Books) -> None:
     jane = books.payer("Jane Achieng")
     books.payer("Kevin Otieno")
     paid, part, by_hand, pushed = books.bill(1000), books.bill(500, payer=jane), books.bill(400), books.bill(350)
@@ -71,8 +72,7 @@ def _flows(books: Books) -> None:
     bring(books, of(SHORTCODE, Move("UIOUT00001", -600, kind="payout"), opening=2000))
     bring(books, of(BANK, Move("FT1", 600, said="MPS 600100"), Move("FT2", 90, said="JOHN W")), channel=2)
     books.work()
-    with db.transaction(books.engine) as session:
-        ledger.close_day(session, DAY, by="the accountant")
+    closing.close(books, DAY)
 
 
 def verified(books: Books, *statements: str, reseal: bool = False) -> Verification:
@@ -352,14 +352,26 @@ ONLY_A_SEAL: dict[str, list[str]] = {
     "a tariff": ["UPDATE tariff_line SET amount_minor = 1"],
     "a push request invented": [
         (
-            "INSERT INTO push_request (channel_account_id, request_id, invoice_id, amount_minor, requested_by)"
-            " SELECT 1, 'ws_x', min(id), 100, 'x' FROM invoice"
+            "INSERT INTO push_request (channel_account_id, request_id, invoice_id, amount_minor, requested_by, xid)"
+            " SELECT 1, 'ws_x', min(id), 100, 'x', (SELECT p.xid FROM payment p ORDER BY p.id LIMIT 1) FROM invoice"
         )
     ],
 }
 
 
+SEALED, CHAIN = "sealed_rows_stand", "certificates_chain"
+
+
 @pytest.mark.parametrize("name", ONLY_A_SEAL)
-def test_only_a_seal_can_name_it(books: Books, name: str) -> None:
-    """What stands in one place only: named here so that it is known, and the seal's to catch."""
-    assert broken(verified(books, *ONLY_A_SEAL[name], reseal=True)) == {}
+def test_the_seal_names_what_stands_in_one_place_only(books: Books, name: str) -> None:
+    found = broken(verified(books, *ONLY_A_SEAL[name], reseal=True))
+    # A row that may change lawfully is sealed by its versions; a closed day is named by its certificate.
+    expected = {
+        "a payer's name": "set_up_is_its_last_version",
+        "an allow-list": "set_up_is_its_last_version",
+        "the county's limit": "set_up_is_its_last_version",
+        "a tariff": "set_up_is_its_last_version",
+        "the last closed day deleted": CHAIN,
+    }.get(name, SEALED)
+    assert expected in found, found
+    assert set(found) <= {expected}, found

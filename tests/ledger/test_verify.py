@@ -97,7 +97,8 @@ def test_honest_books_have_no_finding(books: Any) -> None:
     rows = {i.name: i.rows_checked for i in found.invariants}
     assert rows["journal_digests"] == 16
     assert rows["postings_have_journals"] == 19
-    assert min(rows[check.name] for check in CHECKS if check.counted) > 0
+    unsealed = {"sealed_rows_stand", "certificates_chain"}  # nothing is closed here: tests/ledger/test_tampers.py is
+    assert min(rows[check.name] for check in CHECKS if check.counted and check.name not in unsealed) > 0
 
 
 def test_an_empty_database_has_no_finding(database: Any) -> None:

@@ -150,6 +150,13 @@ def test_a_parcel_never_takes_the_money_of_another_with_the_same_digits(one: str
         ("BUKHAYO/MUNDIKA/1234", "MUNDIKA 1234"), ("SOUTH TESO/ANGOROMO/5678", "angoromo 5678"),
         ("209/1234/5", "LR 209/1234/5"), ("LR 209/1234/5", "209/1234/5"), ("SBP/2026/00456", "2026/00456"),
         ("KDA123A", "BUSIAKDA123A"), ("KDA123A", "Malaba KDA 123A"), ("BUSIA KDA123A", "kda 123a"),
+        ("BUKHAYO/MUNDIKA/1234", "MUNDIKA1234"), ("L.R. No. 209/1234/5", "LR209/1234/5"),
+        ("209/1234/5", "LR209/1234/5"), ("L.R. No. 209/123", "LR 209/123"), ("BUSIA MUN/BLOCK 1/234", "block 1/234"),
+        ("PLOT-77", "kiwanja 77"), ("PLOT-77", "kiwanja namba 77"), ("STALL-45", "kibanda 45"),
+        ("STALL-45A", "stall no 45A"), ("HOUSE-12B", "house 12B"), ("HSE 12", "nyumba 12"),
+        ("KDA123A", "KDA123ABUSIA"), ("SBP/2026/00456", "permit 456/2026"), ("SBP/2026/00456", "SBP/456/2026"),
+        ("STALL-45", "stall 45 BUSIA"), ("STALL-45", "BUSIA market stall 45"),
+        ("BUSIA STALL 45", "BUSIA market stall 45"), ("STALL-45", "stall number 45"),
     ],
 )  # fmt: skip
 def test_county_spellings_are_found(reference: str, typed: str) -> None:
@@ -157,11 +164,79 @@ def test_county_spellings_are_found(reference: str, typed: str) -> None:
     assert matched(found) == {("T1", A, "100.00", "alias")}
 
 
+@pytest.mark.parametrize(
+    ("reference", "typed"),
+    [
+        ("STALL 45", "stall 45/stall 61"), ("STALL 61", "stall 45/stall 61"), ("STALL-45", "plot 77/stall 45"),
+        ("STALL-45", "stall 45 market stall 61"), ("STALL-45", "stall 45, 46"), ("STALL-45", "stall 45+46"),
+        ("STALL-45", "stall 45&46"), ("STALL-45", "stall 45 and 46"), ("STALL-45", "stall 45 na 46"),
+        ("STALL-45", "stall 45 to 47"), ("STALL-45", "stall 45 pamoja na 46"), ("STALL-45", "stall no 45 and no 46"),
+        ("NASEWA/1500", "NASEWA/1500/REM"), ("NASEWA/1500", "nasewa 1500 remainder"), ("PLOT-77", "plot 77 rem"),
+        ("NASEWA/1500", "nasewa 1500 part 2"), ("PLOT-77", "plot 77 phase 2"), ("PLOT-77", "plot 77 block C"),
+        ("PLOT-77", "plot 77 sehemu ya 2"), ("PLOT-77", "plot 77 ext 3"), ("STALL-45", "stall 45 row B"),
+        ("STALL-45", "stall 45 floor 2"), ("HSE 12", "hse 12 room 3"), ("BLOCK C", "block C hse 12"),
+        ("HSE 12", "hse 12 chumba no 3"), ("PLOT-77", "plot 77 BB"), ("STALL-45", "STALL 45 B2"),
+        ("STALL-45", "STALL 45 AB"), ("STALL-45A", "stall 45A B"), ("KDA123A", "KDA 12 3 A 4"),
+    ],
+)  # fmt: skip
+def test_a_name_that_may_go_on_takes_no_stranger_s_money(reference: str, typed: str) -> None:
+    """Words behind a name that say a part of it, or one thing more: another bill may be meant."""
+    one = [bill(A, object_ref=reference), bill(B, object_ref="OTHER/9/9999", **JUMA)]
+    found = run(one, [paid("T1", typed=typed, **STRANGER)])
+    assert matched(found) == set(), typed
+
+
+@pytest.mark.parametrize(
+    ("reference", "typed"),
+    [
+        ("STALL-45", "stall 45 rent"), ("STALL-45", "rent stall 45 jan"), ("STALL-45", "stall 45 mary"),
+        ("PLOT-77", "plot 77 rates 2026"), ("STALL-45", "stall 45 ya mary"), ("STALL-45", "stall 45 and rent"),
+        ("STALL-45", "stall 45 house rent"), ("PLOT-77", "plot 77 na 2026"), ("STALL-45", "stall 45 BUSIA"),
+        ("KDA123A", "KDA 123 A 0722000118"), ("STALL-45", "stall 45 for mary"),
+    ],
+)  # fmt: skip
+def test_a_name_among_plain_words_is_that_name(reference: str, typed: str) -> None:
+    one = [bill(A, object_ref=reference), bill(B, object_ref="OTHER/9/9999", **JUMA)]
+    assert matched(run(one, [paid("T1", typed=typed, **STRANGER)])) == {("T1", A, "100.00", "alias")}, typed
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["+712345609", "+ 712 345 609", "KE712345609", "KE 712345609", "KEN712345609", "Kenya 712345609",
+     "line 712345609", "laini ya 712345609", "airtel 733000781", "safaricom no 712345609"],
+)  # fmt: skip
+def test_a_phone_without_its_country_is_a_phone(text: str) -> None:
+    assert ladder.read(text).numbers == ()
+    assert ladder.clues(text).phones == (text.replace(" ", "")[-9:],)
+
+
+@pytest.mark.parametrize("date", ["1208 2026", "12 082026", "12 08 2026", "12082026", "2026 1208", "202612 08"])
+def test_a_date_in_any_groups_joins_no_figure(date: str) -> None:
+    for digit in "0123456789":
+        assert ladder.read(f"{date} {digit}").numbers == ()
+        assert ladder.read(f"rent {digit} {date}").numbers == ()
+
+
 def test_equal_names_in_two_markets_are_both_suggested() -> None:
     two = [bill(A, object_ref="STALL-45", stream="MARKET"), bill(B, object_ref="STALL-45", stream="RENT", **JUMA)]
     found = run(two, [paid("T1", typed="stall 45", **STRANGER)])
     assert left(found) == {"T1": ("ambiguous_account", "several_bills")}
     assert {row["invoice_number"] for row in found.suggestions.to_pylist()} == {A, B}
+
+
+@pytest.mark.parametrize("status", ["open", "paid"])
+@pytest.mark.parametrize(
+    "typed",
+    ["MATAYOS NAMBALE stall 45", "Nambale Matayos stall 45", "matayos/nambale stall 45", "matayos na nambale stall 45"],
+)
+def test_two_markets_in_one_text_are_a_tie(typed: str, status: str) -> None:
+    bills = [
+        bill(A, object_ref="MATAYOS STALL 45"),
+        bill(B, object_ref="NAMBALE STALL 45", status=status, **JUMA),
+    ]
+    found = run(bills, [paid("T1", typed=typed, **STRANGER)])
+    assert matched(found) == set()
+    assert A in {row["invoice_number"] for row in found.suggestions.to_pylist()}
 
 
 def test_two_debtors_in_one_text_are_a_tie() -> None:

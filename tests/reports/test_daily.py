@@ -10,10 +10,11 @@ from collections.abc import Iterator
 import pytest
 from python_calamine import CalamineWorkbook
 
-from revenue_engine import db, ledger
+from revenue_engine import db
 from revenue_engine.reports import daily, render
 from revenue_engine.reports.model import Report
 from tests.conftest import Database
+from tests.support import closing
 from tests.support.books import DAY, Books, reversal
 
 
@@ -68,8 +69,7 @@ def test_only_the_report_of_a_closed_day_is_final(books: Books) -> None:
         made = daily.daily(session, DAY)
     assert (made.ties, made.final) == (True, False)
     assert "the day is not closed" in render.render(made, "table").decode()
-    with db.transaction(books.engine) as session:
-        ledger.close_day(session, DAY, by="treasurer")
+    closing.close(books, DAY)
     books.pay(2000, "who knows")  # late: the open day takes the payment, and the report of the closed day stays
     with db.transaction(books.as_role("report")) as session:
         again = daily.daily(session, DAY)

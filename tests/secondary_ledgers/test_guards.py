@@ -9,11 +9,11 @@ import pytest
 
 from revenue_engine.db import transaction
 from revenue_engine.errors import IntegrityFault, InvalidValue, Rejected
-from revenue_engine.ledger import close_day
 from revenue_engine.ledger.journal import Posting
 from revenue_engine.secondary_ledgers import books, deriving, rules
 from tests.secondary_ledgers.shelf import Shelf, nothing, share
 from tests.secondary_ledgers.test_proof import refused
+from tests.support import closing
 from tests.support.books import CLEARING, DAY
 
 ENTRY = (
@@ -121,8 +121,7 @@ def test_a_worker_alone_is_refused(one: Shelf, statement: str, said: str) -> Non
 
 def test_a_day_of_a_book_closes_after_its_source_day_and_takes_nothing_then(one: Shelf) -> None:
     # Given a day that closes in the ledger while a book has not read on
-    with transaction(one.engine) as session:
-        close_day(session, DAY, by="the accountant")
+    closing.close(one, DAY)
     assert one.rows("SELECT count(*) FROM book_closed_day") == [(0,)]
     # When the book reads on
     done = one.derive()

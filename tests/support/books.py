@@ -45,6 +45,14 @@ def code() -> str:
     return f"UI{next(_codes):08d}"
 
 
+def county(url: str, name: str, *, mode: str = "live") -> None:
+    """Load a county of ``tests/support/counties`` into an empty database, as ``init`` does it."""
+    engine = db.make_engine(url, pool_size=0)
+    with db.transaction(engine) as session:
+        loading.load(session, name, mode=mode, directory=COUNTIES / name)
+    engine.dispose()
+
+
 @dataclass
 class Books:
     """A migrated database with a small county in it."""
@@ -55,9 +63,8 @@ class Books:
     readers: dict[str, StatementReader] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        county(self.url, "testland")
         self.engine = self.as_role(None)
-        with db.transaction(self.engine) as session:
-            loading.load(session, "testland", mode="live", directory=COUNTIES / "testland")
 
     def as_role(self, role: str | None) -> Engine:
         """An engine on this database, disposed with it. Through the API the clerk acts, unless somebody else does."""
