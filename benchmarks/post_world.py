@@ -263,13 +263,13 @@ SELECT p.journal_id, 0, %(on)s, %(clearing)s, '1300.' || o.stream_code, f.amount
 INSERT INTO application (payment_id, invoice_id, component, amount_minor, journal_id, rung)
 SELECT p.n, p.invoice_id, 'principal', f.amount, p.journal_id, 'exact'
   FROM paid p JOIN fill f ON f.id = p.invoice_id ORDER BY p.n;
+UPDATE receipt_series SET last_number = last_number + (SELECT count(*) FROM paid)
+ WHERE kind = 'receipt' AND financial_year = %(year)s;
 INSERT INTO receipt (public_id, kind, financial_year, number, payment_id, amount_minor, paid_at, book_date)
 SELECT 'rct_' || replace(uuidv7()::text, '-', ''), 'receipt', %(year)s,
-       s.last_number + row_number() OVER (ORDER BY p.n), p.n, f.amount, p.at, %(on)s
+       s.last_number - (SELECT count(*) FROM paid) + row_number() OVER (ORDER BY p.n), p.n, f.amount, p.at, %(on)s
   FROM paid p JOIN fill f ON f.id = p.invoice_id, receipt_series s
- WHERE s.kind = 'receipt' AND s.financial_year = %(year)s;
-UPDATE receipt_series SET last_number = last_number + (SELECT count(*) FROM paid)
- WHERE kind = 'receipt' AND financial_year = %(year)s
+ WHERE s.kind = 'receipt' AND s.financial_year = %(year)s
 """
 
 

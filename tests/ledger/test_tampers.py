@@ -37,14 +37,14 @@ def books(migrated: Any) -> Iterator[Books]:
         connection.execute(cast("LiteralString", f"CREATE DATABASE {NAME} TEMPLATE {TEMPLATE}"))
     made = Books(in_database(migrated.database_url, NAME))
     made.readers |= READERS
-    _flows(made)
+    make(made)
     yield made
     made.close()
     with psycopg.connect(migrated.database_url, autocommit=True) as connection:
         connection.execute(cast("LiteralString", f"DROP DATABASE {NAME} WITH (FORCE)"))
 
 
-def _flows(books: Books) -> None:
+def make(books: Books) -> None:
     jane = books.payer("Jane Achieng")
     books.payer("Kevin Otieno")
     paid, part, by_hand, pushed = books.bill(1000), books.bill(500, payer=jane), books.bill(400), books.bill(350)
