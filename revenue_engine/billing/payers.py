@@ -203,6 +203,17 @@ class AddedObject:
     """The standing number that pays its open bills, or None where none was asked for."""
 
 
+class PayerVersion(Sealed, Base):
+    """One version of a payer: a salted commitment to name and phone, and neither."""
+
+    __tablename__ = "payer_version"
+    __table_args__ = (Index("ix_payer_version_payer_id", "payer_id", "id"),)
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    payer_id: Mapped[int]
+    commitment: Mapped[bytes | None]
+    made_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+
+
 def normalise_phone(phone: str) -> str:
     """A phone number in E.164 (``+2547…``); numbers without a country code are read as Kenyan.
 

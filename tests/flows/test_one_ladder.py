@@ -244,7 +244,10 @@ def test_rent_paid_before_any_bill_is_credit_with_a_reason_of_its_own(books: Boo
 
 
 def test_a_station_with_an_accent_is_found_by_its_own_name(books: Books) -> None:
-    books.execute("UPDATE station SET code = 'MARCHE', name = 'Marché Malaba' WHERE code = 'MALABA'")
+    books.execute(
+        "INSERT INTO station (code, name, stream_code, sub_county, ward)"
+        " VALUES ('MARCHE', 'Marché Malaba', 'TRAILER', 'Teso North', 'Malaba Central')"
+    )
     for typed in ("Marché Malaba KDA123A", "marche malaba kda 123a", "MARCHE"):
         assert books.journal(pay(books, 300, typed, **STRANGER)) == ["DR 1200.mpesa-600100 CR 1300.TRAILER 300.00"]
 
