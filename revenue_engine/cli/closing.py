@@ -237,24 +237,25 @@ def _tell(sheet: Sheet, *, as_json: bool) -> None:
     by = f", prepared by {sheet.prepared_by} at {sheet.prepared_at:%Y-%m-%d %H:%M} UTC" if sheet.prepared_at else ""
     number = f", certificate {sheet.certificate}" if sheet.certificate else ""
     out.print(f"{whole}: {sheet.stands}{by}{number}", highlight=False)
-    table = Table("", "control", "what it says", "open item", "KES", "owner", "mend", box=None)
+    table = Table("", "control", "what it says", "open", box=None)
     for control in sheet.content["controls"]:
-        _control_rows(table, control)
+        table.add_row(_mark(control), control["code"], control["what"], str(len(control["open"]) or ""))
     out.print(table)
+    for kind in ("hard", "evidence"):
+        for control, item in sheet.open_items(kind):
+            where = " ".join(filter(None, (item.get("day"), item["item"])))
+            said = f"{where}: {item['detail']} · KES {_cents(item['amount'])} · {item['owner']}"
+            out.print(f"{_mark(control)} {said}", highlight=False, soft_wrap=True)
+            out.print(f"    mend: revenue-engine {control['verb']}", highlight=False, soft_wrap=True)
     _figures(sheet.content)
     if sheet.sha256:
         out.print(f"shown {sheet.sha256}", highlight=False, soft_wrap=True)
 
 
-def _control_rows(table: Table, control: dict[str, Any]) -> None:
-    mark = "[green]✓[/]" if not control["open"] else "[red]✗[/]" if control["kind"] == "hard" else "[yellow]![/]"
+def _mark(control: dict[str, Any]) -> str:
     if not control["open"]:
-        table.add_row(mark, control["code"], control["what"], "", "", "", "")
-    for item in control["open"]:
-        what = " ".join(filter(None, (item.get("day"), item["item"] + ":", item["detail"])))
-        table.add_row(
-            mark, control["code"], control["what"], what, _cents(item["amount"]), item["owner"], control["verb"]
-        )
+        return "[green]✓[/]"
+    return "[red]✗[/]" if control["kind"] == "hard" else "[yellow]![/]"
 
 
 def _cents(text: str) -> str:
@@ -274,8 +275,8 @@ def _figures(content: dict[str, Any]) -> None:
         amounts = [_cents(one[name]) for name in ("received", "reversed", "charged")]
         table.add_row(one["channel"], str(one["payments"]), *amounts)
     out.print(table)
-    for one in figures["late"]:
-        out.print(f"late, of {one['of_day']}: {one['items']} items, {_cents(one['amount'])}", highlight=False)
+    for late in figures["late"]:
+        out.print(f"late, of {late['of_day']}: {late['items']} items, {_cents(late['amount'])}", highlight=False)
     for name in ("reservations", "cleared"):
         for one in content[name]:
             out.print(f"{name.rstrip('s')}: {one['item']}: {one['detail']} ({one['owner']})", highlight=False)
