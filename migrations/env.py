@@ -29,6 +29,7 @@ MAPPED = (
     "revenue_engine.ledger.tables",
     "revenue_engine.payments",
     "revenue_engine.payments.receipts",
+    "revenue_engine.secondary_ledgers.tables",
     "revenue_engine.statements.by_hand",
     "revenue_engine.statements.drops",
     "revenue_engine.statements.store",

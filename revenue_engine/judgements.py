@@ -17,6 +17,7 @@ from revenue_engine.collection import money_moves
 from revenue_engine.collection.tools import Tools
 from revenue_engine.db import refusal
 from revenue_engine.errors import IntegrityFault, Rejected
+from revenue_engine.secondary_ledgers import books, funds, remaps, rules
 from revenue_engine.work.kinds import Kind, Work
 
 log = structlog.get_logger("judgements")
@@ -36,6 +37,10 @@ DONE_HERE: Mapping[str, Callable[[Session, Agreed], object]] = {
     "link": payer_links.use_agreed,
     invoices.CANCEL: invoices.cancel_agreed,
     money_moves.KIND: money_moves.move_agreed,
+    books.KIND: books.open_agreed,
+    rules.KIND: rules.put_in_force,
+    remaps.KIND: remaps.remap_agreed,
+    funds.KIND: funds.note_agreed,
 }
 """The other kinds. Their rows name the request, and a trigger looks for its execution in the same transaction."""
 

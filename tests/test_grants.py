@@ -8,6 +8,13 @@ from psycopg import errors, sql
 
 from tests.conftest import Database
 
+BOOKS = frozenset(
+    {
+        *("book", "book_account", "book_rule_version", "book_rule_leg", "book_remap", "book_run", "derived_entry"),
+        *("derived_line", "book_digest", "book_closed_day", "fund_fact"),
+    }
+)
+"""Secondary ledgers: what two persons agreed to, and what was derived; a worker writes, and nobody changes."""
 ROLES = ("intake", "worker", "api", "report", "seal", "fetch")
 MONEY = frozenset(
     {
@@ -54,6 +61,7 @@ MONEY = frozenset(
         "statement_entry",
         "break_event",
         "bank_account",
+        *BOOKS,
         "close_preparation",
         "close_horizon",
         "close_sheet",
@@ -133,6 +141,7 @@ INSERTS: dict[str, Table] = {
             "policy_activation",
             "payer_link_answer",
             "statement_reading",
+            *BOOKS,
         }
     ),
     "api": SET_UP

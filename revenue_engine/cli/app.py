@@ -30,6 +30,9 @@ from revenue_engine.cli import (
     statement_table,
     statements,
 )
+from revenue_engine.cli import (
+    books as secondary_ledgers,
+)
 from revenue_engine.cli.output import refuse
 from revenue_engine.errors import InvalidValue
 
@@ -58,6 +61,7 @@ statements.app.add_typer(statement_table.app, name="table")
 app.add_typer(statements.app, name="statement")
 app.add_typer(fetching.app, name="drop")
 app.add_typer(ledgers.app, name="ledger")
+app.add_typer(secondary_ledgers.app, name="book")
 app.add_typer(reconciling.app, name="reconcile")
 app.add_typer(closing.app, name="close")
 app.add_typer(reports.app, name="report")

@@ -13,7 +13,7 @@ from revenue_engine.ledger.balances import (
     trial_balance,
 )
 from revenue_engine.ledger.journal import Journal, Posting
-from revenue_engine.ledger.locks import book_dates, is_closed
+from revenue_engine.ledger.locks import book_dates, closed_below, is_closed
 from revenue_engine.ledger.store import Posted, feed, horizon, load, post, post_many, reverse
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "account_heads",
     "balance",
     "book_dates",
+    "closed_below",
     "export_rows",
     "feed",
     "horizon",

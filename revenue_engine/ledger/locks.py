@@ -38,3 +38,11 @@ def book_dates(session: Session, days: Iterable[date]) -> dict[date, date]:
 def is_closed(session: Session, day: date) -> bool:
     """Whether a book date takes no more journals."""
     return session.scalar(select(ClosedDay.book_date).where(ClosedDay.book_date == day)) is not None
+
+
+def closed_below(session: Session, horizon: int) -> list[date]:
+    """The closed book dates whose closing became known below a horizon, in their order."""
+    rows = raw(session).execute(
+        "SELECT book_date FROM closed_day WHERE xid < %s::text::xid8 ORDER BY book_date", (str(horizon),)
+    )
+    return [row[0] for row in rows]

@@ -34,6 +34,9 @@ class Lock(IntEnum):
     """Loading a county's files."""
     CLOSE = 7211
     """The close of a day: one is prepared, withdrawn or approved at a time (taken by functions of the database)."""
+    BOOK = 7212
+    """A secondary ledger, by a hash of its code: derive, a new version, a remap and a fund's fact take turns (taken by
+    functions of the database)."""
     MIGRATION = 7_263_001
     """Migrations: one runner at a time."""
     ROLES = 7_263_002

@@ -47,6 +47,8 @@ provider.ask          .         .     ∞       ∞          ∞       .       .
 tariff.ask            .         .     .       ∞          ∞       .       .    .   .
 tariff.agree          .         .     .       .          ∞       .       .    .   .
 day.close             .         .     .       .          ∞       .       .    .   .
+book.ask              .         .     .       ∞          ∞       .       ∞    .   .
+book.agree            .         .     .       .          ∞       .       .    .   .
 person.ask            .         .     .       .          .       .       .    .   ∞
 person.agree          .         .     .       .          .       .       .    .   ∞
 person.disable        .         .     .       .          .       .       .    .   ∞
