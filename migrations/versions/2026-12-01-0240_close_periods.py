@@ -1,7 +1,7 @@
 """Months, quarters and years are closed over the certificates of their parts.
 
 Revision: close_periods
-Revises: the_close
+Revises: books
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "close_periods"
-down_revision = "the_close"
+down_revision = "books"
 branch_labels = None
 depends_on = None
 

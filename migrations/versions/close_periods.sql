@@ -172,6 +172,35 @@ BEGIN
         || close_reservations(p.first_day, p.last_day, p.since, p.horizon) || parts;
 END
 $$;
+-- A later table joins the seal by a new format: the lines of earlier certificates stay as they are. Told as
+-- name|relation|key, the key in SQL; every column but xid and salt is in the line, amounts as texts of cents.
+CREATE FUNCTION seal_also(VARIADIC told text[]) RETURNS bigint LANGUAGE plpgsql
+    SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    next_format bigint := seal_format() + 1;
+    one text;
+BEGIN
+    INSERT INTO seal_source (format, name, relation, key_sql, columns_sql)
+    SELECT next_format, name, relation, key_sql, columns_sql FROM seal_source WHERE format = next_format - 1;
+    FOREACH one IN ARRAY told LOOP
+        INSERT INTO seal_source (format, name, relation, key_sql, columns_sql)
+        SELECT next_format, split_part(one, '|', 1), split_part(one, '|', 2), split_part(one, '|', 3),
+               string_agg(CASE WHEN a.attname LIKE '%\_minor' THEN format('%I::text AS %I', a.attname, a.attname)
+                               ELSE quote_ident(a.attname) END, ', ' ORDER BY a.attnum)
+          FROM pg_attribute a WHERE a.attrelid = split_part(one, '|', 2)::regclass AND a.attnum > 0
+           AND NOT a.attisdropped AND a.attname NOT IN ('xid', 'salt');
+    END LOOP;
+    RETURN next_format;
+END
+$$;
+REVOKE ALL ON FUNCTION seal_also(text[]) FROM PUBLIC;
+-- The books of departments: their rules, runs and digests. Their lines are derived from sealed postings by sealed rules.
+SELECT seal_also('book|public.book|code', 'book_account|public.book_account|book_code || '' '' || code',
+    'book_rule_version|public.book_rule_version|id::text', 'book_rule_leg|public.book_rule_leg|version_id || ''/'' || leg',
+    'book_remap|public.book_remap|id::text', 'book_run|public.book_run|id::text',
+    'book_digest|public.book_digest|run_id || '' '' || book_date || '' '' || version_id',
+    'book_closed_day|public.book_closed_day|book_code || '' '' || book_date', 'fund_fact|public.fund_fact|id::text');
+
 REVOKE ALL ON FUNCTION year_of_receipt(timestamptz, date), close_begin_period(text, date, date),
     certificates_of(text, date, date), later_known(date, date, date, xid8), statement_of_year(date, xid8),
     month_notes(date, jsonb) FROM PUBLIC;
