@@ -39,7 +39,8 @@ def test_a_line_knows_every_column_of_its_table_or_commits_to_it(database: Datab
     with database.connect() as connection:
         found = connection.execute(
             "SELECT s.name, a.attname FROM seal_source s JOIN pg_attribute a ON a.attrelid = s.relation::regclass"
-            " WHERE s.format = seal_format() AND a.attnum > 0 AND NOT a.attisdropped AND a.attname NOT IN ('xid', 'salt')"
+            " WHERE s.format = seal_format() AND a.attnum > 0 AND NOT a.attisdropped"
+            " AND a.attname NOT IN ('xid', 'salt')"
             " AND s.columns_sql !~ ('\\y' || a.attname || '\\y')"
         ).fetchall()
     assert set(found) == {
