@@ -86,10 +86,10 @@ def _close(world: World, worker: Any, day: date, key: SigningKey) -> tuple[float
     try:
         began = time.perf_counter()
         with first.acts():
-            sheet = closing.prepare(api, day)
+            sheet = closing.prepare(api, closing.day(day))
         prepared = time.perf_counter()
         with second.acts(), db.transaction(api) as session:
-            made = closing.approve(session, day, shown_sha256=sheet.sha256, keys=[key])
+            made = closing.approve(session, closing.day(day), shown_sha256=sheet.sha256, keys=[key])
         return prepared - began, time.perf_counter() - prepared, made
     finally:
         api.dispose()

@@ -157,14 +157,14 @@ def every(session: Session, *, after: int = 0) -> list[Listed]:
     )
 
 
-def of_day(session: Session, day: date) -> int | None:
-    """The number of the certificate that closed a day, or None."""
+def of_span(session: Session, period: str, first: date, last: date) -> int | None:
+    """The number of the certificate of a period, or of the one that closed a day (quiet days close together)."""
     row = (
         raw(session)
         .execute(
             "SELECT a.number FROM close_approval a JOIN close_preparation p ON p.id = a.preparation_id"
-            " WHERE p.period = 'day' AND %s BETWEEN p.first_day AND p.last_day",
-            (day,),
+            " WHERE p.period = %s AND p.first_day <= %s AND p.last_day >= %s",
+            (period, first, last),
         )
         .fetchone()
     )

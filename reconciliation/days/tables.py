@@ -160,14 +160,3 @@ class SetUpVersion(Sealed, Base):
     key: Mapped[str]
     content: Mapped[dict[str, Any] | None]
     made_at: Mapped[datetime] = mapped_column(server_default=_NOW)
-
-
-class PayerVersion(Sealed, Base):
-    """One version of a payer: a salted commitment to name and phone, and neither."""
-
-    __tablename__ = "payer_version"
-    __table_args__ = (Index("ix_payer_version_payer_id", "payer_id", "id"),)
-    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    payer_id: Mapped[int]
-    commitment: Mapped[bytes | None]
-    made_at: Mapped[datetime] = mapped_column(server_default=_NOW)

@@ -164,8 +164,14 @@ def _look(database: Engine, policy: Policy | None = None) -> tuple[Snapshot, Pol
         books.at_one_moment(session)
         policy = policy or policies.active(session)
         snapshot = books.read(session)
-    outcome = matching.match(bill_table(snapshot.bills), payment_table(snapshot.payments), policy)
-    return snapshot, policy, outcome
+    while True:
+        outcome = matching.match(bill_table(snapshot.bills), payment_table(snapshot.payments), policy)
+        chosen = [(row["payment_id"], row["invoice_number"]) for row in outcome.matches.to_pylist()]
+        with transaction(database) as session:
+            fewer = books.doubt_edited(session, snapshot, chosen)
+        if fewer is None:
+            return snapshot, policy, outcome
+        snapshot = fewer
 
 
 def planned(snapshot: Snapshot, found: matching.Outcome) -> Iterator[Planned]:
@@ -321,17 +327,17 @@ def _of_judged(
         payment_id = of[row["payment_id"]]
         why = spelling.without_phones(row["why"], numbers)
         first.append(Suggested(payment_id, 0, numbers[row["invoice_number"]], parse_wire(row["amount"]), why))
+    taken_back = ("unknown_account", "taken_back", "a person took it back from a bill", None)
+    edited = ("ambiguous_account", "sender", "the payer of the bill that fits was edited after the money came", None)
     left += [
-        Left(
-            one.payment_id, one.amount_minor, "unknown_account", "taken_back", "a person took it back from a bill", None
-        )
+        Left(one.payment_id, one.amount_minor, *(edited if one.payment_id in snapshot.doubted else taken_back))
         for one in snapshot.judged
         if one.payment_id not in told
     ]
     ranked: list[Suggested] = []
     places: Counter[int] = Counter()
     for one in sorted([*first, *suggested], key=lambda one: (one.payment_id, one.rank, one.invoice_id)):
-        if one.invoice_id not in snapshot.refused[one.payment_id]:
+        if one.invoice_id not in snapshot.refused.get(one.payment_id, ()):
             places[one.payment_id] += 1
             ranked.append(one._replace(rank=places[one.payment_id]))
     return left, ranked

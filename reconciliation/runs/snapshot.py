@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
@@ -14,7 +14,8 @@ from reconciliation.engine import files
 from reconciliation.engine.rows import BillRow, PaymentRow, bill_table, payment_table
 from reconciliation.runs import payer_links
 from reconciliation.runs.payer_links import Known
-from revenue_engine.billing import open_bills
+from revenue_engine import payments
+from revenue_engine.billing import open_bills, payers
 from revenue_engine.payments import seen
 from revenue_engine.payments.seen import Seen
 
@@ -32,6 +33,9 @@ class Snapshot:
     """Those a person took back from a bill: only suggested, for a person's judgement is not outvoted by a rule."""
     refused: dict[int, set[int]]
     """Payment to the bills from which a person took it back."""
+    doubted: frozenset[int] = frozenset()
+    """Of ``judged`` those whose bill has a payer who was edited after the money came: who edits a payer says whose the
+    money is, and one person does not say that."""
 
     def digest(self) -> str:
         """SHA-256 over everything that was read."""
@@ -61,6 +65,29 @@ def read(session: Session) -> Snapshot:
         [one for one in waiting if one.payment_id not in refused],
         [one for one in waiting if one.payment_id in refused],
         refused,
+    )
+
+
+def doubt_edited(session: Session, snapshot: Snapshot, chosen: Iterable[tuple[str, str]]) -> Snapshot | None:
+    """The snapshot without the payments, by (reference, bill number), whose bill's payer was edited after they came.
+
+    Answers None where there is none of them.
+    """
+    bills = {one.number: one.invoice_id for one in snapshot.bills}
+    waiting = {one.reference: one.payment_id for one in snapshot.payments}
+    pairs = [(waiting[reference], bills[number]) for reference, number in chosen]
+    edited = payers.last_edits(session, (invoice for _, invoice in pairs))
+    if not edited:
+        return None
+    came = payments.recorded_at(session, (payment for payment, _ in pairs))
+    late = {payment for payment, invoice in pairs if invoice in edited and edited[invoice] > came[payment]}
+    if not late:
+        return None
+    return replace(
+        snapshot,
+        payments=[one for one in snapshot.payments if one.payment_id not in late],
+        judged=[*snapshot.judged, *(one for one in snapshot.payments if one.payment_id in late)],
+        doubted=snapshot.doubted | late,
     )
 
 
@@ -100,9 +127,9 @@ def payment_row(one: Seen) -> PaymentRow:
     )
 
 
-def bills_for(session: Session, payments: Iterable[PaymentRow]) -> list[BillRow]:
+def bills_for(session: Session, waiting: Iterable[PaymentRow]) -> list[BillRow]:
     """The bills that these payments may mean."""
-    typed = {number for one in payments for number in ladder.numbers_typed(one.typed or one.narrative)}
+    typed = {number for one in waiting for number in ladder.numbers_typed(one.typed or one.narrative)}
     named = sorted(open_bills.numbers(session, typed).bills.values())
     # By position: every open bill of the county is among these rows, and they are read at the start of each run.
     return [BillRow(*row) for row in open_bills.bills_to_match(session, named)]

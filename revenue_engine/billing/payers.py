@@ -203,6 +203,17 @@ class AddedObject:
     """The standing number that pays its open bills, or None where none was asked for."""
 
 
+class PayerVersion(Sealed, Base):
+    """One version of a payer: a salted commitment to name and phone, and neither."""
+
+    __tablename__ = "payer_version"
+    __table_args__ = (Index("ix_payer_version_payer_id", "payer_id", "id"),)
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    payer_id: Mapped[int]
+    commitment: Mapped[bytes | None]
+    made_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+
+
 def normalise_phone(phone: str) -> str:
     """A phone number in E.164 (``+2547…``); numbers without a country code are read as Kenyan.
 
@@ -420,6 +431,16 @@ def bills_named(session: Session, *, words: str = "", phone: str = "", limit: in
         {"words": words, "number": re.sub(r"^INV(\d{4})(\d+)$", r"INV-\1-\2", words), "phone": phone, "limit": limit},
     )
     return [row[0] for row in rows]
+
+
+def last_edits(session: Session, invoice_ids: Iterable[int]) -> dict[int, datetime]:
+    """When the payer of each bill was last edited; bills whose payer stands as entered are not answered."""
+    rows = raw(session).execute(
+        "SELECT i.id, max(v.made_at) FROM invoice i JOIN payer p ON p.id = i.payer_id"
+        "  JOIN payer_version v ON v.payer_id = p.id AND v.xid <> p.xid WHERE i.id = ANY(%s) GROUP BY i.id",
+        (sorted(set(invoice_ids)),),
+    )
+    return dict(rows.fetchall())
 
 
 def is_known(session: Session, words: str) -> bool:

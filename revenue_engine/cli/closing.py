@@ -13,30 +13,35 @@ from revenue_engine.cli.output import ATTENTION, FAILED, JsonFlag, answering, ou
 from revenue_engine.errors import InvalidValue
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from reconciliation.days.certificates import Certificate
-    from reconciliation.days.closing import Sheet
+    from reconciliation.days.closing import Sheet, Span
 
 app = typer.Typer(help="Close a day by two persons, and prove it.", no_args_is_help=True)
 key_app = typer.Typer(help="The keys that sign certificates.", no_args_is_help=True)
 app.add_typer(key_app, name="key")
-Day = Annotated[str, typer.Argument(metavar="DAY", help=f"The day: {days.DAY_HELP}.")]
+_WHAT = f"A day ({days.DAY_HELP}), a month (2026-09), a quarter (2627-Q1), a year (2627), or 2627-adjustments."
+What = Annotated[str, typer.Argument(metavar="DAY", help=_WHAT)]
+MaybeWhat = Annotated[str | None, typer.Argument(metavar="DAY", help=_WHAT)]
 LastDay = Annotated[
     str | None, typer.Option("--through", metavar="DAY", help="The last of some quiet days that are closed together.")
 ]
 
 
-def _day(typed: str | None, through: str | None = None) -> date:
+def _span(typed: str | None, through: str | None = None) -> Span:
+    from reconciliation.days import closing
+
     if (typed is None) == (through is None):
         raise InvalidValue("say one day, or --through the last of some quiet days", field="day")
-    found = days.day(typed or through, field="day")
-    assert found is not None  # noqa: S101 - something was typed
+    found = closing.period_of(typed) if typed else None
+    if found is None:
+        on = days.day(typed or through, field="day")
+        assert on is not None  # noqa: S101 - something was typed
+        found = closing.day(on)
     return found
 
 
 @app.command("show")
-def show(day: Day, as_json: JsonFlag = False) -> None:
+def show(day: What, as_json: JsonFlag = False) -> None:
     """How a day stands: its controls, reservations and figures. Exit 1 while a hard control stands open."""
     from reconciliation.days import closing
     from revenue_engine import bootstrap
@@ -44,7 +49,7 @@ def show(day: Day, as_json: JsonFlag = False) -> None:
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("report")) as session:
-            sheet = closing.show(session, _day(day))
+            sheet = closing.show(session, _span(day))
         _tell(sheet, as_json=as_json)
     if sheet.stands == "open" and sheet.open_items("hard"):
         raise typer.Exit(FAILED)
@@ -52,7 +57,7 @@ def show(day: Day, as_json: JsonFlag = False) -> None:
 
 @app.command("prepare")
 def prepare(
-    day: Annotated[str | None, typer.Argument(metavar="DAY", help=f"The day: {days.DAY_HELP}.")] = None,
+    day: MaybeWhat = None,
     through: LastDay = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -61,11 +66,11 @@ def prepare(
     from revenue_engine import bootstrap
 
     with answering(as_json=as_json), signing.signed_in():
-        sheet = closing.prepare(bootstrap.engine("api"), _day(day, through))
+        sheet = closing.prepare(bootstrap.engine("api"), _span(day, through))
         _tell(sheet, as_json=as_json)
         if not as_json:
             out.print(
-                f"another person: revenue-engine close approve {sheet.last_day} --shown {sheet.sha256[:16]}",
+                f"another person: revenue-engine close approve {day or through} --shown {sheet.sha256[:16]}",
                 highlight=False,
                 soft_wrap=True,
             )
@@ -73,7 +78,7 @@ def prepare(
 
 @app.command("approve")
 def approve(
-    day: Annotated[str | None, typer.Argument(metavar="DAY", help=f"The day: {days.DAY_HELP}.")] = None,
+    day: MaybeWhat = None,
     shown: Annotated[
         str | None, typer.Option("--shown", help="The SHA-256 you were shown, or its first 8 letters or more.")
     ] = None,
@@ -86,7 +91,7 @@ def approve(
     from revenue_engine.db import transaction
 
     with answering(as_json=as_json), signing.signed_in():
-        wanted = _day(day, through)
+        wanted = _span(day, through)
         with transaction(bootstrap.engine("api")) as session:
             sheet = closing.show(session, wanted)
         if shown is None or sheet.stands != "prepared":
@@ -114,7 +119,7 @@ def _certified(made: Certificate, *, as_json: bool) -> None:
 
 @app.command("withdraw")
 def withdraw(
-    day: Day, reason: Annotated[str, typer.Option(help="Why the close is given up.")], as_json: JsonFlag = False
+    day: What, reason: Annotated[str, typer.Option(help="Why the close is given up.")], as_json: JsonFlag = False
 ) -> None:
     """Give a prepared close up: its days are open again."""
     from reconciliation.days import closing
@@ -123,7 +128,7 @@ def withdraw(
 
     with answering(as_json=as_json), signing.signed_in():
         with transaction(bootstrap.engine("api")) as session:
-            closing.withdraw(session, _day(day), reason=reason)
+            closing.withdraw(session, _span(day), reason=reason)
         if as_json:
             print_json({"ok": True, "withdrawn": day})
         else:

@@ -126,6 +126,12 @@ def without_statement(session: Session, *, channel_account_id: int, since: datet
     return [_recorded(*row) for row in found]
 
 
+def recorded_at(session: Session, payment_ids: Iterable[int]) -> dict[int, datetime]:
+    """When the books learned of each payment, by its id."""
+    rows = raw(session).execute("SELECT id, recorded_at FROM payment WHERE id = ANY(%s)", (sorted(set(payment_ids)),))
+    return dict(rows.fetchall())
+
+
 def by_id(session: Session, payment_id: int) -> Recorded:
     """One payment. Raises NotFound."""
     found = by_ids(session, [payment_id]).get(payment_id)

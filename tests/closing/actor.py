@@ -61,9 +61,9 @@ def close(url: str, day: date, stop: str, secrets: tuple[str, str], key: Path) -
     closing.transaction = transaction  # type: ignore[attr-defined]
     engine = db.make_engine(url, role="api", pool_size=1)
     with db.acting_by(secrets[0]):
-        sheet = closing.prepare(engine, day)
+        sheet = closing.prepare(engine, closing.day(day))
     with db.acting_by(secrets[1]), transaction(engine) as session:
-        closing.approve(session, day, shown_sha256=sheet.sha256, keys=[signed_notes.read_key(key)])
+        closing.approve(session, closing.day(day), shown_sha256=sheet.sha256, keys=[signed_notes.read_key(key)])
     print("done", flush=True)
 
 

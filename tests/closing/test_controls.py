@@ -22,7 +22,7 @@ NEXT = DAY + timedelta(days=1)
 
 def show(books: Books, day: date = DAY) -> days.Sheet:
     with db.transaction(books.as_role("report")) as session:
-        return days.show(session, day)
+        return days.show(session, days.day(day))
 
 
 def hard(sheet: days.Sheet) -> dict[str, list[str]]:

@@ -40,7 +40,7 @@ def test_who_prepared_does_not_approve_and_may_withdraw(books: Books) -> None:
     with pytest.raises(NotAllowed, match="another person approves"):
         closing.approve(books, sheet, who=books.treasurer)
     with books.treasurer.acts(), db.transaction(books.as_role("api")) as session:
-        days.withdraw(session, DAY, reason="a bank file is on its way")
+        days.withdraw(session, days.day(DAY), reason="a bank file is on its way")
     books.pay(100, "X")
     assert books.rows("SELECT book_date FROM journal") == [(DAY,)]
     with pytest.raises(NotFound, match="no close of 2026-09-15 is prepared"):
@@ -74,7 +74,7 @@ def test_what_was_not_shown_is_not_approved(books: Books) -> None:
         closing.second(books).acts(),
         db.transaction(books.as_role("api")) as session,
     ):
-        days.approve(session, DAY, shown_sha256="0" * 64, keys=[closing.key()])
+        days.approve(session, days.day(DAY), shown_sha256="0" * 64, keys=[closing.key()])
     assert closing.approve(books, sheet).number == 1
 
 
@@ -97,7 +97,7 @@ def test_without_a_published_key_nothing_is_half_closed(books: Books) -> None:
         closing.second(books).acts(),
         db.transaction(books.as_role("api")) as session,
     ):
-        days.approve(session, DAY, shown_sha256=sheet.sha256, keys=[])
+        days.approve(session, days.day(DAY), shown_sha256=sheet.sha256, keys=[])
     assert books.rows("SELECT count(*) FROM closed_day") == books.rows("SELECT count(*) FROM close_approval")
     assert books.rows("SELECT count(*) FROM closed_day") == [(0,)]
 

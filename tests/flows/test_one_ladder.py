@@ -14,6 +14,7 @@ from revenue_engine import db, identifiers
 from revenue_engine.billing import invoices, payers
 from revenue_engine.billing.tariffs import AssessedLine
 from revenue_engine.collection import doubts
+from revenue_engine.db import raw
 from tests.support.books import DAY, NOON, Books
 
 PHONES = (
@@ -136,6 +137,27 @@ def test_a_name_that_may_go_on_is_left_by_callback_and_by_run(books: Books, thin
     assert suggested(books, paid) <= {bill.pay_account_number}
 
 
+def test_a_payer_edited_after_the_money_came_takes_none_of_it(books: Books) -> None:
+    """Who edits a payer would say whose the money is: one person does not say that."""
+    bill = billed(books, 800, name="Jane Wafula", thing="PLOT-77")
+    other = billed(books, 700, name="Mary Atieno", thing="PLOT-78")
+    strange = pay(books, 800, "plot 77 BB", masked="2547*****901", first="PETER")
+    honest = pay(books, 700, "plot 78 BB", masked="2547*****902", first="PAUL")
+    with db.transaction(books.as_role("api")) as session:
+        raw(session).execute("UPDATE payer SET name = 'Peter Ouma', phone = '+254711000901' WHERE name = 'Jane Wafula'")
+    running.run(books.as_role("worker"), by="t")
+    assert (in_suspense(books, strange), in_suspense(books, honest)) == (True, True)
+    assert (books.left(bill), books.left(other)) == (800, 700)
+    assert suggested(books, strange) == {bill.pay_account_number}
+    said = books.rows(
+        "SELECT why FROM match_left l JOIN payment p ON p.id = l.payment_id WHERE p.reference = %s", strange
+    )
+    assert said == [("the payer of the bill that fits was edited after the money came",)]
+    later = pay(books, 800, "plot 77 BB", masked="2547*****901", first="PETER")  # edited before: what the payer says
+    assert books.left(bill) == 0
+    assert not in_suspense(books, later)
+
+
 def test_of_two_stalls_typed_the_unpaid_one_is_left_by_the_run_too(books: Books) -> None:
     first = billed(books, 800, thing="STALL-741241")
     books.pay(800, first.pay_account_number)
@@ -222,7 +244,10 @@ def test_rent_paid_before_any_bill_is_credit_with_a_reason_of_its_own(books: Boo
 
 
 def test_a_station_with_an_accent_is_found_by_its_own_name(books: Books) -> None:
-    books.execute("UPDATE station SET code = 'MARCHE', name = 'Marché Malaba' WHERE code = 'MALABA'")
+    books.execute(
+        "INSERT INTO station (code, name, stream_code, sub_county, ward)"
+        " VALUES ('MARCHE', 'Marché Malaba', 'TRAILER', 'Teso North', 'Malaba Central')"
+    )
     for typed in ("Marché Malaba KDA123A", "marche malaba kda 123a", "MARCHE"):
         assert books.journal(pay(books, 300, typed, **STRANGER)) == ["DR 1200.mpesa-600100 CR 1300.TRAILER 300.00"]
 

@@ -10,7 +10,7 @@ from tempfile import mkdtemp
 
 from reconciliation.days import certificates, closing
 from reconciliation.days.certificates import Certificate
-from reconciliation.days.closing import Sheet
+from reconciliation.days.closing import Sheet, Span
 from revenue_engine import db, signed_notes
 from revenue_engine.signed_notes import SigningKey
 from tests.support import people
@@ -46,10 +46,11 @@ def publish(books: Books) -> None:
         certificates.publish(session, key().public)
 
 
-def prepare(books: Books, day: date, *, who: Someone | None = None) -> Sheet:
+def prepare(books: Books, day: date | Span, *, who: Someone | None = None) -> Sheet:
     """The treasurer, or somebody else, prepares a close."""
     with (who or books.treasurer).acts():
-        return closing.prepare(books.as_role("api"), day)
+        span = day if isinstance(day, Span) else closing.day(day)
+        return closing.prepare(books.as_role("api"), span)
 
 
 def approve(
@@ -57,11 +58,11 @@ def approve(
 ) -> Certificate:
     """Another finance officer, or somebody else, approves what was shown."""
     with (who or second(books)).acts(), db.transaction(books.as_role("api")) as session:
-        return closing.approve(session, sheet.last_day, shown_sha256=sheet.sha256, keys=keys or [key()])
+        return closing.approve(session, sheet.span, shown_sha256=sheet.sha256, keys=keys or [key()])
 
 
-def close(books: Books, *days: date, controls: bool = False) -> list[Certificate]:
-    """Close days, one after another, by two persons. The hard controls are asked only where a test says so."""
+def close(books: Books, *days: date | Span, controls: bool = False) -> list[Certificate]:
+    """Close days and periods, one after another, by two persons. Hard controls are asked only where a test says so."""
     if not controls:
         without_controls(books)
     publish(books)
