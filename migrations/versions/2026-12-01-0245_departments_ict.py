@@ -1,7 +1,7 @@
 """The ICT directorate: connected offices, outages, claims, support requests.
 
 Revision: departments_ict
-Revises: books
+Revises: close_periods
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "departments_ict"
-down_revision = "books"
+down_revision = "close_periods"
 branch_labels = None
 depends_on = None
 

@@ -48,6 +48,7 @@ CREATE TABLE ict_probe (
     minutes SMALLINT NOT NULL,
     up BOOLEAN NOT NULL,
     kept_by TEXT NOT NULL,
+    xid XID8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT pk_ict_probe PRIMARY KEY (office, at),
     CONSTRAINT ck_ict_probe_minutes CHECK (minutes BETWEEN 1 AND 60)
 );
@@ -207,6 +208,10 @@ ALTER TABLE ict_credit_note ENABLE ALWAYS TRIGGER ict_credit_note_guard;
 REVOKE ALL ON FUNCTION kept_by_person(), ict_claim_guard(), ict_credit_note_guard(), ict_probe_guard() FROM PUBLIC;
 GRANT USAGE ON SEQUENCE ict_link_id_seq, ict_maintenance_id_seq, ict_claim_id_seq, ict_credit_note_id_seq,
     ict_request_id_seq, ict_request_event_id_seq TO revenue_api;
+SELECT seal_also('ict_link|public.ict_link|id::text', 'ict_probe|public.ict_probe|office || '' '' || at',
+    'ict_maintenance|public.ict_maintenance|id::text', 'ict_claim|public.ict_claim|id::text',
+    'ict_credit_note|public.ict_credit_note|id::text', 'ict_request|public.ict_request|id::text',
+    'ict_request_event|public.ict_request_event|id::text');
 INSERT INTO access.permission (code, what, judgement) VALUES
     ('department.record', 'keep the registers of a directorate', false);
 INSERT INTO access.role_permission (role, permission) VALUES

@@ -150,3 +150,19 @@ def test_an_ended_rule_counts_no_more_from_its_day(shelf: Shelf) -> None:
     shelf.receipt(100_00, day=date(2026, 9, 16))
     shelf.derive()
     assert shelf.balance() == {"11": 10_00, "41": -10_00}
+
+
+def test_what_it_costs_to_collect_is_charges_and_vouchers_over_net_revenue(shelf: Shelf) -> None:
+    from revenue_engine.secondary_ledgers import costs
+
+    shelf.open("ict", share("levy", "SBP", 1000, 500), nothing())
+    shelf.receipt(100_000_00, payment=1)
+    shelf.back(20_000_00, payment=1)
+    shelf.post(Posting("5900", CLEARING, 400_00, payment_id=1), day=DAY)
+    shelf.derive()
+    voucher = {"kind": "expense", "fund_class": "earmarked", "amount_minor": 2_000_00, "reference": "PV-1"}
+    assert shelf.fund(**voucher, debit="51", credit="12", book_date=DAY) is None
+    with transaction(shelf.as_role("report")) as session:
+        found = costs.to_collect(session, "ict", first=DAY, last=DAY)
+    assert (found.net_minor, found.cost_minor, found.parts) == (80_000_00, 2_400_00, 300)
+    assert (found.receipts, found.charge_postings, found.expenses) == (2, 1, 1)

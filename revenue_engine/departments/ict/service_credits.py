@@ -30,7 +30,9 @@ def check(formula: Mapping[str, Any]) -> None:
     missing = needs[kind] - set(formula)
     unknown = set(formula) - needs[kind] - {"kind", "cap_percent"}
     if missing or unknown:
-        raise InvalidValue(f"a formula {kind} has {', '.join(sorted(needs[kind]))}, and may have cap_percent", kind=kind)
+        raise InvalidValue(
+            f"a formula {kind} has {', '.join(sorted(needs[kind]))}, and may have cap_percent", kind=kind
+        )
     numbers = [value for name, value in formula.items() if name not in {"kind", "bands"}]
     bands = formula.get("bands") or []
     if kind == "bands" and not all(isinstance(band, list | tuple) and len(band) == 2 for band in bands):
@@ -38,7 +40,7 @@ def check(formula: Mapping[str, Any]) -> None:
     numbers += [number for band in bands for number in band]
     if any(type(number) is not int or number < 0 for number in numbers):
         raise InvalidValue("the numbers of a formula are whole and not negative", kind=kind)
-    if kind == "per_day" and not formula["denominator"] or kind == "per_step" and not formula["step_ppm"]:
+    if (kind == "per_day" and not formula["denominator"]) or (kind == "per_step" and not formula["step_ppm"]):
         raise InvalidValue("a formula divides by something", kind=kind)
 
 
@@ -49,7 +51,7 @@ def due(charge_minor: int, target_ppm: int, measured: Availability, formula: Map
         return 0
     credit = _uncapped(charge_minor, target_ppm, measured, formula)
     cap = charge_minor * formula.get("cap_percent", PERCENT) // PERCENT
-    return min(credit, cap, charge_minor)
+    return min(credit, int(cap), charge_minor)
 
 
 def _uncapped(charge: int, target: int, measured: Availability, formula: Mapping[str, Any]) -> int:
