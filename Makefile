@@ -33,7 +33,7 @@ check: lint  ## Lint, types, import floors and the fast tests: in three minutes,
 test: $(STAMP)  ## Run the test suite on real servers, two at a time (ARGS="-k words" chooses)
 	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
-faults: $(STAMP)  ## Kill real processes under load for longer than the suite does (SEEDS=3 or SEEDS=1,2,3; KILLS=60)
+faults: $(STAMP)  ## Kill real processes under load for longer than the suite does (SEEDS=3 or SEEDS=1,2,3; KILLS=60; MAYHEM=1)
 	SEEDS=$(SEEDS) KILLS=$(KILLS) $(BIN)/python -m tests.faults
 
 lint: $(STAMP)  ## Check style, types and the import floors

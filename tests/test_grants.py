@@ -82,6 +82,7 @@ MONEY = frozenset(
         "seal_chunk",
         "set_up_version",
         "payer_version",
+        "audit_pack",
     }
 )
 """Tables on which nobody, not even the owner or a superuser, may UPDATE, DELETE or TRUNCATE."""
@@ -221,7 +222,7 @@ READS_ONLY: dict[str, Table] = {
             *("tariff_line", "push_request", "break_event", "bank_account"),
             *("close_preparation", "close_horizon", "close_sheet", "close_withdrawal", "close_approval", "certificate"),
             *("certificate_chain", "seal_key", "seal_source", "seal_chunk", "set_up_version", "payer_version"),
-            *("versioned_table", "close_control"),
+            *("versioned_table", "close_control", "audit_pack"),
         }
     ),
 }

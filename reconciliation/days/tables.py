@@ -160,3 +160,15 @@ class SetUpVersion(Sealed, Base):
     key: Mapped[str]
     content: Mapped[dict[str, Any] | None]
     made_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+
+
+class AuditPack(Sealed, Base):
+    """An audit pack that was asked for: of which payment, for what, by whom."""
+
+    __tablename__ = "audit_pack"
+    __table_args__ = (CheckConstraint("length(btrim(purpose)) BETWEEN 3 AND 200", name="purpose"),)
+    number: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    payment_id: Mapped[int]
+    purpose: Mapped[str]
+    asked_by: Mapped[int]
+    asked_at: Mapped[datetime] = mapped_column(server_default=_NOW)

@@ -18,6 +18,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -335,11 +336,74 @@ def _check_chain(folder: Path, number: int, body: dict[str, Any], keys: list[tup
     return []
 
 
+# --- an audit pack ---------------------------------------------------------------------------------------------------
+
+PACK = "revenue-engine audit pack 1"
+LARGEST = 64 << 20
+"""Bytes of one file of a pack; a larger one is refused unread."""
+
+
+def under(leaf: bytes, place: int, size: int, path: list[bytes]) -> bytes | None:
+    """The root that a leaf and its path make (RFC 9162, 2.1.3.2); None where they do not fit the size."""
+    at, last = place, size - 1
+    for node in path:
+        if last == 0:
+            return None
+        if at & 1 or at == last:
+            leaf = hashlib.sha256(b"\x01" + node + leaf).digest()
+            while not at & 1 and at:
+                at, last = at >> 1, last >> 1
+        else:
+            leaf = hashlib.sha256(b"\x01" + leaf + node).digest()
+        at, last = at >> 1, last >> 1
+    return leaf if last == 0 else None
+
+
+def check_pack(path: Path, keys_file: Path | None) -> list[str]:
+    """Check an audit pack; returns what could not be checked. Raises Refused with what is wrong."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if any(one.file_size > LARGEST for one in archive.infolist()):
+                raise Refused("a file of the pack is larger than any that we write")
+            files = {one.filename: archive.read(one) for one in archive.infolist()}
+        keys_text = keys_file.read_text(encoding="utf-8") if keys_file else files["keys.txt"].decode()
+        note = files["manifest.txt"].decode()
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise Refused(f"the pack cannot be read: {error}") from error
+    keys = [published(line) for line in keys_text.splitlines() if line.strip()]
+    text, unchecked = opened(note, keys)
+    try:
+        body = json.loads(text.splitlines()[2], parse_float=_number, parse_constant=_number, object_pairs_hook=_once)
+        wrong = [n for n, told in body["files"].items() if hashlib.sha256(files.get(n, b"")).hexdigest() != told]
+        rows, lines = body["rows"], files["rows.jsonl"].splitlines()
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise Refused(f"the manifest cannot be read: {error}") from error
+    if body.get("format") != PACK or wrong or len(rows) != len(lines):
+        raise Refused(f"not what the manifest says: {', '.join(wrong) or 'its rows'}")
+    sealed = {
+        n: body_of(opened(files[n].decode(), keys)[0])["sheet"]["seal"] for n in files if n.startswith("certificates/")
+    }
+    open_ends = [unchecked] if unchecked else []
+    for row, line in zip(rows, lines, strict=True):
+        named_row = f"{row['table']} {row['row']}"
+        if named(line) != named_row or hashlib.sha256(line).hexdigest() != row["sha256"]:
+            raise Refused(f"{named_row} is not the line in the pack")
+        if "path" not in row:
+            open_ends.append(f"{named_row}: {row['why']}")
+            continue
+        seal = sealed[f"certificates/{row['certificate']:06d}.txt"]
+        leaf = hashlib.sha256(b"\x00" + line).digest()
+        root = under(leaf, row["place"], seal["count"], [bytes.fromhex(node) for node in row["path"]])
+        if root is None or root.hex() != seal["root"]:
+            raise Refused(f"{named_row} is not under the root of certificate {row['certificate']}")
+    return open_ends + [f"no {stage}: {why}" for stage, why in body["no_document"].items()]
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Check one or more certificates; returns the exit code."""
     parser = argparse.ArgumentParser(description="Check certificates of a county's close from their exports alone.")
-    parser.add_argument("certificate", type=Path, nargs="+")
-    parser.add_argument("--export", type=Path, required=True, help="folder that 'close export' wrote")
+    parser.add_argument("certificate", type=Path, nargs="+", help="certificates, or audit packs (.zip)")
+    parser.add_argument("--export", type=Path, default=Path(), help="folder that 'close export' wrote")
     parser.add_argument("--keys", type=Path, help="published keys that you trust, one a line; else those of the export")
     parser.add_argument("--county", default="", help="refuse a certificate of another county")
     parser.add_argument("--origin", default="", help="refuse a certificate of another chain")
@@ -347,7 +411,10 @@ def main(arguments: list[str] | None = None) -> int:
     code = 0
     for certificate in told.certificate:
         try:
-            open_ends = check(certificate, told.export, told.keys, told.county, told.origin)
+            if certificate.suffix == ".zip":
+                open_ends = check_pack(certificate, told.keys)
+            else:
+                open_ends = check(certificate, told.export, told.keys, told.county, told.origin)
         except Refused as error:
             print(f"✗ {certificate.name}: {error}")
             code = 1

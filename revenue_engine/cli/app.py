@@ -66,6 +66,7 @@ app.add_typer(secondary_ledgers.app, name="book")
 app.add_typer(ict.app, name="ict")
 app.add_typer(reconciling.app, name="reconcile")
 app.add_typer(closing.app, name="close")
+reconciling.app.add_typer(closing.app, name="close")
 app.add_typer(reports.app, name="report")
 app.add_typer(bench.app, name="bench")
 

@@ -194,6 +194,31 @@ def witness(
             out.print(one.line, highlight=False, soft_wrap=True)
 
 
+@app.command("pack")
+def pack(
+    code: Annotated[str, typer.Argument(help="The payment, by its provider's code or its public id.")],
+    file: Annotated[Path, typer.Option("--out", help="The zip to write.")],
+    purpose: Annotated[str, typer.Option(help="What the pack is for.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """The audit pack of one payment: every row of its way under a signed root, numbered and dated."""
+    from reconciliation.days import packs
+    from revenue_engine import bootstrap, signed_notes
+    from revenue_engine.db import transaction
+
+    with answering(as_json=as_json), signing.signed_in():
+        keys = signed_notes.read_keys(bootstrap.seal_dir())
+        with transaction(bootstrap.engine("api")) as session:
+            made = packs.make(session, code, purpose=purpose, file=file, keys=keys)
+        answer = {"ok": True, "pack": made.number, "file": str(file), "rows": made.rows, "sha256": made.sha256}
+        if as_json:
+            print_json(answer | {"no_document": made.without})
+            return
+        out.print(f"pack {made.number}: {made.rows} rows, SHA-256 {made.sha256}", highlight=False, soft_wrap=True)
+        for stage in made.without:
+            out.print(f"no {stage}: {packs.WHY_NONE[stage]}", highlight=False, soft_wrap=True)
+
+
 @key_app.command("new")
 def new_key(
     name: Annotated[str, typer.Argument(help="The key's name, such as county-2026.")], as_json: JsonFlag = False

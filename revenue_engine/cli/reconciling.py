@@ -148,8 +148,8 @@ def _said(answer: dict[str, Any], *, as_json: bool) -> None:
 
 @app.command("verify")
 def verify(
-    certificate: Annotated[list[Path], typer.Argument(help="Certificates, as 'close export' wrote them.")],
-    export: Annotated[Path, typer.Option("--export", help="The folder that 'close export' wrote.")],
+    certificate: Annotated[list[Path], typer.Argument(help="Certificates, or audit packs (.zip).")],
+    export: Annotated[Path, typer.Option("--export", help="The folder that 'close export' wrote.")] = Path(),
     keys: Annotated[Path | None, typer.Option(help="Published keys that you trust; else those of the export.")] = None,
     county: Annotated[str, typer.Option(help="Refuse a certificate of another county.")] = "",
     origin: Annotated[str, typer.Option(help="Refuse a certificate of another chain.")] = "",

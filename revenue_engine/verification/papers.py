@@ -64,6 +64,7 @@ APPEND_ONLY = (
     "seal_chunk",
     "set_up_version",
     "payer_version",
+    "audit_pack",
 )
 """Tables that refuse UPDATE, DELETE and TRUNCATE, whoever asks."""
 

@@ -9,6 +9,7 @@ import redis
 
 from tests.faults import checks, plan
 from tests.faults.harness import under_fire, world
+from tests.faults.mayhem import mayhem
 
 SEED = int(os.environ.get("REVENUE_TEST_SEED", "7"))
 KILLS = 20
@@ -61,3 +62,15 @@ def test_without_its_bell_and_after_flushall_the_sweep_finds_all_work() -> None:
         print(f"drained {without:.1f} s without the bell, {flushed:.1f} s after FLUSHALL")
         if problems or made.ended:
             raise made.fault([*problems, f"ended by themselves: {made.ended}"])
+
+
+@pytest.mark.timeout(300)
+def test_everybody_at_once_under_kills_leaves_books_that_prove_themselves() -> None:
+    with world(SEED, workers=3) as made:
+        figures, crowd, problems = mayhem(made, kills=3, payments=150)
+        print(figures, dict(crowd.done))
+        if problems:
+            raise made.fault(problems)
+        assert sum(figures.kills.values()) == 3
+        assert crowd.done["agreed"]
+        assert crowd.done["matched by runs"]

@@ -1,0 +1,28 @@
+"""The audit pack of one payment: its rows, each with its place under a signed root.
+
+Revision: audit_pack
+Revises: close_periods
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "audit_pack"
+down_revision = "close_periods"
+branch_labels = None
+depends_on = None
+
+SQL = Path(__file__).parent / "audit_pack.sql"
+
+
+def upgrade() -> None:
+    # The driver's own connection: the file holds many statements and literal percent signs.
+    op.get_bind().connection.driver_connection.execute(SQL.read_text(encoding="utf-8"))
+
+
+def downgrade() -> None:
+    """There is no way back from a database that holds money: restore a backup instead."""
+    raise RuntimeError("a seal is not broken by a migration: restore a backup instead")
