@@ -1,7 +1,7 @@
 """The ICT directorate: connected offices, outages, claims, support requests.
 
 Revision: departments_ict
-Revises: close_periods
+Revises: whole_days
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "departments_ict"
-down_revision = "close_periods"
+down_revision = "whole_days"
 branch_labels = None
 depends_on = None
 
