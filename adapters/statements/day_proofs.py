@@ -118,9 +118,9 @@ class DayOrder:
         apart, other = self._days[1] - self._days[0], self._others[1] - self._others[0]
         if apart > _A_QUARTER and other <= _A_MONTH:
             return (
-                f"the lines are of {self._days[0]:%d %b %Y} to {self._days[1]:%d %b %Y}, and with day and month exchanged"
-                f" of {self._others[0]:%d %b %Y} to {self._others[1]:%d %b %Y}: make sure that no spreadsheet exchanged"
-                " days and months"
+                f"the lines are of {self._days[0]:%d %b %Y} to {self._days[1]:%d %b %Y}, and with day and month"
+                f" exchanged of {self._others[0]:%d %b %Y} to {self._others[1]:%d %b %Y}: make sure that"
+                " no spreadsheet exchanged days and months"
             )
         return ""
 
