@@ -1,4 +1,8 @@
-"""Draws more edits of a superuser than the suite does: ``python -m tests.closing [HOW MANY] [SEED]``."""
+"""More than the suite does: ``python -m tests.closing edits|races [HOW MANY] [SEED]``.
+
+``edits`` draws edits of a superuser (200); ``races`` runs races of a recorder and a close (1000), and 20 closes of real
+processes. Each stops by itself within ten minutes.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,13 @@ import sys
 import pytest
 
 if __name__ == "__main__":
-    os.environ["REVENUE_TEST_EDITS"] = sys.argv[1] if len(sys.argv) > 1 else "200"
-    os.environ["REVENUE_TEST_SEED"] = sys.argv[2] if len(sys.argv) > 2 else "20"
-    told = ["-q", "--timeout=580", "tests/closing/test_superuser.py", "-k", "random or clean", "--durations=3"]
-    sys.exit(pytest.main(told))
+    what, *told = sys.argv[1:] or ["edits"]
+    if what == "edits":
+        os.environ["REVENUE_TEST_EDITS"] = told[0] if told else "200"
+        os.environ["REVENUE_TEST_SEED"] = told[1] if len(told) > 1 else "20"
+        chosen = ["tests/closing/test_superuser.py", "-k", "random or clean"]
+    else:
+        os.environ["REVENUE_TEST_RACES"] = told[0] if told else "1000"
+        os.environ["REVENUE_TEST_CLOSES"] = "20"
+        chosen = ["tests/closing/test_races.py", "-k", "lands or pass_each_other"]
+    sys.exit(pytest.main(["-q", "--timeout=580", "--durations=3", *chosen]))

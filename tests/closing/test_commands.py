@@ -41,7 +41,7 @@ def test_a_day_is_closed_and_proved_by_commands(database: Database, books: Books
     # Given a payment of the day, whose statement is not in
     books.pay(800, books.bill(800).pay_account_number, reference="UIDAY00001")
     said = ran("close", "show", "2026-09-15", code=1)
-    assert "no statement of the day is in and agreed" in said
+    assert "no statement of the whole day is in and agreed" in said
     assert "statement import FILE" in said
     said = ran("close", "prepare", "2026-09-15", code=1)
     assert "Refused: 2026-09-15 is not closed: provider_statement" in said

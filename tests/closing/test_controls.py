@@ -59,7 +59,7 @@ def test_a_whole_day_has_no_open_control_and_closes(books: Books) -> None:
 
 def test_a_day_without_the_providers_statement_is_refused_and_stays_open(books: Books) -> None:
     books.pay(800, books.bill(800).pay_account_number)
-    with pytest.raises(Conflict, match="no statement of the day is in and agreed") as refused:
+    with pytest.raises(Conflict, match="no statement of the whole day is in and agreed") as refused:
         closing.prepare(books, DAY)
     (told,) = json.loads(refused.value.as_dict()["open"])
     assert (told["control"], told["item"], told["day"]) == (
@@ -84,6 +84,40 @@ def test_a_delivery_that_nobody_worked_on_holds_the_day(books: Books) -> None:
     assert hard(show(books)) == {"deliveries": [f"delivery {waiting}"]}
     books.work()
     assert "deliveries" not in hard(show(books))
+
+
+def test_a_delivery_whose_work_is_lost_holds_the_day(books: Books) -> None:
+    whole_day(books)
+    (lost,) = books.deliver(confirmation(100, "X"))
+    books.execute(
+        "DELETE FROM job; ALTER TABLE delivery DISABLE TRIGGER ALL;"
+        " UPDATE delivery SET received_on = '2026-09-15'; ALTER TABLE delivery ENABLE TRIGGER ALL"
+    )
+    assert hard(show(books)) == {"deliveries": [f"delivery {lost}"]}
+
+
+def test_a_statement_that_was_drawn_at_noon_does_not_state_the_day(books: Books) -> None:
+    whole_day(books)
+    drawn = "ALTER TABLE statement DISABLE TRIGGER ALL; UPDATE statement SET recorded_at = '2026-09-15 {} +03';"
+    books.execute(drawn.format("23:59:59") + "ALTER TABLE statement ENABLE TRIGGER ALL")
+    assert hard(show(books)) == {"provider_statement": [f"channel account mpesa {SHORTCODE}"]}
+    # A statement that goes on into the next day was drawn after this one
+    stated(books, Move("UIDAY00002", 5, day=16, kind="payment", typed="X"), opening=800)
+    assert "provider_statement" in hard(show(books))
+    stated(books, Move("UIDAY00001", 800, kind="payment"), Move("UIDAY00002", 5, day=16, kind="payment", typed="X"))
+    assert "provider_statement" not in hard(show(books))
+
+
+def test_what_is_far_from_the_median_of_the_same_weekday_is_noted(books: Books) -> None:
+    closing.without_controls(books)
+    for week in range(5):
+        day = DAY + timedelta(days=7 * week)
+        at = datetime(day.year, day.month, day.day, 9, 0, tzinfo=periods.NAIROBI)
+        books.pay(200_000 if week == 4 else 1000, "X", at=at)
+        (made,) = closing.close(books, day)
+        assert bool(made.body["sheet"]["notes"]) == (week == 4)
+    (note,) = made.body["sheet"]["notes"]
+    assert (note["received"], note["median"]) == ("20000000", "100000")
 
 
 def test_a_large_unreconciled_item_is_given_to_a_person_first(books: Books) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import threading
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -11,14 +13,18 @@ from pathlib import Path
 import pytest
 
 from reconciliation.days import certificates
-from revenue_engine import db, signed_notes
+from revenue_engine import db, ledger, signed_notes
 from revenue_engine.verification import seals
 from revenue_engine.verification.invariants import examine
+from tests.closing.actor import LINE
 from tests.support import closing
+from tests.support.accountant import journal
 from tests.support.books import DAY, Books
 
 ROOT = Path(__file__).parents[2]
-RECORDERS, CLOSES, SECONDS = 3, 5, 8
+RECORDERS, SECONDS = 3, 8
+CLOSES = int(os.environ.get("REVENUE_TEST_CLOSES", "5"))
+RACES = int(os.environ.get("REVENUE_TEST_RACES", "30"))
 
 
 def started(*told: str) -> subprocess.Popen[str]:
@@ -42,9 +48,8 @@ def sealed_well(books: Books) -> list[str]:
 @pytest.mark.timeout(200)
 def test_nothing_lands_in_a_closed_day_while_processes_record(books: Books) -> None:
     closing.without_controls(books)
-    recorders = [
-        started("record", books.url, str(seed), str(DAY), str(CLOSES), str(SECONDS)) for seed in range(RECORDERS)
-    ]
+    told = (str(DAY), str(CLOSES), str(SECONDS * max(1, CLOSES // 5)))
+    recorders = [started("record", books.url, str(seed), *told) for seed in range(RECORDERS)]
     assert [said(one) for one in recorders] == ["ready"] * RECORDERS
     made = []
     for number in range(CLOSES):
@@ -65,6 +70,42 @@ def test_nothing_lands_in_a_closed_day_while_processes_record(books: Books) -> N
         )
         assert (told.get("1200.mpesa-600100", 0), beyond) == (now, 0), day
     assert sealed_well(books) == []
+
+
+def test_whoever_records_and_whoever_shuts_the_day_never_pass_each_other(books: Books) -> None:
+    """At the level of the locks: each race is one recorder and one who shuts the day, at the same instant."""
+    closing.without_controls(books)
+    api, worker = books.as_role("api"), books.as_role("worker")
+    start, wrong = threading.Barrier(2), []
+
+    def records(number: int) -> None:
+        start.wait()
+        with db.transaction(worker) as session:
+            ledger.post(session, journal(LINE), key=f"race:{number}")
+
+    for number in range(RACES):
+        racing = threading.Thread(target=records, args=(number,))
+        racing.start()
+        start.wait()
+        with books.treasurer.acts(), db.transaction(api) as session:
+            preparation = db.scalar(session, "SELECT close_begin(%s)", (DAY,))
+        with books.treasurer.acts(), db.transaction(api) as session:
+            fixed = db.scalar(session, "SELECT close_fix(%s)", (preparation,))
+        racing.join()
+        # What is of the shut day is below the horizon; what came too late is of the next day
+        ((booked, beyond),) = books.rows(
+            "SELECT j.book_date, j.book_date = %s AND j.xid >= h.horizon FROM journal j, close_horizon h"
+            " WHERE j.key = %s AND h.preparation_id = %s",
+            DAY,
+            f"race:{number}",
+            preparation,
+        )
+        if not fixed or beyond or booked not in (DAY, DAY + timedelta(days=1)):
+            wrong.append((number, fixed, booked, beyond))
+        with books.treasurer.acts(), db.transaction(api) as session:
+            db.scalar(session, "SELECT close_withdraw(%s, 'the next race')", (preparation,))
+    assert wrong == []
+    assert books.rows("SELECT count(*) FROM journal") == [(RACES,)]
 
 
 POINTS = (

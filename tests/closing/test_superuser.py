@@ -76,6 +76,16 @@ def test_what_an_enemy_would_choose_is_found(books: Books, name: str) -> None:
     assert {"sealed_rows_stand", "certificates_chain"} & set(found), found
 
 
+def test_words_that_are_erased_with_their_salt_leave_the_sealed_row_as_it_was(books: Books) -> None:
+    erased = (
+        "UPDATE payment_party SET name = '', msisdn = '', account_reference = '',"
+        " salt = '00000000-0000-0000-0000-000000000000', commitment = {}"
+    )
+    kept = "sha256(uuid_send(salt) || convert_to(jsonb_build_array(name, msisdn, account_reference)::text, 'UTF8'))"
+    assert "sealed_rows_stand" not in broken(verified(books, erased.format(kept)))
+    assert "sealed_rows_stand" in broken(verified(books, erased.format("sha256('else')")))
+
+
 def held_outside(books: Books, folder: Path) -> list[seals.Held]:
     """What a witness holds of the certificates, from before what a test does."""
     with db.transaction(books.as_role("report")) as session:

@@ -1,0 +1,28 @@
+"""A statement proves a day that it was drawn after; lost work holds a day.
+
+Revision: whole_days
+Revises: audit_pack
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "whole_days"
+down_revision = "audit_pack"
+branch_labels = None
+depends_on = None
+
+SQL = Path(__file__).parent / "whole_days.sql"
+
+
+def upgrade() -> None:
+    # The driver's own connection: the file holds many statements and literal percent signs.
+    op.get_bind().connection.driver_connection.execute(SQL.read_text(encoding="utf-8"))
+
+
+def downgrade() -> None:
+    """There is no way back from a database that holds money: restore a backup instead."""
+    raise RuntimeError("a seal is not broken by a migration: restore a backup instead")
