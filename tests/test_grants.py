@@ -15,6 +15,13 @@ BOOKS = frozenset(
     }
 )
 """Secondary ledgers: what two persons agreed to, and what was derived; a worker writes, and nobody changes."""
+REGISTERS = frozenset(
+    {
+        *("ict_link", "ict_probe", "ict_maintenance", "ict_claim", "ict_credit_note", "ict_request"),
+        "ict_request_event",
+    }
+)
+"""Registers of directorates: kept through the API by the person whom the database sees, and never changed."""
 ROLES = ("intake", "worker", "api", "report", "seal", "fetch")
 MONEY = frozenset(
     {
@@ -62,6 +69,7 @@ MONEY = frozenset(
         "break_event",
         "bank_account",
         *BOOKS,
+        *REGISTERS,
         "close_preparation",
         "close_horizon",
         "close_sheet",
@@ -147,6 +155,7 @@ INSERTS: dict[str, Table] = {
     ),
     "api": SET_UP
     | BILLING
+    | REGISTERS
     | {"journal", "posting", "delivery", "break_event", "bank_account"}
     | {"matching_policy", "policy_trial", "idempotency_key"},
     "report": NONE,

@@ -17,6 +17,7 @@ from revenue_engine.cli import (
     channels,
     closing,
     fetching,
+    ict,
     invoices,
     ledgers,
     matching,
@@ -62,6 +63,7 @@ app.add_typer(statements.app, name="statement")
 app.add_typer(fetching.app, name="drop")
 app.add_typer(ledgers.app, name="ledger")
 app.add_typer(secondary_ledgers.app, name="book")
+app.add_typer(ict.app, name="ict")
 app.add_typer(reconciling.app, name="reconcile")
 app.add_typer(closing.app, name="close")
 reconciling.app.add_typer(closing.app, name="close")

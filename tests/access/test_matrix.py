@@ -49,6 +49,7 @@ tariff.agree          .         .     .       .          ∞       .       .    
 day.close             .         .     .       .          ∞       .       .    .   .
 book.ask              .         .     .       ∞          ∞       .       ∞    .   .
 book.agree            .         .     .       .          ∞       .       .    .   .
+department.record     .         .     .       ∞          .       .       ∞    ∞   .
 person.ask            .         .     .       .          .       .       .    .   ∞
 person.agree          .         .     .       .          .       .       .    .   ∞
 person.disable        .         .     .       .          .       .       .    .   ∞

@@ -1,0 +1,1 @@
+"""The directorates' own registers and flows."""

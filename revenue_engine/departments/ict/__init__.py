@@ -1,0 +1,1 @@
+"""The ICT directorate: connected offices, service credits, support requests."""
