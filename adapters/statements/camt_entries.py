@@ -170,7 +170,7 @@ def movement(values: Fields, details: list[Fields], here: Here, number: int, fra
     reference = (get("AcctSvcrRef") or alone.get("Refs/AcctSvcrRef") or "").upper()
     if reference in _NOTHING or "\n" in reference:
         reference = ""
-    parts = _parts(values, details, size * sign, money, here, turn=turn) if details else ()
+    parts = _parts(values, details, size * sign, money, here, turn=turn)
     references: list[tuple[str, str]] = []
     own = get("NtryRef", "")
     if own not in _NOTHING:
@@ -336,7 +336,18 @@ def _parts(
     for amounts in (told, instructed) if kept else ():
         if parts := _adding_up(details, amounts, total - kept):
             return (*parts, StatementDetail(kept, text=_KEPT, kind=Kind.CHARGE))
+    same = all(one is None or one[0] * one[1] == total for one in told)
+    if kept and same and len(details) < 2 and _are_included(entry) and (total - kept) * total > 0:
+        alone = details[0] if details else entry  # the bank says itself that the amount is what is left
+        way = 1 if total > 0 else -1
+        return (_part(alone, total - kept, way), StatementDetail(kept, text=_KEPT, kind=Kind.CHARGE))
     return (_adding_up(details, told, total) or _adding_up(details, instructed, total)) if len(details) > 1 else ()
+
+
+def _are_included(entry: Fields) -> bool:
+    """Whether a bank says of every charge of an entry that the amount of the entry includes it (``ChrgInclInd``)."""
+    told = entry.get("Chrgs/Rcrd/ChrgInclInd", "").split("\n")
+    return set(told) <= {"true", "1"} and len(told) == len(entry.get("Chrgs/Rcrd/Amt", "").split("\n"))
 
 
 def _adding_up(details: list[Fields], amounts: list[tuple[int, int] | None], total: int) -> tuple[StatementDetail, ...]:

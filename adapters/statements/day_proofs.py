@@ -17,7 +17,7 @@ from revenue_engine.ports.statements import StatementFault, StatementRefused
 
 _RECEIPT: Final = re.compile(r"(?<![A-Z0-9])[A-Z][A-L][1-9A-V][A-Z0-9]{7}(?![A-Z0-9])")
 _SERIAL: Final = re.compile(r"\d{5}(?:\.\d+)?", re.ASCII)
-_MOST_MONTHS_APART: Final = 3
+_MOST_MONTHS: Final = 3
 _MEND: Final = "Download the file anew and import it unopened"
 
 
@@ -85,7 +85,7 @@ class DayOrder:
         self._last, self._last_other = day, other
         self._days = [min(self._days[0], day), max(self._days[1], day)]
         self._others = [min(self._others[0], other), max(self._others[1], other)]
-        if len(self._months) <= _MOST_MONTHS_APART:
+        if len(self._months) <= _MOST_MONTHS:
             self._months.add((day.year, day.month))
         self._of_month.add(day.day)
 
@@ -107,13 +107,26 @@ class DayOrder:
 
     @property
     def note(self) -> str:
-        """What a person should look at: every row on one day of the month, in many months."""
-        if len(self._of_month) == 1 and len(self._months) > _MOST_MONTHS_APART - 1 and self._first_line:
+        """What a person should look at: rows whose days would be neighbours with day and month exchanged."""
+        if not self._first_line:
+            return ""
+        if len(self._of_month) == 1 and len(self._months) > 1:
             return (
                 f"every line is of day {next(iter(self._of_month))} of a month: make sure that no spreadsheet exchanged"
                 " days and months"
             )
+        apart, other = self._days[1] - self._days[0], self._others[1] - self._others[0]
+        if apart > _A_QUARTER and other <= _A_MONTH:
+            return (
+                f"the lines are of {self._days[0]:%d %b %Y} to {self._days[1]:%d %b %Y}, and with day and month"
+                f" exchanged of {self._others[0]:%d %b %Y} to {self._others[1]:%d %b %Y}: make sure that"
+                " no spreadsheet exchanged days and months"
+            )
         return ""
+
+
+_A_MONTH: Final = timedelta(days=31)
+_A_QUARTER: Final = timedelta(days=92)
 
 
 def hold_against_receipts(day: date, words: str, line: int, column: str, written: str) -> None:

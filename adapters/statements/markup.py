@@ -60,6 +60,7 @@ class _Page(HTMLParser):
         self._row: list[Cell] | None = None
         self._cell: list[str] | None = None
         self._across = 1
+        self._unread = 0
         self.feed(_decoded(content))
         self.close()
         self._end_row()
@@ -70,9 +71,11 @@ class _Page(HTMLParser):
             self._end_row()
             self._open.append([])
             self.tables.append(self._open[-1])
+        elif tag in _UNREAD:
+            self._unread += 1
         elif tag == "tr":
             self._end_row()
-            self._row = []
+            self._row = None if _is_hidden(dict(attrs)) else []  # nobody saw the row, and no cell of it is read
         elif tag in {"td", "th"} and self._row is not None:
             self._end_cell()
             self._cell = []
@@ -85,6 +88,8 @@ class _Page(HTMLParser):
         """A table, a row or a cell ends."""
         if tag in {"td", "th"}:
             self._end_cell()
+        elif tag in _UNREAD:
+            self._unread = max(0, self._unread - 1)
         elif tag in {"tr", "table"}:
             self._end_row()
             if tag == "table" and self._open:
@@ -92,7 +97,7 @@ class _Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         """Text of a cell."""
-        if self._cell is not None:
+        if self._cell is not None and not self._unread:
             self._cell.append(data)
 
     def _end_cell(self) -> None:
@@ -107,6 +112,14 @@ class _Page(HTMLParser):
             rows = self._open[-1]
             rows.append((len(rows) + 1, self._row))
         self._row = None
+
+
+_UNREAD: Final = frozenset({"script", "style", "template"})
+_HIDING: Final = re.compile(r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)", re.I)
+
+
+def _is_hidden(attributes: dict[str, str | None]) -> bool:
+    return "hidden" in attributes or _HIDING.search(attributes.get("style") or "") is not None
 
 
 def _decoded(content: bytes) -> str:

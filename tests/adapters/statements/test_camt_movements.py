@@ -103,6 +103,30 @@ def test_a_charge_is_told_apart_where_it_comes_to_the_cent(
     assert {reference for _, reference, kind in found if kind is Kind.CHARGE} <= {"FT1"}
 
 
+def taken(*charges: int, included: str = "true") -> str:
+    records = (f"<Rcrd>{amount(one)}<ChrgInclInd>{included}</ChrgInclInd></Rcrd>" for one in charges)
+    return f"<Chrgs>{''.join(records)}</Chrgs>"
+
+
+@pytest.mark.parametrize(
+    ("booked", "more", "inside", "expected"),
+    [
+        (197_400, taken(-2_600), "", [(200_000, None), (-2_600, "charge")]),
+        (197_400, taken(-2_000, -600), "", [(200_000, None), (-2_600, "charge")]),
+        (197_400, taken(-2_600), part(197_400), [(200_000, None), (-2_600, "charge")]),
+        (-202_600, taken(-2_600), "", [(-200_000, None), (-2_600, "charge")]),
+        (197_400, taken(-2_600, included="false"), "", [(197_400, None)]),
+        (197_400, taken(-2_600), part(180_000), [(197_400, None)]),
+        (-2_600, taken(-2_600), "", [(-2_600, None)]),
+    ],
+)
+def test_charges_of_an_entry_that_its_amount_includes_are_told_apart(
+    booked: int, more: str, inside: str, expected: list[tuple[int, str | None]]
+) -> None:
+    content = statement(entry(booked, inside, more=more), opening=1_000_000, closing=1_000_000 + booked)
+    assert [(minor, kind) for minor, _, kind in lines(content)] == expected
+
+
 @given(
     parts=st.lists(st.tuples(st.integers(1, 10**7), st.integers(0, 5_000)), min_size=1, max_size=6),
     off=st.integers(-2, 2),

@@ -58,6 +58,16 @@ def test_a_page_called_a_workbook_is_read(before: str) -> None:
         assert [(line.amount_minor, line.text) for line in found] == [(150000, "PAY 482915363 & co"), (-20000, "FEE")]
 
 
+@pytest.mark.parametrize("hidden", ["hidden", "style='display: none'", 'style="VISIBILITY:hidden"'])
+def test_what_nobody_sees_on_a_page_is_not_read(hidden: str) -> None:
+    unseen = (
+        f"<tr {hidden}>" + "".join(f"<td>{cell}</td>" for cell in ("16/09/2026", "GHOST", "", "5.00", "5.00")) + "</tr>"
+    )
+    content = page(HEADINGS, *ROWS).replace(b"</table></body>", unseen.encode() + b"</table></body>")
+    content = content.replace(b"<td>FEE", b"<td><script>var a = 'GHOST'</script><style>b{}</style>FEE")
+    assert [line.text for line in lines_of(content, "a.xls")] == ["PAY 482915363 & co", "FEE"]
+
+
 def test_an_mpesa_export_may_be_a_page_too() -> None:
     head = ("Receipt No.", "Completion Time", "Details", "Transaction Status", "Paid In", "Withdrawn", "Balance")
     row = ("UIF0000001", "15/09/2026 10:00:00", "Pay Bill Online", "Completed", "10.00", "", "10.00")
