@@ -115,7 +115,7 @@ def pledge(
 
     def work(session: Any) -> dict[str, Any]:
         day, minor = days.day(on, field="on") or periods.today(), parse_wire(amount)
-        kes = agreements.commit(
+        kes = agreements.pledge(
             session, agreement, currency=currency, amount_minor=minor, value_date=day, in_kind=in_kind
         )
         return {"agreement": agreement, "kes": wire(kes)}

@@ -55,7 +55,7 @@ def county(database: Database) -> Iterator[Books]:
         agreements.pass_gate(session, "DAP-2026", "signature", paper="MOU/3", on=TODAY - timedelta(days=300))
         day = TODAY - timedelta(days=299)
         agreements.keep_rate(session, "GBP", day, kes_micro=170_250_000, source="Central Bank, mean")
-        kes = agreements.commit(session, "DAP-2026", currency="GBP", amount_minor=1_000_000, value_date=day)
+        kes = agreements.pledge(session, "DAP-2026", currency="GBP", amount_minor=1_000_000, value_date=day)
         assert kes == 170_250_000
 
     does(books, register)
@@ -116,11 +116,11 @@ def test_pledged_received_used_and_what_expires_with_the_money_at_risk(county: B
         (lambda s: agreements.pass_gate(s, "DAP-2026", "signature", paper="again", on=TODAY), "kept already"),
         (lambda s: agreements.pass_gate(s, "DAP-2026", "party", paper="x", on=TODAY), "gate is missing or wrong"),
         (
-            lambda s: agreements.commit(s, "DAP-2026", currency="EUR", amount_minor=1, value_date=TODAY),
+            lambda s: agreements.pledge(s, "DAP-2026", currency="EUR", amount_minor=1, value_date=TODAY),
             "no rate of EUR",
         ),
         (
-            lambda s: agreements.commit(s, "DAP-2026", currency="KES", amount_minor=-170_250_001, value_date=TODAY),
+            lambda s: agreements.pledge(s, "DAP-2026", currency="KES", amount_minor=-170_250_001, value_date=TODAY),
             "more than was pledged",
         ),
         (lambda s: agreements.receive_payment(s, "DAP-2026", "UINOTHERE1"), "UINOTHERE1"),
@@ -210,7 +210,7 @@ def test_what_cannot_be_published_is_refused_with_agreement_and_field(county: Bo
         published(county)
     does(county, lambda s: agreements.weigh(s, "NEW-1", "goal", {"17": 10_000}))
     later = TODAY + timedelta(days=5)
-    does(county, lambda s: agreements.commit(s, "NEW-1", currency="KES", amount_minor=100, value_date=later))
+    does(county, lambda s: agreements.pledge(s, "NEW-1", currency="KES", amount_minor=100, value_date=later))
     with pytest.raises(InvalidValue, match=r"NEW-1: commitment 2: .* has not come"):
         published(county)
 

@@ -84,7 +84,7 @@ def keep_rate(session: Session, currency: str, day: date, *, kes_micro: int, sou
     _keep(session, "exchange_rate", {"currency": currency, "day": day, "kes_micro": kes_micro, "source": source})
 
 
-def commit(
+def pledge(
     session: Session, reference: str, *, currency: str, amount_minor: int, value_date: date, in_kind: bool = False
 ) -> int:
     """Keep a pledge, or with a negative amount the taking back of one; returns its KES in cents at the rate of the
