@@ -1,7 +1,7 @@
 """Services hold scopes, which two administrators give.
 
 Revision: service_scopes
-Revises: departments_ict
+Revises: departments_partners
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "service_scopes"
-down_revision = "departments_ict"
+down_revision = "departments_partners"
 branch_labels = None
 depends_on = None
 
