@@ -27,6 +27,7 @@ MAPPED = (
     "revenue_engine.collection.polling",
     "revenue_engine.collection.same_payment",
     "revenue_engine.departments.ict.tables",
+    "revenue_engine.departments.partnerships.tables",
     "revenue_engine.ledger.tables",
     "revenue_engine.payments",
     "revenue_engine.payments.receipts",

@@ -21,6 +21,7 @@ from revenue_engine.cli import (
     invoices,
     ledgers,
     matching,
+    partners,
     payments,
     persons,
     reconciling,
@@ -64,6 +65,7 @@ app.add_typer(fetching.app, name="drop")
 app.add_typer(ledgers.app, name="ledger")
 app.add_typer(secondary_ledgers.app, name="book")
 app.add_typer(ict.app, name="ict")
+app.add_typer(partners.app, name="partner")
 app.add_typer(reconciling.app, name="reconcile")
 app.add_typer(closing.app, name="close")
 reconciling.app.add_typer(closing.app, name="close")

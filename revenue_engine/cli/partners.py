@@ -1,0 +1,180 @@
+"""``partner``: agreements, gates, pledges, what came and was used; and the IATI file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from revenue_engine.cli import days, signing
+from revenue_engine.cli.output import (
+    FormatOption,
+    JsonFlag,
+    OutFile,
+    answering,
+    check_place,
+    chosen,
+    give,
+    out,
+    print_json,
+    write,
+)
+from revenue_engine.errors import InvalidValue
+
+app = typer.Typer(help="Strategic partnerships and the SDGs.", no_args_is_help=True)
+
+_Agreement = Annotated[str, typer.Argument(help="The agreement's reference.")]
+_On = Annotated[str | None, typer.Option("--on", help=f"Day: {days.DAY_HELP}; today if not said.")]
+
+
+@app.callback()
+def _nouns() -> None:
+    """Strategic partnerships and the SDGs."""
+
+
+def _do(work: Callable[[Any], dict[str, Any]], *, as_json: bool) -> None:
+    """Do one piece of work as the person who is signed in, and say what was kept."""
+    from revenue_engine import bootstrap
+    from revenue_engine.db import transaction
+
+    with answering(as_json=as_json), signing.signed_in():
+        with transaction(bootstrap.engine("api")) as session:
+            answer = {"ok": True, **work(session)}
+        if as_json:
+            print_json(answer)
+            return
+        for name, value in answer.items():
+            if name != "ok":
+                out.print(f"{name.replace('_', ' '):16} {value}", highlight=False)
+
+
+@app.command("add")
+def add(
+    file: Annotated[Path, typer.Argument(help="TOML of [[partner]] and [[agreement]].", exists=True, dir_okay=False)],
+    as_json: JsonFlag = False,
+) -> None:
+    """Register partners and agreements of a file, all or none. An agreement names its partner and may have goals and
+    targets: weights in parts of ten thousand."""
+    from revenue_engine.departments.partnerships import agreements
+
+    def work(session: Any) -> dict[str, Any]:
+        try:
+            told = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InvalidValue(f"{file.name} is not TOML: {error}", file=file.name) from None
+        for one in told.get("partner", []):
+            agreements.add_partner(session, one)
+        for one in told.get("agreement", []):
+            agreements.add_agreement(session, one.get("partner", ""), one)
+            for vocabulary in ("goal", "target"):
+                if one.get(f"{vocabulary}s"):
+                    agreements.weigh(session, one["reference"], vocabulary, one[f"{vocabulary}s"])
+        return {"partners": len(told.get("partner", [])), "agreements": len(told.get("agreement", []))}
+
+    _do(work, as_json=as_json)
+
+
+@app.command("gate")
+def gate(
+    agreement: _Agreement,
+    name: Annotated[
+        str, typer.Argument(help="cecm_approval, signature, appropriation, fund_deposit, closed or terminated.")
+    ],
+    reference: Annotated[str, typer.Option(help="The paper that passes the gate.")],
+    on: _On = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Pass a gate of an agreement by a paper."""
+    from revenue_engine import periods
+    from revenue_engine.departments.partnerships import agreements
+
+    def work(session: Any) -> dict[str, Any]:
+        day = days.day(on, field="on") or periods.today()
+        agreements.pass_gate(session, agreement, name, paper=reference, on=day)
+        return {"agreement": agreement, "gate": name}
+
+    _do(work, as_json=as_json)
+
+
+@app.command("pledge")
+def pledge(
+    agreement: _Agreement,
+    amount: Annotated[str, typer.Argument(help="Amount such as 50000.00; with a minus what is taken back.")],
+    currency: Annotated[str, typer.Option(help="Three letters.")] = "KES",
+    on: _On = None,
+    in_kind: Annotated[bool, typer.Option("--in-kind")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Keep a pledge, in KES by the rate of its day."""
+    from revenue_engine import periods
+    from revenue_engine.departments.partnerships import agreements
+    from revenue_engine.money import parse_wire, wire
+
+    def work(session: Any) -> dict[str, Any]:
+        day, minor = days.day(on, field="on") or periods.today(), parse_wire(amount)
+        kes = agreements.pledge(
+            session, agreement, currency=currency, amount_minor=minor, value_date=day, in_kind=in_kind
+        )
+        return {"agreement": agreement, "kes": wire(kes)}
+
+    _do(work, as_json=as_json)
+
+
+@app.command("received")
+def received(
+    agreement: _Agreement,
+    payment: Annotated[str, typer.Argument(help="The payment, by its provider's reference or public id.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Say that a payment which the bank or a channel proved is a disbursement of an agreement."""
+    from revenue_engine.departments.partnerships import agreements
+    from revenue_engine.money import wire
+
+    _do(
+        lambda session: {
+            "agreement": agreement,
+            "received": wire(agreements.receive_payment(session, agreement, payment)),
+        },
+        as_json=as_json,
+    )
+
+
+@app.command("agreements")
+def listing(
+    expiring: Annotated[bool, typer.Option("--expiring", help="Only those that end within 90 days.")] = False,
+    form: FormatOption = None,
+    out_file: OutFile = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Pledged, received and used by agreement, and what expires with the money at risk."""
+    from revenue_engine import bootstrap
+    from revenue_engine.db import transaction
+    from revenue_engine.reports import partnerships
+
+    with answering(as_json=as_json):
+        written_as = chosen(form, out_file, as_json=as_json)
+        with transaction(bootstrap.engine("report")) as session:
+            section = partnerships.agreement_section(session, expiring=expiring)
+        give(section, written_as, out_file)
+
+
+@app.command("iati")
+def publish(
+    organisation: Annotated[str, typer.Option(help="The county's IATI identifier, such as KE-COA-041.")],
+    name: Annotated[str, typer.Option(help="The county's name.")],
+    out_file: Annotated[Path | None, typer.Option("--out", help="File to write.")] = None,
+) -> None:
+    """Write the agreements as IATI 2.03. A record that cannot be published is refused with its agreement and field."""
+    from revenue_engine import bootstrap, periods
+    from revenue_engine.db import transaction
+    from revenue_engine.departments.partnerships import iati
+
+    with answering(as_json=False):
+        if out_file is not None:
+            check_place(out_file)
+        with transaction(bootstrap.engine("report")) as session:
+            written = iati.document(session, organisation=organisation, name=name, now=periods.now())
+        write(written, out_file)
