@@ -1,7 +1,7 @@
 """What waits for evidence is a reservation, and given to nobody.
 
 Revision: owned_items
-Revises: departments_partners
+Revises: service_scopes
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "owned_items"
-down_revision = "departments_partners"
+down_revision = "service_scopes"
 branch_labels = None
 depends_on = None
 
