@@ -24,7 +24,7 @@ log = structlog.get_logger("judgements")
 
 DONE_BY_DATABASE = frozenset(
     {
-        *("person_add", "person_reset", "role_grant", "role_end", "statement_drop"),
+        *("person_add", "person_reset", "role_grant", "role_end", "scope_grant", "statement_drop"),
         *("channel_add", "channel_open", "channel_rotate", "channel_set", "channel_disable", "channel_revoke"),
     }
 )

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from revenue_engine.access import approvals
 from revenue_engine.db import raw
 from revenue_engine.errors import InvalidValue
 
@@ -107,6 +108,27 @@ def issue_token(session: Session, service: str, *, days: int) -> str:
     row = raw(session).execute("SELECT access.issue_token(%s, %s)", (service, days)).fetchone()
     assert row is not None  # noqa: S101 - a function answers one row
     return str(row[0])
+
+
+def ask_scope(session: Session, service: str, scope: str, *, reason: str) -> str:
+    """Ask that a service may do something (``bill.issue``); answers the request. Raises what ``approvals.ask`` does."""
+    subject = f"{service} may {scope}"
+    return approvals.ask(
+        session, "scope_grant", subject=subject, payload={"service": service, "scope": scope}, reason=reason
+    )
+
+
+def end_scope(session: Session, service: str, scope: str) -> None:
+    """Take a scope from a service at once. Raises NotFound."""
+    raw(session).execute("SELECT access.end_scope(%s, %s)", (service, scope))
+
+
+def scopes(session: Session) -> dict[str, list[str]]:
+    """What each service may do, by its login."""
+    found: dict[str, list[str]] = {}
+    for service, scope, _ in raw(session).execute("SELECT * FROM access.scopes()"):
+        found.setdefault(service, []).append(scope)
+    return found
 
 
 def revoke_token(session: Session, number: int) -> None:

@@ -296,9 +296,41 @@ def revoke(number: Annotated[int, typer.Argument(help="From 'token list'.")], as
         _done({"ok": True, "token": number, "state": "revoked"}, f"token {number} is revoked", as_json=as_json)
 
 
+@token_app.command("allow")
+def allow(
+    service: Annotated[str, typer.Argument(help="Login of the service.")],
+    scope: Annotated[str, typer.Argument(help="read, bill.issue, payer.register, push.request or export.")],
+    reason: _Reason,
+    as_json: JsonFlag = False,
+) -> None:
+    """Ask that a service may do something; another administrator agrees."""
+    from revenue_engine import bootstrap
+    from revenue_engine.access import persons
+    from revenue_engine.db import transaction
+
+    with answering(as_json=as_json), signing.signed_in():
+        with transaction(bootstrap.engine("api")) as session:
+            public = persons.ask_scope(session, service, scope, reason=reason)
+        words = f"asked as {public}; another administrator: revenue-engine approval agree {public}"
+        _done({"ok": True, "request": public}, words, as_json=as_json)
+
+
+@token_app.command("forbid")
+def forbid(service: str, scope: str, as_json: JsonFlag = False) -> None:
+    """Take a scope from a service at once."""
+    from revenue_engine import bootstrap
+    from revenue_engine.access import persons
+    from revenue_engine.db import transaction
+
+    with answering(as_json=as_json), signing.signed_in():
+        with transaction(bootstrap.engine("api")) as session:
+            persons.end_scope(session, service, scope)
+        _done({"ok": True, "service": service, "scope": scope}, f"{service} may not {scope} any more", as_json=as_json)
+
+
 @token_app.command("list")
 def tokens(as_json: JsonFlag = False) -> None:
-    """List the tokens of services, without their secrets."""
+    """List the tokens of services and what each service may do, without their secrets."""
     from dataclasses import asdict
 
     from revenue_engine import bootstrap
@@ -307,11 +339,12 @@ def tokens(as_json: JsonFlag = False) -> None:
 
     with answering(as_json=as_json), signing.signed_in():
         with transaction(bootstrap.engine("api")) as session:
-            found = persons.tokens(session)
+            found, may = persons.tokens(session), persons.scopes(session)
         if as_json:
-            print_json([asdict(one) for one in found])
+            print_json([{**asdict(one), "scopes": may.get(one.service, [])} for one in found])
             return
-        table = Table("token", "service", "issued by", "ends", "state", box=None)
+        table = Table("token", "service", "may", "issued by", "ends", "state", box=None)
         for one in found:
-            table.add_row(str(one.number), one.service, one.issued_by, f"{one.ends_at:%Y-%m-%d}", one.state)
+            scopes = ", ".join(may.get(one.service, ())) or "nothing yet"
+            table.add_row(str(one.number), one.service, scopes, one.issued_by, f"{one.ends_at:%Y-%m-%d}", one.state)
         out.print(table)

@@ -73,6 +73,7 @@ ALLOWED = {
             "whoami",
         ),
         *("who_may", "enrol", "disable_person", "revoke_sessions", "persons", "issue_token", "revoke_token", "tokens"),
+        *("end_scope", "scopes"),
         *("ask", "agree", "refuse", "agree_list", "withdraw", "requests", "enrolment_half", "unjudged"),
     },
     "worker": {"acting", "may", "must", "why_nobody", "audit", "execute", "doing", "void", "is_agreed", "unjudged"},

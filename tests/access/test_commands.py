@@ -110,6 +110,10 @@ def test_from_init_to_a_second_person(database: Database, here: dict[str, str], 
     service.touch(mode=0o600)
     service.write_text(token)
     assert json.loads(run("whoami", "--json", env=here | {"REVENUE_TOKEN_FILE": str(service)}))["kind"] == "service"
+    asked = json.loads(run("token", "allow", "pos.gateway", "bill.issue", "--reason", "a till", "--json", env=files[0]))
+    run("approval", "agree", asked["request"], env=files[1])
+    assert json.loads(run("token", "list", "--json", env=files[0]))[0]["scopes"] == ["bill.issue"]
+    run("token", "forbid", "pos.gateway", "bill.issue", env=files[1])
     run("token", "revoke", "1", env=files[0])
     run("whoami", env=here | {"REVENUE_TOKEN_FILE": str(service)}, status=1)
     run("user", "disable", "b.were", "--reason", "left the county", env=files[0])

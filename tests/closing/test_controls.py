@@ -140,6 +140,15 @@ def test_a_large_unreconciled_item_is_given_to_a_person_first(books: Books) -> N
     assert hard(show(books)) == {}
 
 
+def test_a_large_payout_on_its_way_to_the_bank_is_a_reservation_and_given_to_nobody(books: Books) -> None:
+    books.bank_channel(BANK)
+    whole_day(books)
+    stated(books, Move("UIOUT00001", -300_000, kind="payout"), opening=800)
+    sheet = show(books)
+    assert hard(sheet) == {}
+    assert [control["code"] for control, _ in sheet.open_items("evidence")] == ["payout_not_banked"]
+
+
 TAMPERS: dict[str, tuple[str, str]] = {
     "trial_balance": ("DELETE FROM posting WHERE debit = '1200.mpesa-600100'", "journal"),
     "receivable": ("UPDATE open_bill SET principal_minor = principal_minor + 1", "account 1300"),
