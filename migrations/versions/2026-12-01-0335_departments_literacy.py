@@ -1,7 +1,7 @@
 """Digital literacy: cohorts, learners, attendance, assessments, certificates and what they cost.
 
 Revision: departments_literacy
-Revises: departments_partners
+Revises: owned_items
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "departments_literacy"
-down_revision = "departments_partners"
+down_revision = "owned_items"
 branch_labels = None
 depends_on = None
 
