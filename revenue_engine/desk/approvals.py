@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from revenue_engine.access import approvals, sessions
 from revenue_engine.access.approvals import Request as Asked
+from revenue_engine.db import acting_by
 from revenue_engine.desk import door
 from revenue_engine.desk.door import Visit
 from revenue_engine.errors import Conflict, InvalidValue, NotSignedIn, Rejected, RevenueError
@@ -66,7 +67,7 @@ def _decide(request: Request, form: dict[str, str], approval: str) -> Response:
             code = form.get("code", "").replace(" ", "")
             if not code:
                 raise InvalidValue("give the six figures of your authenticator, to agree", field="code")
-            with door.acting_by(visit.secret):
+            with acting_by(visit.secret):
                 secret = sessions.step_up(visit.engine, code=code[:40])
             visit = Visit(request, secret, visit.me, form)
         elif not form.get("reason"):

@@ -204,16 +204,21 @@ def _issue_once(session: Session, visit: Visit, form: Mapping[str, str]) -> str:
     return str(bill["number"])
 
 
+def _reason(form: Mapping[str, str]) -> str:
+    if not form.get("reason"):
+        raise InvalidValue("say why the bill is to be cancelled", field="reason")
+    return form["reason"][:500]
+
+
 def _cancel(request: Request, form: dict[str, str], number: str) -> Response:
     visit = door.admitted(request, form)
 
     def ask(session: Session) -> Response:
         bill = bills.describe(session, number)
         try:
-            if not form.get("reason"):
-                raise InvalidValue("say why the bill is to be cancelled", field="reason")
+            reason = _reason(form)
             with session.begin_nested():
-                asked = invoices.ask_cancel(session, bill["number"], reason=form["reason"][:500])
+                asked = invoices.ask_cancel(session, bill["number"], reason=reason)
         except InvalidValue as error:
             facts: dict[str, Any] = {"bill": bill, "may_cancel": True, "error": error, "reason": form.get("reason", "")}
             return door.page(request, "bill.html", visit=visit, status=422, title=f"Bill {bill['number']}", **facts)

@@ -1,4 +1,4 @@
-"""What stands around every page: who asks, proof that our own page asks, forms as they are sent, and what is kept out."""
+"""What stands around every page: who asks, proof that our own page asks, and forms as they are sent."""
 
 from __future__ import annotations
 
