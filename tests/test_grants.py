@@ -20,7 +20,8 @@ REGISTERS = frozenset(
         *("ict_link", "ict_probe", "ict_maintenance", "ict_claim", "ict_credit_note", "ict_request"),
         *("ict_request_event", "partner", "agreement", "agreement_gate", "exchange_rate", "agreement_commitment"),
         *("agreement_condition", "condition_met", "in_kind_receipt", "agreement_disbursement", "agreement_use"),
-        "agreement_sdg",
+        *("agreement_sdg", "cohort", "learner", "enrolment", "attendance", "assessment", "literacy_certificate"),
+        "cohort_cost",
     }
 )
 """Registers of directorates: kept through the API by the person whom the database sees, and never changed."""

@@ -20,6 +20,7 @@ from revenue_engine.cli import (
     ict,
     invoices,
     ledgers,
+    literacy,
     matching,
     partners,
     payments,
@@ -66,6 +67,7 @@ app.add_typer(ledgers.app, name="ledger")
 app.add_typer(secondary_ledgers.app, name="book")
 app.add_typer(ict.app, name="ict")
 app.add_typer(partners.app, name="partner")
+app.add_typer(literacy.app, name="literacy")
 app.add_typer(reconciling.app, name="reconcile")
 app.add_typer(closing.app, name="close")
 reconciling.app.add_typer(closing.app, name="close")

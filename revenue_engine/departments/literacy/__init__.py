@@ -1,0 +1,1 @@
+"""Digital literacy: cohorts, learners, attendance, assessments, certificates, and what they cost."""
