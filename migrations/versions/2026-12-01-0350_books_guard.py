@@ -1,7 +1,7 @@
 """A derive into a book that stands costs what is new.
 
 Revision: books_guard
-Revises: departments_literacy
+Revises: versions_follow
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "books_guard"
-down_revision = "departments_literacy"
+down_revision = "versions_follow"
 branch_labels = None
 depends_on = None
 
