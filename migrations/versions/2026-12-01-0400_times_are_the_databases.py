@@ -20,7 +20,9 @@ HERE = Path(__file__).parent
 
 def upgrade() -> None:
     # The driver's own connection: the file holds many statements and literal percent signs.
-    op.get_bind().connection.driver_connection.execute((HERE / "times_are_the_databases.sql").read_text(encoding="utf-8"))
+    op.get_bind().connection.driver_connection.execute(
+        (HERE / "times_are_the_databases.sql").read_text(encoding="utf-8")
+    )
 
 
 def downgrade() -> None:
