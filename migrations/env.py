@@ -69,6 +69,9 @@ def run() -> None:
         )
         with context.begin_transaction():
             context.run_migrations()
+        if connection.execute(text("SELECT to_regprocedure('take_versions()')")).scalar():
+            connection.execute(text("SELECT take_versions()"))
+            connection.commit()
         connection.execute(text(f"SELECT pg_advisory_unlock({Lock.MIGRATION})"))
         connection.commit()
     engine.dispose()

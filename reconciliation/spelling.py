@@ -336,7 +336,8 @@ def _whole(text: Written, start: int, end: int, own: str, spelt: Fit, *, typed: 
     after, gap = (text.words[end], text.gaps[end]) if end < len(text.words) else ("", "")
     if _PLATE.fullmatch(own):
         torn = spelt is Fit.SQUEEZED and after and (after.isdigit() or len(after) == 1) and len(after) < _SHORT
-        return Fit.WEAK if torn else spelt
+        others = [plate for plate in plates_of(text) if not folded(own).endswith(folded(plate))]
+        return Fit.WEAK if torn or others else spelt
     if after and (_goes_on(after, gap, own) or _goes_on_in_words(text, end)):
         return Fit.LONGER
     weak = bool(after) and _may_go_on(after, gap, own)
@@ -347,7 +348,8 @@ def _whole(text: Written, start: int, end: int, own: str, spelt: Fit, *, typed: 
                 return Fit.LONGER
             weak = True  # the number of something else, named beside this one
         weak |= typed and "/" in gap and before.isalpha() and len(before) > 1
-    return Fit.WEAK if weak or _names_another(text, start, end) else spelt
+    weak = weak or _names_another(text, start, end) or _number_near(text, start, end) or after in _ASIDE
+    return Fit.WEAK if weak or plates_of(text) else spelt
 
 
 def _goes_on(after: str, gap: str, own: str) -> bool:
@@ -396,6 +398,45 @@ def _names_another(text: Written, start: int, end: int) -> bool:
     )
 
 
+def _number_near(text: Written, start: int, end: int) -> bool:
+    """Whether a short number or a letter stands within a few words of a name: it may be a part of it, or another.
+
+    Whatever words join them, for no list of such words is whole. Years, and what a month stands beside, say when.
+    """
+    behind, before = text.words[end : end + _NEAR_WORDS], text.words[max(0, start - _NEAR_WORDS) : start]
+    for words in (behind, before):
+        for place, word in enumerate(words):
+            if _YEAR.fullmatch(word) or any(_MONTH.fullmatch(one) for one in words[max(0, place - 1) : place + 2]):
+                continue
+            if word in _COUNTED or (len(word) <= _SHORT and word.isdigit()):
+                return True
+            if len(word) == 1 or (len(word) < _SHORT and not word.isalpha()):
+                return True
+    return False
+
+
+_NEAR_WORDS = 3
+_MONTH = re.compile(
+    "JAN(?:UARY)?|FEB(?:RUARY)?|MAR(?:CH)?|APR(?:IL)?|MAY|JUNE?|JULY?|AUG(?:UST)?|SEPT?(?:EMBER)?|OCT(?:OBER)?"
+    "|NOV(?:EMBER)?|DEC(?:EMBER)?|MWEZI|MONTHS?"
+)
+_COUNTED = frozenset(
+    word
+    for words in (
+        "ONE TWO THREE FOUR FIVE SIX SEVEN EIGHT NINE TEN SECOND THIRD II III IV",
+        "MOJA MBILI TATU NNE TANO SITA SABA NANE TISA KUMI PILI",
+    )
+    for word in words.split()
+)
+_ASIDE = frozenset(
+    word
+    for words in (
+        "ANNEX ANNEXE BIS EXT EXTENSION UPPER LOWER BACK FRONT REAR NEW OLD HALF QUARTER NUSU NYUMA MBELE JUU CHINI",
+        "NDOGO KUBWA MPYA MABAKI BAKI",
+    )
+    for word in words.split()
+)
+"""Words that make another thing of a name without a number."""
 _REMAINDERS = frozenset(("REM", "REMAINDER", "REMAINING", "RESIDUE"))
 """What is left of a parcel of which a part was sold is a parcel of its own."""
 _PARTS = frozenset(

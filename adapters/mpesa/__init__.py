@@ -219,15 +219,18 @@ def _customer_payment(doc: _Body, purpose: Purpose | None) -> Interpretation:
         return Ignored(_ASKS_FIRST)
     try:
         names = (get("FirstName"), get("MiddleName"), get("LastName"))
+        paid_to = fields.shortcode(get("BusinessShortCode"), "BusinessShortCode")
         return Paid(
             reference=fields.receipt(get("TransID"), "TransID"),
             amount_minor=fields.cents(get("TransAmount"), "TransAmount"),
             occurred_at=fields.stamp(get("TransTime"), "TransTime"),
-            channel_account=fields.shortcode(get("BusinessShortCode"), "BusinessShortCode"),
+            channel_account=paid_to,
             account_reference=fields.typed(get("BillRefNumber"), "BillRefNumber"),
             # A question bears the same name: with its confirmation it is one kind of message, and no second proof.
             message="C2B confirmation",
-            strength=Strength.SUPPORTS if asks else Strength.CONFIRMS,
+            # M-PESA names the short code that was paid. Without the name, the same body at two of our addresses would
+            # be two payments: what comes so waits for a second proof.
+            strength=Strength.SUPPORTS if asks or not paid_to else Strength.CONFIRMS,
             wrong_address=asks or purpose is Purpose.VALIDATION,
             party=Party(" ".join([fields.lenient(name) for name in names if name]), fields.lenient(get("MSISDN"))),
         )

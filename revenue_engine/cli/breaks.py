@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import Annotated, Any
 
 import typer
 
-from revenue_engine.cli import days
+from revenue_engine.cli import days, signing
 from revenue_engine.cli.output import Format, FormatOption, JsonFlag, OutFile, answering, chosen, give, out, print_json
 
 app = typer.Typer(help="Differences to look at.", no_args_is_help=True)
@@ -81,12 +80,14 @@ def assign(
     """Give an open break to somebody."""
     from reconciliation import breaks
     from revenue_engine import bootstrap
+    from revenue_engine.access import sessions
     from revenue_engine.db import transaction
 
-    with answering(as_json=as_json):
+    with answering(as_json=as_json), signing.signed_in():
         with transaction(bootstrap.engine("api")) as session:
+            sessions.must(session, "break.assign")
             found = breaks.named(session, name)
-            breaks.assign(session, found.public_id, owner=owner, by=f"cli:{getpass.getuser()}")
+            breaks.assign(session, found.public_id, owner=owner, by=sessions.whoami(session).login)
         if as_json:
             print_json({"ok": True, "number": found.number, "id": found.public_id, "owner": owner})
         else:
@@ -102,12 +103,14 @@ def note(
     """Say something of a break; the words stay with it and are never changed."""
     from reconciliation import breaks
     from revenue_engine import bootstrap
+    from revenue_engine.access import sessions
     from revenue_engine.db import transaction
 
-    with answering(as_json=as_json):
+    with answering(as_json=as_json), signing.signed_in():
         with transaction(bootstrap.engine("api")) as session:
+            sessions.must(session, "break.assign")
             found = breaks.named(session, name)
-            breaks.note(session, found.public_id, words=words, by=f"cli:{getpass.getuser()}")
+            breaks.note(session, found.public_id, words=words, by=sessions.whoami(session).login)
         if as_json:
             print_json({"ok": True, "number": found.number, "id": found.public_id})
         else:

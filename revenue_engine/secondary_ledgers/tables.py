@@ -171,6 +171,7 @@ class DerivedEntry(Sealed, Base):
         ),
         Index("ix_derived_entry_origin", "book_code", "origin_journal_id", "origin_seq"),
         Index("ix_derived_entry_book_date", "book_code", "book_date"),
+        Index("ix_derived_entry_xid", "xid"),
     )
     book_code: Mapped[str] = mapped_column(primary_key=True)
     journal_id: Mapped[int] = mapped_column(primary_key=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
@@ -12,6 +13,7 @@ from adapters.sandbox import mpesa_bodies as bodies
 from reconciliation import break_keys, breaks
 from revenue_engine import db
 from revenue_engine.channels import deliveries
+from revenue_engine.county import loading
 from revenue_engine.periods import NAIROBI
 from revenue_engine.reports import homes
 from revenue_engine.work import jobs
@@ -183,6 +185,31 @@ def test_a_question_on_the_address_for_confirmations_is_not_money(books: Books) 
     books.deliver(("confirmation", _question(2000, bill.pay_account_number) + b" "))
     books.work()
     assert books.rows("SELECT count(*) FROM payment") == [(0,)]
+
+
+def test_a_notice_that_names_no_short_code_is_one_payment_when_it_is_proved(books: Books) -> None:
+    """The same body at two of our accounts would be two payments: without the name of the account it proves nothing."""
+    bill = books.bill(700)
+    other = another_paybill(books)
+    purpose, body = confirmation(700, bill.pay_account_number, reference="UINAME0001")
+    told = json.loads(body)
+    nameless = json.dumps({name: value for name, value in told.items() if name != "BusinessShortCode"}).encode()
+    books.deliver((purpose, nameless))
+    books.deliver((purpose, nameless), account=other)
+    books.work()
+    assert books.rows("SELECT count(*) FROM payment") == [(0,)]
+    assert books.open_breaks() == ["unconfirmed", "unconfirmed"]
+    books.deliver((purpose, body))
+    books.work()
+    assert books.left(bill) == 0
+    assert books.rows("SELECT count(*) FROM payment") == [(1,)]
+
+
+def another_paybill(books: Books) -> int:
+    with db.transaction(books.engine) as session:
+        return loading.add_channel_account(
+            session, adapter="mpesa", identifier="600101", mode="live", name="Another", settings={}
+        ).id
 
 
 def test_a_payment_on_the_address_for_questions_is_not_lost(books: Books) -> None:

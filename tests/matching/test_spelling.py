@@ -177,6 +177,13 @@ def test_county_spellings_are_found(reference: str, typed: str) -> None:
         ("STALL-45", "stall 45 floor 2"), ("HSE 12", "hse 12 room 3"), ("BLOCK C", "block C hse 12"),
         ("HSE 12", "hse 12 chumba no 3"), ("PLOT-77", "plot 77 BB"), ("STALL-45", "STALL 45 B2"),
         ("STALL-45", "STALL 45 AB"), ("STALL-45A", "stall 45A B"), ("KDA123A", "KDA 12 3 A 4"),
+        ("STALL-45", "stall 45 then 46"), ("STALL-45", "stall 45 kisha 46"), ("STALL-45", "stall 45 pia 46"),
+        ("STALL-45", "stall 45 also 46"), ("NASEWA/1500", "nasewa 1500, 1501"), ("STALL-45", "stall 45 plot 77"),
+        ("PLOT-77", "stall 45 plot 77"), ("STALL-45", "stall 45 plus plot 77"), ("KDA123A", "KDA123A/KDB456B"),
+        ("KDA123A", "KDA123A na KDB456B"), ("STALL-45", "stall 45 aisle 2"), ("STALL-45", "stall 45 market B"),
+        ("STALL-45", "stall 45 zone 3"), ("PLOT-77", "plot 77 part two"), ("PLOT-77", "plot 77 sehemu ya pili"),
+        ("PLOT-77", "plot 77 annex"), ("PLOT-77", "plot 77 bis"), ("STALL-45", "stall 45 no B"),
+        ("STALL-45", "row 2 stall 45"), ("STALL-45", "stall 45 nyuma"), ("STALL-45", "stall 45 KDA123A"),
     ],
 )  # fmt: skip
 def test_a_name_that_may_go_on_takes_no_stranger_s_money(reference: str, typed: str) -> None:
@@ -192,7 +199,8 @@ def test_a_name_that_may_go_on_takes_no_stranger_s_money(reference: str, typed: 
         ("STALL-45", "stall 45 rent"), ("STALL-45", "rent stall 45 jan"), ("STALL-45", "stall 45 mary"),
         ("PLOT-77", "plot 77 rates 2026"), ("STALL-45", "stall 45 ya mary"), ("STALL-45", "stall 45 and rent"),
         ("STALL-45", "stall 45 house rent"), ("PLOT-77", "plot 77 na 2026"), ("STALL-45", "stall 45 BUSIA"),
-        ("KDA123A", "KDA 123 A 0722000118"), ("STALL-45", "stall 45 for mary"),
+        ("KDA123A", "KDA 123 A 0722000118"), ("STALL-45", "stall 45 for mary"), ("STALL-45", "stall 45 rent 3 jan"),
+        ("STALL-45", "stall 45 rent for mwezi 3"), ("STALL-45", "jan 2026 stall 45"),
     ],
 )  # fmt: skip
 def test_a_name_among_plain_words_is_that_name(reference: str, typed: str) -> None:

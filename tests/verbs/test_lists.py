@@ -168,6 +168,8 @@ def test_the_commands_answer_write_and_refuse(books: Books, database: Database, 
     assert json.loads(run("invoice", "list", "--state", "paid", "--json", env=env))[0]["outstanding"] == "0.00"
     run("serve", "--demo", status=1)
     number = str(json.loads(run("break", "list", "--json", env=env))[0]["number"])
+    run("break", "assign", number, "--to", "m.wanjala", env=env, status=1)  # nobody is signed in
+    env |= books.treasurer.signed_in(tmp_path)
     assert json.loads(run("break", "assign", number, "--to", "m.wanjala", "--json", env=env))["owner"] == "m.wanjala"
     run("break", "note", number, "rang the provider, ticket 12", env=env)
     run("break", "note", number, "  ", env=env, status=1)
