@@ -37,6 +37,10 @@ def make(engine: Engine, *, https: bool) -> FastAPI:
     def sheet() -> Response:
         return Response(style, 200, {"Cache-Control": "public, max-age=3600"}, "text/css; charset=utf-8")
 
+    @app.get("/favicon.ico")
+    def no_icon() -> Response:
+        return Response(status_code=204, headers={"Cache-Control": "public, max-age=86400"})
+
     for room in (signing, bills, approvals):
         app.include_router(room.router())
     app.add_exception_handler(HTTPException, _http)

@@ -44,11 +44,13 @@ def _page(visit: Visit, one: Asked, error: RevenueError | None = None, reason: s
 
 
 def flat(value: object, name: str = "") -> list[tuple[str, str]]:
-    """What was shown as rows of a table: every value of it, named by its way."""
+    """What was shown as rows of a table: every value of it, named by its way; cents as shillings."""
     if isinstance(value, dict):
         return [row for key, inner in value.items() for row in flat(inner, f"{name} › {key}" if name else str(key))]
     if isinstance(value, list):
         return [row for at, inner in enumerate(value, 1) for row in flat(inner, f"{name} {at}")]
+    if name.endswith("_minor") and type(value) is int:
+        return [(name.removesuffix("_minor") + ", KSh", wire(value))]
     return [(name, "" if value is None else str(value))]
 
 

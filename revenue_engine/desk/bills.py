@@ -109,7 +109,7 @@ def _list(visit: Visit, session: Session) -> Response:
 def _show(visit: Visit, session: Session, number: str) -> Response:
     bill = bills.describe(session, number)
     place = counter.sub_county(session, bill["station"])
-    may = bill["state"] != "cancelled" and sessions.may(session, "bill.cancel.ask", place=place)
+    may = bill["state"] in ("unpaid", "overdue") and sessions.may(session, "bill.cancel.ask", place=place)
     return door.page(
         visit.request, "bill.html", visit=visit, title=f"Bill {bill['number']}", bill=bill, may_cancel=may, reason=""
     )
@@ -174,6 +174,8 @@ def _issue(request: Request, form: dict[str, str]) -> Response:
     except Rejected as error:
         if isinstance(error, NotAllowed | NotSignedIn):
             raise
+        if error.facts.get("field") == "key":  # used for another bill: what is typed now is a new one
+            form = {**form, "key": ""}
         return new_page(visit, form, error)
     return door.away(f"/bills/{quote(number)}")
 

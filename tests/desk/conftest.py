@@ -7,12 +7,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import psycopg
 import pytest
 from fastapi import FastAPI
 from httpx2 import Response
+from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
 from revenue_engine import db
+from revenue_engine.access import passwords, sessions
 from revenue_engine.desk import application
 from tests.conftest import Database
 from tests.support import people
@@ -69,3 +72,28 @@ def county(database: Database) -> Iterator[County]:
     yield County(books, application.make(engine, https=True))
     engine.dispose()
     books.close()
+
+
+def enrolled(url: str, engine: Engine, login: str) -> bytes:
+    """A person who enrolled with ``people.PASSWORD``; the seed of their second factor."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT access.first_administrator(%s, 'Ada Odera', 'A-1')", (login,)).fetchone()
+    assert row is not None
+    seed = passwords.fresh_seed()
+    with db.transaction(engine) as session:
+        sessions.enrol(
+            session,
+            login=login,
+            enrolment=row[0],
+            password=people.PASSWORD,
+            seed=seed,
+            code=passwords.code_now(seed),
+        )
+    forget_steps(url)
+    return seed
+
+
+def forget_steps(url: str) -> None:
+    """Let the code of this half minute be used again, so that a test need not wait for the next."""
+    with psycopg.connect(url) as connection:
+        connection.execute("UPDATE access.credential SET last_step = 0")

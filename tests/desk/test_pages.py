@@ -7,7 +7,8 @@ import re
 import pytest
 
 from revenue_engine.access import passwords
-from tests.desk.conftest import ORIGIN, County, hidden
+from tests.desk.conftest import ORIGIN, County, enrolled, forget_steps, hidden
+from tests.support.people import PASSWORD
 
 FORM = {"item": "trl.night", "quantity": "2", "station": "MALABA", "name": "Akinyi Ng'ang'a", "phone": "0712 000 101"}
 NEW = "/bills/new"
@@ -50,6 +51,7 @@ def test_a_bill_is_priced_then_issued_once_however_often_it_is_sent(county: Coun
     assert county.books.rows("SELECT count(*) FROM invoice") == [(1,)]
     changed = browser.post(NEW, **{**fields, "quantity": "3"})
     assert (changed.status_code, "There is a problem" in changed.text) == (422, True)
+    assert hidden(changed.text, NEW)["key"] != fields["key"]
     assert county.books.rows("SELECT count(*) FROM invoice") == [(1,)]
 
 
@@ -127,6 +129,7 @@ def test_a_bill_is_cancelled_only_when_another_person_agrees_with_a_code(county:
     assert asked.status_code == 303, asked.text
     approval = asked.headers["location"]
     assert 'value="agree"' not in maker.see(approval).text
+    assert "amount, KSh</th><td>600.00<" in checker.see(approval).text
     uncoded = checker.send(approval, approval, do="agree")
     assert (uncoded.status_code, 'href="#code"' in uncoded.text) == (422, True)
     guessed = checker.send(approval, approval, do="agree", code="000000")
@@ -138,3 +141,26 @@ def test_a_bill_is_cancelled_only_when_another_person_agrees_with_a_code(county:
     agreed = checker.send(approval, approval, do="agree", code=passwords.code_now(checker.who.seed))
     assert agreed.status_code == 303, agreed.text
     assert "agreed, being posted" in checker.see(approval).text
+
+
+def test_signing_in_goes_on_with_the_draft_by_a_new_session(county: County) -> None:
+    seed = enrolled(county.books.url, county.app.state.engine, "ada.1")
+    browser = county.browser("before", "clerk")
+    browser.client.cookies.clear()
+    told = {"login": "ada.1", "password": PASSWORD, "code": passwords.code_now(seed)}
+    asked = browser.post("/sign-in", back="/bills?state=paid", **told)
+    assert (asked.status_code, asked.headers["location"]) == (303, "/bills?state=paid")
+    cookie = asked.headers["set-cookie"].lower()
+    assert cookie.startswith("__host-sid=")
+    assert all(part in cookie for part in ("; secure", "; httponly", "; samesite=strict", "; path=/"))
+    browser.client.cookies.clear()
+    forget_steps(county.books.url)
+    draft = {"kept.name": FORM["name"], "kept.item": "TRL.NIGHT", "kept.key": "k" * 24}
+    drafted = browser.post("/sign-in", back=NEW, **told, **draft)
+    assert drafted.status_code == 200, drafted.text
+    assert "Akinyi Ng&#39;ang&#39;a" in drafted.text
+    assert hidden(drafted.text, NEW)["key"] == "k" * 24
+    assert "__Host-sid=" in drafted.headers["set-cookie"]
+    forget_steps(county.books.url)
+    foreign = browser.client.post("/sign-in", data=told, headers={"Origin": "https://evil.example"})
+    assert foreign.status_code == 403
