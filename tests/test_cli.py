@@ -153,6 +153,7 @@ def county(database: Database, here: dict[str, str]) -> dict[str, str]:
         ("report", "daily", "--format", "json"),
         ("ledger", "verify", "--json"),
         ("reconcile", "left", "--json"),
+        ("reconcile", "day", "yesterday", "--format", "json"),
         ("callback", "list", "--json"),
         ("worker", "--once"),
     ],

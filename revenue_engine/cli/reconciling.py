@@ -1,4 +1,4 @@
-"""``reconcile run|reverse|ask|agree|left|policy|link``: money in suspense and its bills."""
+"""``reconcile run|reverse|ask|agree|left|day|settlement|policy|link``: money, its bills and its way to the bank."""
 
 from __future__ import annotations
 
@@ -9,8 +9,20 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from revenue_engine.cli import approvals, signing
-from revenue_engine.cli.output import ATTENTION, JsonFlag, answering, out, print_json
+from revenue_engine.cli import approvals, days, signing
+from revenue_engine.cli.output import (
+    ATTENTION,
+    Format,
+    FormatOption,
+    JsonFlag,
+    OutFile,
+    answering,
+    chosen,
+    give,
+    out,
+    print_json,
+    write,
+)
 
 app = typer.Typer(help="Money in suspense: find its bills, and take a match back.", no_args_is_help=True)
 policy_app = typer.Typer(help="What runs may do: proposed, tried on history, activated.", no_args_is_help=True)
@@ -159,6 +171,53 @@ def verify(
 
     told = [*map(str, certificate), "--export", str(export), "--county", county, "--origin", origin]
     raise typer.Exit(verify_certificate.main(told + (["--keys", str(keys)] if keys else [])))
+
+
+@app.command("day")
+def day(
+    on: Annotated[str, typer.Argument(metavar="DATE", help=days.DAY_HELP)],
+    channel: Annotated[str, typer.Option(help="One channel account: 600100, or 'mpesa 600100'.")] = "",
+    form: FormatOption = None,
+    out_file: OutFile = None,
+) -> None:
+    """Three ways: what the books, the provider and the bank say of a day, and what waits. Exit 3: it does not tie."""
+    from revenue_engine import bootstrap, periods
+    from revenue_engine.db import transaction
+    from revenue_engine.errors import InvalidValue
+    from revenue_engine.reports import render, three_ways
+
+    with answering(as_json=form is Format.JSON):
+        written_as = chosen(form, out_file)
+        wanted = days.day(on, field="date")
+        if wanted is None or wanted > periods.today():
+            raise InvalidValue(f"{wanted} has not come yet: lay today or an earlier day", field="date")
+        with transaction(bootstrap.engine("report")) as session:
+            report = three_ways.three_ways(session, wanted, channel=channel)
+        write(render.render(report, written_as.value), out_file)
+    if not report.ties:
+        raise typer.Exit(ATTENTION)
+
+
+@app.command("settlement")
+def settlement(
+    reference: Annotated[str, typer.Argument(help="The payout, as the provider's statement calls it.")],
+    channel: Annotated[str, typer.Option(help="The channel account's number, where two have such a payout.")] = "",
+    form: FormatOption = None,
+    out_file: OutFile = None,
+) -> None:
+    """Take one settlement line apart: the payments it holds, each wholly or in part. Exit 3: some are not known."""
+    from reconciliation.days import settlement_parts
+    from revenue_engine import bootstrap
+    from revenue_engine.db import transaction
+    from revenue_engine.reports import three_ways
+
+    with answering(as_json=form is Format.JSON):
+        written_as = chosen(form, out_file)
+        with transaction(bootstrap.engine("report")) as session:
+            found = settlement_parts.settlement(session, reference, channel=channel)
+        give(three_ways.settlement(found), written_as, out_file)
+    if found.unknown_minor:
+        raise typer.Exit(ATTENTION)
 
 
 @policy_app.command("show")

@@ -60,6 +60,7 @@ from revenue_engine.payments.pushes import (
     settled_requests,
     write_push_ends,
 )
+from revenue_engine.payments.statement_moves import Move, paying_out, statement_moves
 
 __all__ = [
     "Application",
@@ -67,6 +68,7 @@ __all__ = [
     "Fact",
     "Held",
     "Identity",
+    "Move",
     "NewApplication",
     "NewPayment",
     "Payment",
@@ -97,6 +99,7 @@ __all__ = [
     "on_bills",
     "paid_otherwise",
     "paying",
+    "paying_out",
     "push_without_end",
     "pushes",
     "pushes_without_end",
@@ -109,6 +112,7 @@ __all__ = [
     "reversals_waiting_for",
     "reversed_already",
     "settled_requests",
+    "statement_moves",
     "taken_back",
     "told_by_deliveries",
     "total_minor",
