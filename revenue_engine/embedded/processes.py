@@ -11,6 +11,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -139,6 +140,12 @@ def _account(state: Path, uid: int, gid: int) -> Runner:
             f"this is root, PostgreSQL has to run as {runner.mode.removeprefix('account:')}, and that account cannot "
             f"reach {state}: set REVENUE_STATE_DIR to a folder under one it may enter, such as /var/lib/revenue-engine",
             variable="REVENUE_STATE_DIR",
+        )
+    if runner.run(["/bin/sh", "-c", 'test -x "$1"', "sh", sys.prefix], folder=Path("/"), seconds=10).returncode:
+        raise ConfigurationError(
+            f"this is root, the servers have to run as {runner.mode.removeprefix('account:')}, and that account cannot "
+            f"enter {sys.prefix}, where their programs stand: install under a folder it may enter, such as /opt, or run"
+            " as an ordinary user"
         )
     return runner
 
