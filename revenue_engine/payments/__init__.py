@@ -25,7 +25,7 @@ from revenue_engine.payments.evidence import (
     typed_digest,
     write_evidence,
 )
-from revenue_engine.payments.held import Held, crossing, held, held_for
+from revenue_engine.payments.held import Held, crossing, held, held_for, with_credit
 from revenue_engine.payments.payments import (
     NewPayment,
     Payment,
@@ -36,6 +36,7 @@ from revenue_engine.payments.payments import (
     called,
     find,
     from_phones,
+    listed,
     lock,
     named,
     of_amount,
@@ -53,6 +54,7 @@ from revenue_engine.payments.pushes import (
     Push,
     PushEnd,
     PushRequest,
+    PushShown,
     paid_otherwise,
     push_without_end,
     pushes,
@@ -77,6 +79,7 @@ __all__ = [
     "Push",
     "PushEnd",
     "PushRequest",
+    "PushShown",
     "Recorded",
     "Stored",
     "applied",
@@ -92,6 +95,7 @@ __all__ = [
     "held_for",
     "history",
     "last_application",
+    "listed",
     "lock",
     "named",
     "not_posted",
@@ -119,6 +123,7 @@ __all__ = [
     "total_minor",
     "typed_digest",
     "typed_words",
+    "with_credit",
     "within",
     "without_statement",
     "write_evidence",

@@ -46,6 +46,7 @@ def section(
     owner: str | None = None,
     day: date | None = None,
     suspense: bool = False,
+    after: tuple[datetime, int] | None = None,
     limit: int = MOST_ROWS,
     scope: Scope = WHOLE,
 ) -> Section:
@@ -58,6 +59,7 @@ def section(
         suspense=suspense,
         occurred_from=begin,
         occurred_until=None if begin is None else begin + timedelta(days=1),
+        after=after,
         limit=limit + 1,
         scope=scope,
     )
