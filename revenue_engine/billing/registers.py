@@ -23,14 +23,9 @@ class PayerRow(NamedTuple):
     name: str
     phone: str | None
     created_at: datetime
-    version: int
-    """How often the payer was written: 1 as entered."""
 
 
-_PAYERS = (
-    "SELECT p.id, p.public_id, p.name, p.phone, p.created_at,"
-    " greatest(1, (SELECT count(*) FROM payer_version v WHERE v.payer_id = p.id))::int AS version FROM payer p"
-)
+_PAYERS = "SELECT p.id, p.public_id, p.name, p.phone, p.created_at FROM payer p"
 
 
 def payer_list(

@@ -99,7 +99,7 @@ def listed(
 ) -> list[Recorded]:
     """Payments and reversals in the order in which the books learned of them, the newest first; below a key."""
     found = raw(session).execute(
-        "SELECT id, channel_account_id, kind, reference, amount_minor, occurred_at, reverses_id FROM payment"
+        "SELECT id, channel_account_id, kind, reference, amount_minor, occurred_at, reverses_id FROM payment"  # noqa: S608 - our own constant
         " WHERE (%(before)s::bigint IS NULL OR id < %(before)s)"
         "   AND (%(account)s::bigint IS NULL OR channel_account_id = %(account)s)"
         f"  AND {scope.payment('id')} ORDER BY id DESC LIMIT %(limit)s",

@@ -76,14 +76,14 @@ class PushShown:
     state: str
 
 
-def listed(
+def listed_pushes(
     session: Session, *, bill: str | None = None, before: int | None = None, limit: int = 50, scope: Scope = WHOLE
 ) -> list[PushShown]:
     """Push requests, the newest first: below a key, of one bill's number where it is named, within ``scope``."""
     return rows(
         session,
         PushShown,
-        "SELECT p.id, p.request_id, i.number AS bill, p.amount_minor, p.requested_at, p.requested_by,"
+        "SELECT p.id, p.request_id, i.number AS bill, p.amount_minor, p.requested_at, p.requested_by,"  # noqa: S608 - our own constant
         " CASE WHEN EXISTS (SELECT FROM evidence e WHERE e.request_id = p.request_id) THEN 'paid'"
         " ELSE coalesce((SELECT x.state FROM push_end x WHERE x.request_id = p.request_id), 'asked') END AS state"
         " FROM push_request p JOIN invoice i ON i.id = p.invoice_id"

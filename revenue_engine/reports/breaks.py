@@ -46,7 +46,6 @@ def section(
     owner: str | None = None,
     day: date | None = None,
     suspense: bool = False,
-    after: tuple[datetime, int] | None = None,
     limit: int = MOST_ROWS,
     scope: Scope = WHOLE,
 ) -> Section:
@@ -59,7 +58,6 @@ def section(
         suspense=suspense,
         occurred_from=begin,
         occurred_until=None if begin is None else begin + timedelta(days=1),
-        after=after,
         limit=limit + 1,
         scope=scope,
     )
@@ -67,6 +65,35 @@ def section(
         f"the oldest {limit:,}; there are more: say --limit, --reason, --owner or --day" if len(found) > limit else ""
     )
     return _section(session, found[:limit], at=periods.now(), note=note)
+
+
+def page(
+    session: Session,
+    *,
+    reasons: Sequence[BreakReason],
+    owner: str | None,
+    day: date | None,
+    suspense: bool,
+    after: tuple[datetime, int] | None,
+    limit: int,
+    scope: Scope,
+) -> tuple[Section, tuple[datetime, int] | None]:
+    """Open breaks behind one already shown, the oldest first; and what the next page begins behind, if there is one."""
+    begin = None if day is None else datetime.combine(day, time(), periods.NAIROBI)
+    found = breaks.listed(
+        session,
+        reasons=reasons,
+        owner=owner,
+        suspense=suspense,
+        occurred_from=begin,
+        occurred_until=None if begin is None else begin + timedelta(days=1),
+        after=after,
+        limit=limit + 1,
+        scope=scope,
+    )
+    shown = found[:limit]
+    last = (shown[-1].occurred_at, shown[-1].number) if len(found) > limit else None
+    return _section(session, shown, at=periods.now(), note=""), last
 
 
 def of_day(session: Session, end: datetime) -> Section:
