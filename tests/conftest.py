@@ -101,6 +101,7 @@ def migrated(servers: embedded.Servers) -> Iterator[embedded.Servers]:
     upgrade(in_database(servers.database_url, TEMPLATE))
     yield embedded.create_logins(servers)
     with psycopg.connect(servers.database_url, autocommit=True) as connection:
+        _drop(connection)
         connection.execute(f"DROP DATABASE {TEMPLATE} WITH (FORCE)")
 
 
@@ -110,11 +111,43 @@ def migrated_url(migrated: embedded.Servers) -> str:
     return in_database(migrated.database_url, TEMPLATE)
 
 
+_left: list[str] = []
+"""Databases whose tests are over. Each is dropped one test later: a server that drops a database at once waits a tenth
+of a second for the connections that are still going."""
+
+
+def _drop(connection: psycopg.Connection[Any]) -> None:
+    while _left:
+        connection.execute(f"DROP DATABASE {_left.pop()} WITH (FORCE)")
+
+
 @pytest.fixture
-def database(migrated: embedded.Servers) -> Iterator[Database]:
-    """A fresh migrated database, dropped after the test with whoever is still connected."""
+def database(migrated: embedded.Servers, request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A fresh migrated database, dropped after the next test that asks for one, with whoever is still connected."""
     name = f"t_{os.getpid()}_{next(_numbers)}"
+    template = request.getfixturevalue("_testland") if "testland" in request.fixturenames else TEMPLATE
     with psycopg.connect(migrated.database_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
+        _drop(connection)
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         yield Database(in_database(migrated.database_url, name), name, migrated)
+        _left.append(name)
+
+
+@pytest.fixture(scope="session")
+def _testland(migrated: embedded.Servers) -> Iterator[str]:
+    from tests.support import books
+
+    name = f"{TEMPLATE}_testland"
+    with psycopg.connect(migrated.database_url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
+        books.county(in_database(migrated.database_url, name), "testland")
+        yield name
+        _drop(connection)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def testland(database: Database) -> Database:
+    """The database of the test, copied from one that has the county of ``Books``, loaded as ``init`` does it."""
+    return database

@@ -18,9 +18,9 @@ from tests.support.books import Books
 
 
 @pytest.fixture
-def books(database: Database) -> Iterator[Books]:
+def books(testland: Database) -> Iterator[Books]:
     """A small county with open books, which must hold every invariant when the flow is over."""
-    made = Books(database.url)
+    made = Books(testland.url)
     yield made
     with transaction(made.engine) as session:
         found = verify(session)

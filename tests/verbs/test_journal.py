@@ -53,8 +53,8 @@ def read(text: str) -> dict[str, int]:
 
 
 @pytest.fixture
-def books(database: Database) -> Iterator[Books]:
-    made = Books(database.url)
+def books(testland: Database) -> Iterator[Books]:
+    made = Books(testland.url)
     yield made
     made.close()
 

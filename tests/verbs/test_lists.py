@@ -27,8 +27,8 @@ from tests.test_cli import run
 
 
 @pytest.fixture
-def books(database: Database) -> Iterator[Books]:
-    made = Books(database.url)
+def books(testland: Database) -> Iterator[Books]:
+    made = Books(testland.url)
     made.pay(750, "who knows", reference="UI00000750")
     paid = made.bill(100)
     made.pay(100, paid.pay_account_number)

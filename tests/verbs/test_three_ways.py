@@ -18,9 +18,9 @@ from tests.test_cli import run
 
 
 @pytest.fixture
-def books(database: Database) -> Iterator[Books]:
+def books(testland: Database) -> Iterator[Books]:
     """1,000 paid and told on Friday, 5 charged; 995 paid out on Saturday, and no bank shows it."""
-    made = Books(database.url)
+    made = Books(testland.url)
     made.readers["dated"] = Dated()
     bring(
         made,
