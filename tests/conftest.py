@@ -30,6 +30,8 @@ _numbers = itertools.count(1)
 for _name in [name for name in os.environ if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX)]:
     del os.environ[_name]
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each process of the suite would compile the whole program again
+
 
 def in_database(url: str, name: str) -> str:
     """The same server's URL for another database."""

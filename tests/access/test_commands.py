@@ -16,8 +16,8 @@ import pytest
 
 from tests.conftest import Database
 from tests.support import people
+from tests.support.commands import run
 from tests.support.people import PASSWORD
-from tests.test_cli import run
 
 ROOT = Path(__file__).parents[2]
 

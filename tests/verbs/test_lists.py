@@ -23,7 +23,7 @@ from revenue_engine.reports import daily, render
 from revenue_engine.reports import lists as rendering
 from tests.conftest import Database
 from tests.support.books import DAY, Books
-from tests.test_cli import run
+from tests.support.commands import run
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from python_calamine import CalamineWorkbook
 from tests.conftest import Database
 from tests.flows.test_three_ways import FRIDAY, SATURDAY, Dated, bring, statement
 from tests.support.books import Books
-from tests.test_cli import run
+from tests.support.commands import run
 
 
 @pytest.fixture
