@@ -9,6 +9,7 @@ import contextvars
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,17 @@ from revenue_engine.cli.app import app, in_order
 ROOT = Path(__file__).parents[2]
 
 
-def run(*words: str, env: dict[str, str] | None = None, status: int = 0) -> str:
-    """Run one command in this process and check how it ended; answers its standard output.
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def command(*words: str, env: dict[str, str] | None = None, typed: str = "") -> Done:
+    """Run one command in this process; ``typed`` is its standard input.
 
     The command begins as a process does: with its own settings, its own connections and nobody signed in.
     """
@@ -39,7 +49,7 @@ def run(*words: str, env: dict[str, str] | None = None, status: int = 0) -> str:
     bootstrap.make_engine = kept
     try:
         given = {"NO_COLOR": "1", "COLUMNS": "200", **(env or {})}
-        done = contextvars.Context().run(lambda: CliRunner().invoke(app, in_order(words), env=given))
+        done = contextvars.Context().run(lambda: CliRunner().invoke(app, in_order(words), input=typed, env=given))
     finally:
         bootstrap.make_engine = bootstrap_makes
         _forget()
@@ -47,7 +57,13 @@ def run(*words: str, env: dict[str, str] | None = None, status: int = 0) -> str:
             engine.dispose()
         os.chdir(before)
     assert done.exception is None or isinstance(done.exception, SystemExit), f"{words} fell over: {done.exception!r}"
-    assert done.exit_code == status, f"{words} ended with {done.exit_code}\n{done.stdout}\n{done.stderr}"
+    return Done(done.exit_code, done.stdout, done.stderr)
+
+
+def run(*words: str, env: dict[str, str] | None = None, status: int = 0) -> str:
+    """Run one command in this process and check how it ended; answers its standard output."""
+    done = command(*words, env=env)
+    assert done.returncode == status, f"{words} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
