@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,16 +124,25 @@ def _drop(connection: psycopg.Connection[Any]) -> None:
         connection.execute(f"DROP DATABASE {_left.pop()} WITH (FORCE)")
 
 
-@pytest.fixture
-def database(migrated: embedded.Servers, request: pytest.FixtureRequest) -> Iterator[Database]:
-    """A fresh migrated database, dropped after the next test that asks for one, with whoever is still connected."""
+@contextmanager
+def fresh(migrated: embedded.Servers, template: str = TEMPLATE) -> Iterator[Database]:
+    """A fresh migrated database, dropped when the next one is made, with whoever is still connected."""
     name = f"t_{os.getpid()}_{next(_numbers)}"
-    template = request.getfixturevalue("_testland") if "testland" in request.fixturenames else TEMPLATE
     with psycopg.connect(migrated.database_url, autocommit=True) as connection:
         _drop(connection)
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
-        yield Database(in_database(migrated.database_url, name), name, migrated)
-        _left.append(name)
+        try:
+            yield Database(in_database(migrated.database_url, name), name, migrated)
+        finally:
+            _left.append(name)
+
+
+@pytest.fixture
+def database(migrated: embedded.Servers, request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A fresh migrated database of one test."""
+    template = request.getfixturevalue("_testland") if "testland" in request.fixturenames else TEMPLATE
+    with fresh(migrated, template) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
@@ -153,3 +163,10 @@ def _testland(migrated: embedded.Servers) -> Iterator[str]:
 def testland(database: Database) -> Database:
     """The database of the test, copied from one that has the county of ``Books``, loaded as ``init`` does it."""
     return database
+
+
+@pytest.fixture(scope="module")
+def shared_database(migrated: embedded.Servers) -> Iterator[Database]:
+    """A fresh migrated database of one file of tests, which build on each other or only read."""
+    with fresh(migrated) as made:
+        yield made

@@ -58,13 +58,17 @@ def bill_manager_ack(outcome: AckOutcome) -> bytes:
 def express(doc: Mapping[str, object]) -> Interpretation:
     """A Business to Business Express result: a merchant's till paid our pay bill, or did not.
 
-    The result names no time. The receipt carries its day, so the payment is of that day from its first instant.
+    A success is a payment by itself: its request is no push of ours that holds a bill. It names no time. The receipt
+    carries its day, so the payment is of that day from its first instant.
     """
     request_id = fields.request_id(doc.get("requestId"))
     code = fields.code(doc.get("resultCode"))
     try:
         if code != "0":
-            return _not_express(code, request_id)
+            return _not_express(code, doc, request_id)
+        currency = doc.get("currency")
+        if currency not in {None, "", "KES"}:
+            return Unknown(f"B2B Express: currency {readings.shown(currency)}, and the pay bill is in KES", request_id)
         status = doc.get("status")
         if isinstance(status, str) and status.strip().upper() not in {"", "SUCCESS"}:
             return Unknown(f"B2B Express: status {readings.shown(status)} beside result code 0: ask again", request_id)
@@ -75,18 +79,24 @@ def express(doc: Mapping[str, object]) -> Interpretation:
             amount_minor=fields.cents(doc.get("amount"), "amount"),
             occurred_at=None if day is None else datetime(day.year, day.month, day.day, tzinfo=NAIROBI),
             account_reference=fields.typed(doc.get("paymentReference"), "paymentReference"),
-            request_id=request_id,
             message="B2B Express result (day of the receipt, midnight stands for it)",
         )
     except InvalidValue as error:
         return Unknown(f"B2B Express: {error.message}", request_id)
 
 
-def _not_express(code: str, request_id: str) -> Ignored | Unknown:
+def _not_express(code: str, doc: Mapping[str, object], request_id: str) -> Ignored | Unknown:
     meaning = _EXPRESS_FAILURES.get(code)
     if meaning is None:
         return Unknown(
             f"B2B Express: result code {readings.code_shown(code)} does not prove that nothing moved: look at the"
+            " statement",
+            request_id,
+        )
+    status = doc.get("status")
+    if doc.get("transactionID") or (isinstance(status, str) and status.strip().upper() == "SUCCESS"):
+        return Unknown(
+            f"B2B Express: result code {code} says that nothing moved, beside a receipt or a success: look at the"
             " statement",
             request_id,
         )
