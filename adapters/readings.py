@@ -125,14 +125,14 @@ def currency(value: object, where: str) -> str:
     return value
 
 
-_NO_ACCOUNT: Final = frozenset({"", "0", "NONE", "NULL", "NIL", "N/A", "NA", "UNDEFINED", "NAN", "NOT AVAILABLE"})
+_NO_ACCOUNT: Final = frozenset({"", "NONE", "NULL", "NIL", "N/A", "N.A", "NA", "UNDEFINED", "NAN", "NOT AVAILABLE"})
 """What providers write in an account field that holds no account."""
 
 
 def account(value: object, where: str) -> str:
     """An account, till or short code as text; empty where the body names none, or writes a word that says so."""
     text = str(value) if type(value) is int else value
-    if text is None or (type(text) is str and text.strip(" ").strip("-*_.").upper() in _NO_ACCOUNT):
+    if text is None or (type(text) is str and text.strip(" ").strip("-*_.").lstrip("0").upper() in _NO_ACCOUNT):
         return ""
     if type(text) is not str or _ACCOUNT.fullmatch(text := text.strip(" ")) is None:
         raise InvalidValue(f"{where} must be an account of letters, digits and dashes")

@@ -137,6 +137,13 @@ class Settings(BaseSettings):
     )
     api_host: str = _field("127.0.0.1", "Address the API and console listen on", "an address of this machine")
     api_port: int = _field(8800, "Port the API and console listen on", "a whole number from 1 to 65535", ge=1, le=65535)
+    desk_host: str = _field("127.0.0.1", "Address the desk listens on", "an address of this machine")
+    desk_port: int = _field(8802, "Port the desk listens on", "a whole number from 1 to 65535", ge=1, le=65535)
+    desk_https: bool = _field(
+        False,
+        "Whether browsers reach the desk by https, through a proxy of the county: true for live books",
+        "true or false",
+    )
 
     worker_threads: int = _field(2, "Threads of one worker process", "a whole number from 1 to 64", ge=1, le=64)
     worker_batch: int = _field(

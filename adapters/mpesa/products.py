@@ -64,7 +64,10 @@ def express(doc: Mapping[str, object]) -> Interpretation:
     code = fields.code(doc.get("resultCode"))
     try:
         if code != "0":
-            return _not_express(code, request_id)
+            return _not_express(code, doc, request_id)
+        currency = doc.get("currency")
+        if currency not in {None, "", "KES"}:
+            return Unknown(f"B2B Express: currency {readings.shown(currency)}, and the pay bill is in KES", request_id)
         status = doc.get("status")
         if isinstance(status, str) and status.strip().upper() not in {"", "SUCCESS"}:
             return Unknown(f"B2B Express: status {readings.shown(status)} beside result code 0: ask again", request_id)
@@ -82,11 +85,18 @@ def express(doc: Mapping[str, object]) -> Interpretation:
         return Unknown(f"B2B Express: {error.message}", request_id)
 
 
-def _not_express(code: str, request_id: str) -> Ignored | Unknown:
+def _not_express(code: str, doc: Mapping[str, object], request_id: str) -> Ignored | Unknown:
     meaning = _EXPRESS_FAILURES.get(code)
     if meaning is None:
         return Unknown(
             f"B2B Express: result code {readings.code_shown(code)} does not prove that nothing moved: look at the"
+            " statement",
+            request_id,
+        )
+    status = doc.get("status")
+    if doc.get("transactionID") or (isinstance(status, str) and status.strip().upper() == "SUCCESS"):
+        return Unknown(
+            f"B2B Express: result code {code} says that nothing moved, beside a receipt or a success: look at the"
             " statement",
             request_id,
         )

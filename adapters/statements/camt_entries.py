@@ -21,7 +21,6 @@ Fields: TypeAlias = dict[str, str]
 
 _CURRENCY: Final = re.compile("[A-Z]{3}")
 _DAY: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:T\d\d:\d\d:\d\d(?:\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
-_THIRTY: Final = re.compile(r"\d{4}-02-(?:29|30)", re.ASCII)
 _NOBODY: Final = Party()
 _NOTHING: Final = frozenset({"", "NOTPROVIDED", "NONREF", "NOTAVAIL"})
 _SIGNS: Final = {"CRDT": 1, "DBIT": -1}
@@ -249,8 +248,8 @@ def _days(
         on = day(text) if text else None
         if text and on is None and not counts:
             continue  # what is only shown needs no day
-        if text and on is None and element == "ValDt" and found[0] is not None and _THIRTY.match(text):
-            continue  # a bank that counts months of thirty days; the entry has its booking day
+        if text and on is None and element == "ValDt" and found[0] is not None:
+            continue  # months of thirty days, zeros: the entry is booked by its booking day
         if text and on is None:
             raise refuse(
                 StatementFault.BAD_DATE,
@@ -337,17 +336,36 @@ def _parts(
         if parts := _adding_up(details, amounts, total - kept):
             return (*parts, StatementDetail(kept, text=_KEPT, kind=Kind.CHARGE))
     same = all(one is None or one[0] * one[1] == total for one in told)
-    if kept and same and len(details) < 2 and _are_included(entry) and (total - kept) * total > 0:
+    included = _included(entry, kept, money, here)
+    if included and same and len(details) < 2 and (total - included) * total > 0:
+        kept = included
         alone = details[0] if details else entry  # the bank says itself that the amount is what is left
         way = 1 if total > 0 else -1
         return (_part(alone, total - kept, way), StatementDetail(kept, text=_KEPT, kind=Kind.CHARGE))
     return (_adding_up(details, told, total) or _adding_up(details, instructed, total)) if len(details) > 1 else ()
 
 
-def _are_included(entry: Fields) -> bool:
-    """Whether a bank says of every charge of an entry that the amount of the entry includes it (``ChrgInclInd``)."""
-    told = entry.get("Chrgs/Rcrd/ChrgInclInd", "").split("\n")
-    return set(told) <= {"true", "1"} and len(told) == len(entry.get("Chrgs/Rcrd/Amt", "").split("\n"))
+def _included(entry: Fields, kept: int, money: str, here: Here) -> int:
+    """The charges of an entry of which the bank says that its amount includes them (``ChrgInclInd``).
+
+    All that were ``kept``, or those of which it is said; nothing where it is said of some and not of the others.
+    """
+    for path in ("Chrgs/Rcrd", "Chrgs"):
+        told = entry.get(f"{path}/ChrgInclInd", "").split("\n")
+        amounts = entry.get(f"{path}/Amt", "").split("\n")
+        if not set(told) <= {"true", "false", "1", "0"} or len(told) != len(amounts):
+            continue
+        if set(told) <= {"true", "1"}:
+            return kept
+        ways, currencies = (entry.get(f"{path}/{name}", "").split("\n") for name in ("CdtDbtInd", "Amt@"))
+        if len(ways) != len(amounts) or set(currencies) != {money}:
+            continue
+        return sum(
+            xml_minor(amount, line=here.line, column=f"{here.element}/{path}/Amt") * _SIGNS.get(way, 0)
+            for amount, way, included in zip(amounts, ways, told, strict=True)
+            if included in {"true", "1"}
+        )
+    return 0
 
 
 def _adding_up(details: list[Fields], amounts: list[tuple[int, int] | None], total: int) -> tuple[StatementDetail, ...]:

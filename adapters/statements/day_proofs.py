@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from adapters.receipts import receipt_day
+from adapters.statements.mpesa_times import month_of
 from adapters.statements.rows import Moment, Number
 from revenue_engine.ports.statements import StatementFault, StatementRefused
 
@@ -65,6 +66,7 @@ class DayOrder:
         self._turns: set[bool] = set()
         self._turns_other: set[bool] = set()
         self._first_line = 0
+        self._back = self._forth = timedelta()
         self._days = [date.max, date.min]
         self._others = [date.max, date.min]
         self._months: set[tuple[int, int]] = set()
@@ -80,6 +82,7 @@ class DayOrder:
         other = other or day
         if self._last is not None and self._last_other is not None:
             self._turns.add(day < self._last)
+            self._back, self._forth = max(self._back, self._last - day), max(self._forth, day - self._last)
             if other != self._last_other:
                 self._turns_other.add(other < self._last_other)
         self._last, self._last_other = day, other
@@ -114,6 +117,11 @@ class DayOrder:
             return (
                 f"every line is of day {next(iter(self._of_month))} of a month: make sure that no spreadsheet exchanged"
                 " days and months"
+            )
+        if self._back > _A_MONTH and self._forth > _A_MONTH:
+            return (
+                f"the days of the lines go back by {self._back.days} days and forward by {self._forth.days} between"
+                " neighbours: make sure that no spreadsheet exchanged days and months"
             )
         apart, other = self._days[1] - self._days[0], self._others[1] - self._others[0]
         if apart > _A_QUARTER and other <= _A_MONTH:
@@ -173,6 +181,41 @@ def hold_together(booked: date, value: date, line: int, column: str, written: st
             )
 
 
+def hold_between(days: tuple[date, date], balances: tuple[date, date], line: int, column: str) -> str:
+    """What to note of a statement whose ``days``, of its first and last lines, are far outside those of ``balances``.
+
+    Nothing where they are near. Refused where a day would stand between the balances with its parts exchanged.
+    Raises StatementRefused.
+    """
+    since, until = balances
+    far = [day for day in days if day < since - _A_MONTH or day > until + _A_MONTH]
+    if since > until or not far:
+        return ""
+    for day in far:
+        for other in (exchanged(day), _other_way_round(day)):
+            if other is not None and since <= other <= until:
+                raise StatementRefused(
+                    StatementFault.BAD_DATE,
+                    f"a line is read as of {day:%d %b %Y}, far outside the days of the balances ({since:%d %b %Y} to"
+                    f" {until:%d %b %Y}), and would be of {other:%d %b %Y} with its parts in another order. Ask the"
+                    " bank to write the days of this statement as YYMMDD",
+                    line=line,
+                    column=column,
+                )
+    return (
+        f"lines are of {far[0]:%d %b %Y}, far outside the days of the balances ({since:%d %b %Y} to {until:%d %b %Y}):"
+        " make sure that the days are right"
+    )
+
+
+def _other_way_round(day: date) -> date | None:
+    """The day that the six digits of ``day`` name when they are read with the year behind."""
+    try:
+        return date(2000 + day.day, day.month, day.year % 100)
+    except ValueError:
+        return None
+
+
 class Period:
     """The period that the head of a table names, and the days that stand outside it."""
 
@@ -186,13 +229,20 @@ class Period:
         if label is None:
             return
         days = [read(text) for text in _IN_WORDS.findall(words) if reads(text)]
+        named = _MONTH.fullmatch(words)
+        if not days and named is not None and (month := month_of(named[1])) is not None:
+            first = date(int(named[2]), month, 1)
+            days = [first, (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)]
         if len(days) == 2 and days[0] <= days[1]:
             self._days = {"from": days[0], "to": days[1]}
         elif len(days) == 1 and label["end"]:
             self._days["from" if label["end"].casefold() in {"from", "start"} else "to"] = days[0]
 
     def hold(self, day: date, line: int, column: str, written: str) -> None:
-        """Refuse a day that is inside the period only with day and month exchanged. Raises StatementRefused."""
+        """Refuse a day outside the period, saying where it is inside with day and month exchanged.
+
+        A day near it may be one that the bank books late. Raises StatementRefused.
+        """
         if len(self._days) < 2 or self._days["from"] <= day <= self._days["to"]:
             return
         other = exchanged(day)
@@ -204,10 +254,22 @@ class Period:
                 line=line,
                 column=column,
             )
+        if day < self._days["from"] - _A_MONTH or day > self._days["to"] + _A_MONTH:
+            raise StatementRefused(
+                StatementFault.BAD_DATE,
+                f"{written!r} is read as {day:%d %b %Y}, and the head says that the statement is of"
+                f" {self._days['from']:%d %b %Y} to {self._days['to']:%d %b %Y}. {_MEND}",
+                line=line,
+                column=column,
+            )
 
 
 _PERIOD: Final = re.compile(
-    r"(?:(?:statement|date|transaction)s? )?(?:(?:period|range|dates?)\b|(?P<end>from|start|to|until|end)\b)",
+    r"(?:(?:statement|date|transaction)s? )?(?:(?:period|range|dates?|month|for)\b|(?P<end>from|start|to|until|end)\b)",
     re.IGNORECASE,
 )
+_MONTH: Final = re.compile(
+    r"[A-Za-z ]*\b(?:period|month|for)\b(?: of| the| month)*\s*:?\s*([A-Za-z]{3,9})[ ,-]+(20\d\d)\.?", re.ASCII | re.I
+)
+"""``Statement for September 2026``, ``Month: Sep 2026``."""
 _IN_WORDS: Final = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{2,4}|\d{1,2}[-/ ][A-Za-z]{3,9}[-/ ]\d{2,4}", re.ASCII)

@@ -51,7 +51,7 @@ def sheets(stream: BinaryIO, kind: str) -> list[Sheet]:
 
 
 class _Page(HTMLParser):
-    """The tables of a web page; of a table inside another one the inner one is read."""
+    """The tables of a web page; of a table inside another one the inner one is read. What nobody sees is not read."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__(convert_charrefs=True)
@@ -61,23 +61,30 @@ class _Page(HTMLParser):
         self._cell: list[str] | None = None
         self._across = 1
         self._unread = 0
-        self.feed(_decoded(content))
+        text = _decoded(content)
+        self._hiding_classes = _hiding_classes(text)
+        self._around: list[tuple[str, bool]] = []
+        """The elements that stand open and may hold rows or words, and whether each hides what it holds."""
+        self.feed(text)
         self.close()
         self._end_row()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """A table, a row or a cell begins; a line break inside a cell is a blank."""
-        if tag == "table":
+        if tag in _UNREAD:
+            self._unread += 1
+            return
+        if tag in {"tr", "table"}:
             self._end_row()
+        elif tag in {"td", "th"}:
+            self._end_cell()
+        hidden = self._enter(tag, dict(attrs))
+        if tag == "table":
             self._open.append([])
             self.tables.append(self._open[-1])
-        elif tag in _UNREAD:
-            self._unread += 1
         elif tag == "tr":
-            self._end_row()
-            self._row = None if _is_hidden(dict(attrs)) else []  # nobody saw the row, and no cell of it is read
+            self._row = None if hidden else []  # nobody saw the row, and no cell of it is read
         elif tag in {"td", "th"} and self._row is not None:
-            self._end_cell()
             self._cell = []
             across = dict(attrs).get("colspan") or "1"
             self._across = min(int(across), _WIDEST) if across.isascii() and across.isdigit() else 1
@@ -86,18 +93,53 @@ class _Page(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         """A table, a row or a cell ends."""
+        if tag in _UNREAD:
+            self._unread = max(0, self._unread - 1)
+            return
         if tag in {"td", "th"}:
             self._end_cell()
-        elif tag in _UNREAD:
-            self._unread = max(0, self._unread - 1)
         elif tag in {"tr", "table"}:
             self._end_row()
             if tag == "table" and self._open:
                 self._open.pop()
+        self._leave(tag)
+
+    def _enter(self, tag: str, attributes: dict[str, str | None]) -> bool:
+        """An element begins; answers whether what it holds is seen by nobody."""
+        for inside in _ENDED_BY.get(tag, ()):  # pages leave out the ends of cells, rows and their groups
+            self._leave(inside, within="table")
+        hidden = self._hidden or self._is_hidden(tag, attributes)
+        if tag not in _VOID:
+            self._around.append((tag, hidden))
+        return hidden
+
+    def _leave(self, tag: str, *, within: str = "") -> None:
+        """The innermost open element of a name ends, and what stands open in it; none outside ``within``."""
+        for place in range(len(self._around) - 1, -1, -1):
+            if self._around[place][0] == tag:
+                del self._around[place:]
+                return
+            if self._around[place][0] == (within or ("" if tag == "table" else "table")):
+                return
+
+    @property
+    def _hidden(self) -> bool:
+        return bool(self._around) and self._around[-1][1]
+
+    def _is_hidden(self, tag: str, attributes: dict[str, str | None]) -> bool:
+        classes = set((attributes.get("class") or "").casefold().split())
+        style = attributes.get("style") or ""
+        flat = tag == "tr" and (_FLAT.fullmatch(attributes.get("height") or "") or _FLAT_STYLE.search(style))
+        return (
+            bool(flat)
+            or "hidden" in attributes
+            or _HIDING.search(style) is not None
+            or not self._hiding_classes.isdisjoint(classes)
+        )
 
     def handle_data(self, data: str) -> None:
         """Text of a cell."""
-        if self._cell is not None and not self._unread:
+        if self._cell is not None and not self._unread and not self._hidden:
             self._cell.append(data)
 
     def _end_cell(self) -> None:
@@ -115,11 +157,35 @@ class _Page(HTMLParser):
 
 
 _UNREAD: Final = frozenset({"script", "style", "template"})
+_VOID: Final = frozenset(
+    {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
+)
+_GROUPS: Final = ("thead", "tbody", "tfoot")
+_ENDED_BY: Final = {
+    **dict.fromkeys(("td", "th"), ("td", "th")),
+    "tr": ("tr",),
+    **dict.fromkeys(_GROUPS, ("tr", *_GROUPS)),
+}
+"""Elements that end where another begins, whether the page says so or not."""
+_FLAT: Final = re.compile(r"0+(?:px|pt)?", re.ASCII)
+_FLAT_STYLE: Final = re.compile(r"(?<![\w-])height\s*:\s*0+(?:px|pt)?\s*(?:;|!|$)", re.I)
 _HIDING: Final = re.compile(r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)", re.I)
+_STYLES: Final = re.compile(r"<style\b[^>]*>(.*?)</style", re.I | re.S)
+_NOISE: Final = re.compile(r"/\*.*?\*/|<!--|-->|@media[^{}]*\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}", re.S)
+"""Comments, and rules that hold on paper or on some screens only."""
+_RULE: Final = re.compile(r"([^{}]+)\{([^{}]*)\}")
+_CLASS: Final = re.compile(r"(?:[A-Za-z]+)?\.([\w-]+)")
 
 
-def _is_hidden(attributes: dict[str, str | None]) -> bool:
-    return "hidden" in attributes or _HIDING.search(attributes.get("style") or "") is not None
+def _hiding_classes(page: str) -> set[str]:
+    """The classes that a page's own style sheets hide."""
+    found: set[str] = set()
+    for sheet in _STYLES.findall(page):
+        for selectors, rules in _RULE.findall(_NOISE.sub(" ", sheet)):
+            if _HIDING.search(rules):
+                names = (_CLASS.fullmatch(selector.strip()) for selector in selectors.split(","))
+                found |= {name[1].casefold() for name in names if name}
+    return found
 
 
 def _decoded(content: bytes) -> str:

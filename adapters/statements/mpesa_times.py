@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Final
 
 from adapters.receipts import receipt_day
@@ -28,6 +29,8 @@ class Shape(enum.StrEnum):
     YEAR_FIRST = "numbers with the year in front"
     SHORT = "numbers with a year of two digits"
     NAMED = "a month with its name"
+    FIXED = "fourteen digits, or a time with its zone"
+    SERIAL = "the number that a spreadsheet has for a day"
 
 
 class Order(enum.StrEnum):
@@ -44,14 +47,17 @@ _USUAL: Final = {
     Shape.YEAR_LAST: Order.DAY_MONTH_YEAR,
     Shape.YEAR_FIRST: Order.YEAR_MONTH_DAY,
     Shape.NAMED: Order.DAY_MONTH_YEAR,
+    Shape.FIXED: Order.YEAR_MONTH_DAY,
 }
-"""What is read where no receipt says otherwise; a year of two digits is read only by a receipt."""
+"""What is read where no receipt says otherwise; a year of two digits and a spreadsheet's number only by a receipt."""
 _POSSIBLE: Final = {
     Shape.CELL: (Order.YEAR_MONTH_DAY, Order.YEAR_DAY_MONTH),
     Shape.YEAR_LAST: (Order.DAY_MONTH_YEAR, Order.MONTH_DAY_YEAR),
     Shape.YEAR_FIRST: (Order.YEAR_MONTH_DAY, Order.YEAR_DAY_MONTH),
     Shape.SHORT: (Order.DAY_MONTH_YEAR, Order.MONTH_DAY_YEAR, Order.YEAR_MONTH_DAY),
     Shape.NAMED: (Order.DAY_MONTH_YEAR,),
+    Shape.FIXED: (Order.YEAR_MONTH_DAY,),
+    Shape.SERIAL: (Order.YEAR_MONTH_DAY, Order.YEAR_DAY_MONTH),
 }
 _MONTHS: Final = (
     *("JANUARY", "FEBRUARY", "MARCH", "APRIL", "MAY", "JUNE", "JULY", "AUGUST"),
@@ -63,6 +69,11 @@ _WRITTEN: Final = re.compile(
     r"(?:,? *[ T] *(\d{1,2}):(\d\d)(?::(\d\d)(?:\.\d{1,9})?)? ?(?:([AaPp])\.?[Mm]\.?)?(?:\+03:?00)?)?",
     re.ASCII,
 )
+_COMPACT: Final = re.compile(r"(20\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)", re.ASCII)
+_ZONED: Final = re.compile(
+    r"20\d\d-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-](?:0\d|1[0-4]):?[0-5]\d)", re.ASCII | re.IGNORECASE
+)
+_SERIAL: Final = re.compile(r"[3-6]\d{4}(?:\.\d{1,15})?", re.ASCII)
 _MONTH_FIRST: Final = re.compile(r"([A-Za-z]{3,9}) (\d{1,2}),? (\d{4})(?!\d)", re.ASCII)
 """``Aug 12, 2026``: a name says which number is the month."""
 _ONE_DAY: Final = timedelta(days=1)
@@ -108,8 +119,32 @@ def _plainly(text: str) -> str:
     return text if named is None else f"{named[2]} {named[1]} {named[3]}{text[named.end() :]}"
 
 
+def _by_machine(text: str) -> Written | None:
+    """A time that no person writes: fourteen digits, an instant with its zone, a spreadsheet's number of a day."""
+    if (compact := _COMPACT.fullmatch(text)) is not None:
+        year, month, day, *clock = map(int, compact.groups())
+        return Written(Shape.FIXED, (year, month, day), (clock[0], clock[1], clock[2]))
+    shape = Shape.FIXED
+    if _ZONED.fullmatch(text) is not None:
+        try:
+            at = datetime.fromisoformat(text.upper()).astimezone(NAIROBI)
+        except ValueError:
+            return None
+    elif _SERIAL.fullmatch(text) is not None:
+        # Days since 30 December 1899, as spreadsheets count from 1 March 1900 on; behind the dot the part of a day.
+        whole, _, part = text.partition(".")
+        seconds = round(Decimal(f"0.{part or 0}") * 86_400)
+        at = datetime(1899, 12, 30, tzinfo=NAIROBI) + timedelta(days=int(whole), seconds=seconds)
+        shape = Shape.SERIAL
+    else:
+        return None
+    return Written(shape, (at.year, at.month, at.day), (at.hour, at.minute, at.second))
+
+
 def written(text: str) -> Written | None:
     """Take a time apart, None where it is no time."""
+    if (machine := _by_machine(text.strip())) is not None:
+        return machine
     found = _WRITTEN.fullmatch(_plainly(text.strip()))
     if found is None:
         return None
@@ -174,7 +209,10 @@ class Times:
         if found is not None:
             if found.shape not in self.orders:
                 raise self._refused(
-                    f"{text!r} has a year of two digits, and no receipt of the file says which number is the year."
+                    f"{text!r} is the number that a spreadsheet has for a day, and no receipt of the file says that it"
+                    " is of this day. Export the statement anew and import it unopened"
+                    if found.shape is Shape.SERIAL
+                    else f"{text!r} has a year of two digits, and no receipt of the file says which number is the year."
                     " Export the statement with years of four digits",
                     line,
                     column,
@@ -239,6 +277,6 @@ def proved_by(rows: Iterable[tuple[str, str]]) -> Times:
         times.orders[found.shape] = fitting[0][0]
         times.exchanged = times.exchanged or fitting[0][0] is not _USUAL.get(found.shape, fitting[0][0])
         decided.add(found.shape)
-        if found.shape is not Shape.SHORT:
+        if found.shape not in {Shape.SHORT, Shape.SERIAL}:
             break  # one column is written in one way; what is not is refused row by row
     return times

@@ -13,9 +13,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date
 from typing import BinaryIO, Final
 
 from adapters.statements import swift_entries
+from adapters.statements.day_proofs import hold_between
 from adapters.statements.swift_entries import refuse
 from adapters.statements.swift_text import encoding_of, texts
 from adapters.statements.tally import Tally
@@ -94,6 +97,8 @@ class _Statement:
         self.tally: Tally | None = None
         """None until the statement is opened: by its opening balance, in MT942 by its first entry or its end."""
         self.balanced = False
+        self.days: list[date] = []
+        """The days of the balances, in their order."""
         self.sums: dict[str, tuple[int, int | None, int | None, str]] = {}
         self.turned: list[tuple[int, int]] = []
         """Lines and effects of the entries whose minus sign only the balances prove."""
@@ -381,7 +386,10 @@ class _Reading:
         self._open(now, amount)
 
     def _note_day(self, now: _Statement, value: str) -> None:
-        if swift_entries.balance_day(value) is None:
+        day = swift_entries.balance_day(value)
+        if day is not None:
+            now.days.append(day)
+        else:
             now.note(f"line {self._number}: the balance bears no day of the calendar; nothing is booked by it")
 
     def _open(self, now: _Statement, opening: int | None) -> None:
@@ -556,7 +564,12 @@ class _Reading:
                 now.turned[0][0],
                 "61",
             )
-        self.out.append(now.tally.close(now.closing, notes=tuple(now.notes)))
+        closed = now.tally.close(now.closing)
+        if len(now.days) == 2 and closed.first_day is not None and closed.last_day is not None:
+            days, balances = (closed.first_day, closed.last_day), (now.days[0], now.days[1])
+            if told := hold_between(days, balances, now.line, "61"):
+                now.note(told)
+        self.out.append(replace(closed, notes=tuple(now.notes)))
         self._now = None
         self._into = None
         self._head = ""

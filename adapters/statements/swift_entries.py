@@ -49,7 +49,7 @@ the next tag; or else all that is left. So `findall` answers the entries that st
 """
 _STARTS: Final = frozenset(["", *"\n/ 0123456789?~<>"])
 """What a narrative with a structure begins with; a line feed where it begins on the next line."""
-_BALANCE: Final = re.compile(r"(R?[CD])\s*(\d{6})\s*([A-Z]{3})?(.*)", re.ASCII)
+_BALANCE: Final = re.compile(r"(R?[CD]|[CD]R(?=\s*\d))\s*(\d{6})\s*([A-Z]{3})?(.*)", re.ASCII)
 _SUM: Final = re.compile(r"(?:(\d*)\s*([A-Z]{3}))?\s*([\d.,]*)", re.ASCII)
 _SIGNS: Final = {"C": 1, "D": -1, "RC": -1, "RD": 1, "EC": 1, "ED": -1}
 """The effect on the account. A credit reversed takes money away; a debit reversed brings it back."""
@@ -125,7 +125,15 @@ def _days_of_thirty(text: str) -> tuple[date | None, date] | None:
 def balance(value: str, *, line: int, tag: str) -> tuple[int, str]:
     """A balance in cents, below zero when it is a debit, and its currency, empty where none is written."""
     found = _BALANCE.fullmatch(value.strip())
-    if found is None or len(found[1]) != 1:
+    if found is not None and found[4].lstrip()[:1] in {"-", "+"}:
+        raise refuse(
+            StatementFault.BAD_SIGN,
+            f"{value[:40]!r} is a balance with a sign; the side stands in front, C or D, and a sign beside it could"
+            " turn it or repeat it. Ask the bank for the balance without a sign",
+            line,
+            tag,
+        )
+    if found is None or found[1][0] == "R":
         raise refuse(
             StatementFault.BAD_VALUE,
             f"{value[:40]!r} is not a balance; it is C or D, a day, a currency and an amount: C261101KES1250,50",
@@ -133,7 +141,7 @@ def balance(value: str, *, line: int, tag: str) -> tuple[int, str]:
             tag,
         )
     size = swift_minor(found[4].strip(), line=line, column=tag)
-    return (size if found[1] == "C" else -size), found[3] or ""
+    return (size if found[1][0] == "C" else -size), found[3] or ""
 
 
 def balance_day(value: str) -> date | None:

@@ -1,4 +1,4 @@
-"""Commands that run the engine: init, demo, serve, intake, api, worker, doctor, stop."""
+"""Commands that run the engine: init, demo, serve, intake, api, desk, worker, doctor, stop."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
     app.command("serve")(serve)
     app.command("intake")(intake)
     app.command("api")(api)
+    app.command("desk")(desk)
     app.command("worker")(worker)
     app.command("doctor")(doctor)
     app.command("stop")(stop)
@@ -167,6 +168,25 @@ def api(
         with transaction(engine) as session:
             county(session)  # a wrong login or a schema that is not there ends here
         answering_calls.run(engine, own or socket.socket(fileno=listening))
+
+
+def desk() -> None:
+    """Serve the county's desk to browsers: search, bills, payments and approvals. Persons sign in there."""
+    from revenue_engine import bootstrap
+    from revenue_engine.billing.tariffs import county
+    from revenue_engine.db import transaction
+    from revenue_engine.desk import running as serving
+    from revenue_engine.intake.listening import listen
+
+    with answering(as_json=False):
+        settings = bootstrap.settings()
+        bootstrap.configure_logging(settings.log_level)
+        listening = listen(settings.desk_host, settings.desk_port, door="DESK")
+        engine = bootstrap.engine("api", serving.POOL)
+        with transaction(engine) as session:
+            county(session)  # a wrong login or a schema that is not there ends here
+        err.print(f"desk: http://{settings.desk_host}:{settings.desk_port}/", highlight=False)
+        serving.run(engine, listening, https=settings.desk_https)
 
 
 def worker(

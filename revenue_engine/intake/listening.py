@@ -15,7 +15,7 @@ BACKLOG: Final = 2048
 def listen(host: str, port: int, *, door: str = "INTAKE") -> socket.socket:
     """A listening socket. Raises ConfigurationError, with the fix, where the address cannot be had.
 
-    ``door`` is whose settings the fix names: INTAKE or API.
+    ``door`` is whose settings the fix names: INTAKE, API or DESK.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

@@ -1,17 +1,19 @@
 """An archive of statements, as a bank gives the days of a month in one download: each file in it is read as itself.
 
 The files are put in the order of their days, and every one is proved before any line of it is answered. One file that
-cannot be read refuses the archive, and is named: nothing of a download is left out without a word.
+cannot be read refuses the archive, and is named. What is no statement by its name and by how it begins, a cover page
+or a picture, is left out and named: nothing of a download is left out without a word.
 """
 
 from __future__ import annotations
 
 import lzma
+import re
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from tempfile import SpooledTemporaryFile
 from typing import IO, BinaryIO, Final, cast
@@ -39,6 +41,17 @@ _DAMAGED: Final = (
 )
 """What the library raises for a package that was changed on its way; `NotImplementedError` is a RuntimeError."""
 _FURNITURE: Final = ("__macosx/", ".ds_store", "thumbs.db", "desktop.ini")
+_PRINTED: Final = {
+    ".pdf": (b"%PDF",),
+    ".png": (b"\x89PNG",),
+    ".jpg": (b"\xff\xd8\xff",),
+    ".jpeg": (b"\xff\xd8\xff",),
+    ".gif": (b"GIF8",),
+    ".docx": (b"PK\x03\x04",),
+    ".rtf": (b"{\\rtf",),
+}
+"""What is made to be looked at: endings, and how such a file begins."""
+_README: Final = re.compile(r"(?:^|/)(?:read[-_ ]?me|licen[cs]e|disclaimer|terms)[^/.]*(?:\.(?:txt|md))?$", re.I)
 _WORKBOOK: Final = ("xl/", "[content_types].xml")
 
 
@@ -81,17 +94,40 @@ class ArchiveReader:
         stream.seek(0)
         try:
             with zipfile.ZipFile(stream) as archive:
-                members = _ordered([self._surveyed(archive, info) for info in _files(archive)])
+                found = _files(archive)
+                beside = [info for info in found if self._is_beside(archive, info)]
+                statements = [info for info in found if info not in beside] or found
+                members = _ordered([self._surveyed(archive, info) for info in statements])
+                notes = _named(beside)
                 for number, member in enumerate(members):
                     for event in self._events(archive, member.info):
                         if isinstance(event, StatementLine):
                             yield event._replace(number=event.number + (number << _APART))
+                        elif notes and isinstance(event, StatementClosed):
+                            yield replace(event, notes=(*event.notes, *notes))
+                            notes = ()
                         else:
                             yield event
         except (zipfile.BadZipFile, struct.error) as error:
             raise StatementRefused(
                 StatementFault.UNREADABLE, f"the archive is damaged ({str(error)[:100]}). Download it anew"
             ) from error
+
+    def _is_beside(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bool:
+        """Whether a file is made to be looked at, or is words about the others that no reader knows."""
+        name = info.filename.lower()
+        begins = next((begins for ending, begins in _PRINTED.items() if name.endswith(ending)), None)
+        if begins is not None:
+            return next(_pieces(archive, info), b"").startswith(begins)
+        if _README.search(name) is None:
+            return False
+        with SpooledTemporaryFile(max_size=_IN_MEMORY) as file:
+            _unpack(archive, info, file)
+            try:
+                pick(self._readers, cast("BinaryIO", file), info.filename)
+            except StatementRefused as refused:
+                return refused.fault is StatementFault.NOT_A_STATEMENT
+        return False
 
     def _surveyed(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
         first = date.max
@@ -122,6 +158,13 @@ class ArchiveReader:
             member = cast("BinaryIO", file)
             reader = pick(self._readers, member, info.filename)
             yield from reader.read(member, filename=info.filename)
+
+
+def _named(beside: list[zipfile.ZipInfo]) -> tuple[str, ...]:
+    if not beside:
+        return ()
+    names = ", ".join(_shown(info) for info in beside[:3]) + (" and others" if len(beside) > 3 else "")
+    return (f"left out, since they are no statements: {names}",)
 
 
 def _shown(info: zipfile.ZipInfo) -> str:

@@ -454,3 +454,18 @@ def test_wire_form_of_an_instant_keeps_its_offset() -> None:
         "reverses",
         "reason",
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"resultCode": "4001", "transactionID": "UIF0000099"}, "look at the statement"),
+        ({"resultCode": "4102", "status": "SUCCESS"}, "look at the statement"),
+        ({"resultCode": "0", "transactionID": "UIF0000099", "currency": "USD"}, "currency"),
+    ],
+)
+def test_an_express_result_that_contradicts_itself_waits(changes: dict[str, str], says: str) -> None:
+    body = {"resultCode": "0", "resultDesc": "x", "amount": "1250.00", "requestId": "0b9e-12", **changes}
+    read = adapter.interpret(json.dumps(body).encode())
+    assert isinstance(read, Unknown)
+    assert says in read.reason

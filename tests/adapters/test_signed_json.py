@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from adapters import readings
 from adapters.signed_json import SignedJsonAdapter, coop, creditbank, equity, jenga, mapping, ncba
 from revenue_engine.errors import ConfigurationError
 from revenue_engine.ports.callbacks import AckOutcome, Answer, Asked, Paid, Strength, as_wire
@@ -247,3 +248,9 @@ def test_characters_that_moved_between_the_hashed_fields_confirm_no_money(moved:
     assert ncba.verify({}, other, "", settings).accepted, "the hash of this bank does not tell them apart"
     found = ncba.interpret(other)
     assert not isinstance(found, Paid) or found.strength is Strength.SUPPORTS
+
+
+@pytest.mark.parametrize("written", ["00", "000000", "n.a.", "N.A", "0", "--", "NONE", "null", None])
+def test_an_account_field_that_holds_no_account_names_none(written: str | None) -> None:
+    assert readings.account(written, "account") == ""
+    assert readings.account("0022", "account") == "0022"

@@ -56,9 +56,8 @@ class Figures:
         whole = rf"\d{{1,3}}(?: \d{{3}})+|\d{{1,3}}(?:'\d{{3}})+|{plainly}"
         cents = rf"(?:{re.escape(declared.decimal)}(\d{{1,2}}))?"
         suffix = f"{re.escape(declared.credit_word)}|{re.escape(declared.debit_word)}"
-        behind = "(-)?" if declared.minus_behind else "()"
         self._pattern = re.compile(
-            rf"(\()?([+-])?({whole}){cents}(?:/[=-])?{behind}(\))?(?: ?({suffix})\.?)?", re.ASCII | re.IGNORECASE
+            rf"(\()?([+-])?({whole}){cents}(?:/[=-])?(-)?(\))?(?: ?({suffix})\.?)?", re.ASCII | re.IGNORECASE
         )
         words = "|".join(re.escape(word) for word in sorted(declared.currency_beside, key=len, reverse=True))
         self._beside = re.compile(rf"(?:{words})\.?\s*|\s*(?:{words})\.?$", re.IGNORECASE) if words else None
@@ -69,8 +68,9 @@ class Figures:
         self._debits_below = declared.debit_sign == "minus"
         self._example = "1" + declared.thousands + example[1:]
 
-    def read(self, text: str, role: Role, line: int, column: str) -> int | None:
-        """The cents of a cell, None of an empty one. Raises StatementRefused."""
+    def read(self, text: str, role: Role, line: int, column: str, *, proved: bool = False) -> int | None:
+        """The cents of a cell, None of an empty one; ``proved`` says that a balance shows whether a sign of
+        a column of signed figures was understood that the layout does not declare. Raises StatementRefused."""
         if not text:
             return None
         if type(text) is str:
@@ -83,25 +83,38 @@ class Figures:
             text = text.strip()
             if not text or self.nothing(text):
                 return None
-        if isinstance(text, Number):
-            found = _NUMBER.fullmatch(text)
-            bracket = closed = suffix = minus = None
-            sign, whole, cents = found.groups() if found else ("", "", "")
-        else:
-            found = self._pattern.fullmatch(self._plain(text))
-            bracket, sign, whole, cents, minus, closed, suffix = found.groups() if found else (None,) * 7
-            if minus and (sign or bracket):
-                found = None
-        if found is None or bool(bracket) != bool(closed) or isinstance(text, Moment):
+        parts = self._parts(text)
+        if parts is None:
             raise self._bad(f"{text!r} is no amount such as {self._example}", line, column)
+        bracket, sign, whole, cents, minus, suffix = parts
         whole = re.sub(r"\D", "", whole)
         minor = int(whole) * 100 + int((cents or "").ljust(2, "0"))
         if minor >= (LARGEST_BALANCE if role == "balance" else LARGEST_MINOR):
             raise self._bad(f"{text!r} is larger than it can be", line, column)
-        below = sign == "-" or minus == "-"
+        if bracket and not (sign or suffix) and (proved or role == "balance"):
+            bracket, sign = None, "-"  # one meaning everywhere, and the balances show that it is meant
+        if minus and not (self._declared.minus_behind or proved or role == "balance"):
+            why = f"{text!r} has its minus sign behind, which the layout does not declare (minus_behind)"
+            raise self._sign(why, line, column)
+        below = "-" in {sign, minus}
         if bracket or suffix or self._declared.suffix_on:
             below = self._by_words(text, role, below, bool(sign or minus), bool(bracket), suffix, minor, line, column)
         return self._signed(text, role, minor, below=below, line=line, column=column)
+
+    def _parts(self, text: str) -> tuple[str | None, str | None, str, str | None, str | None, str | None] | None:
+        """Bracket, sign, whole, cents, minus behind and suffix of a figure; None where it is none."""
+        if isinstance(text, Moment):
+            return None
+        if isinstance(text, Number):
+            number = _NUMBER.fullmatch(text)
+            return None if number is None else (None, number[1], number[2], number[3], None, None)
+        found = self._pattern.fullmatch(self._plain(text))
+        if found is None:
+            return None
+        bracket, sign, whole, cents, minus, closed, suffix = found.groups()
+        if bool(bracket) != bool(closed) or (minus and (sign or bracket)):
+            return None
+        return bracket, sign, whole, cents, minus, suffix
 
     def nothing(self, text: str) -> bool:
         """Whether a cell says that there is no figure, or holds no figure at all: words, dashes, a unit."""
@@ -128,7 +141,9 @@ class Figures:
     ) -> bool:
         declared = self._declared
         if bracketed and (not declared.brackets or signed):
-            raise self._sign(f"{text!r} stands in brackets, which the layout does not use with signs", line, column)
+            raise self._sign(
+                f"{text!r} stands in brackets, which the layout does not declare here (brackets)", line, column
+            )
         expected = role in declared.suffix_on
         word = (suffix or "").upper()
         if word and not expected and not signed and not bracketed:

@@ -411,7 +411,13 @@ class _Statement:
                     StatementFault.MISSING_FIELD, "the row has neither a credit nor a debit", number, at.credit
                 )
             return (credit or 0) + (debit or 0)
-        amount = read(cells[at.amount], "amount", number, names[at.amount])
+        amount = read(
+            cells[at.amount],
+            "amount",
+            number,
+            names[at.amount],
+            proved=self._filled(cells, at.balance) and at.indicator < 0,
+        )
         if amount is None:
             raise self._refused(StatementFault.MISSING_FIELD, "the row has no amount", number, at.amount)
         return amount if at.indicator < 0 else self._indicated(number, cells, amount)

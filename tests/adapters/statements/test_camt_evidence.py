@@ -65,8 +65,11 @@ def test_a_charge_told_by_its_total_alone_is_kept_apart() -> None:
     assert [part.amount_minor for part in lines[0].details] == [200000, -2600]
 
 
-@pytest.mark.parametrize("written", ["<Dt>2026-02-30</Dt>", "<DtTm>2026-02-29T00:00:00</DtTm>"])
-def test_a_value_day_of_a_month_of_thirty_days_refuses_nothing(written: str) -> None:
+@pytest.mark.parametrize(
+    "written",
+    ["<Dt>2026-02-30</Dt>", "<DtTm>2026-02-29T00:00:00</DtTm>", "<Dt>2026-04-31</Dt>", "<Dt>0000-00-00</Dt>"],
+)
+def test_a_value_day_that_is_none_beside_a_booking_day_refuses_nothing(written: str) -> None:
     days = f"<BookgDt><Dt>2026-03-02</Dt></BookgDt><ValDt>{written}</ValDt>"
     (line,), _ = read("100", entry("100", days=days))
     assert (str(line.booked_on), line.value_on) == ("2026-03-02", None)
@@ -76,7 +79,8 @@ def test_a_value_day_of_a_month_of_thirty_days_refuses_nothing(written: str) -> 
     "days",
     [
         "<BookgDt><Dt>2026-02-30</Dt></BookgDt>",
-        "<BookgDt><Dt>2026-03-02</Dt></BookgDt><ValDt><Dt>2026-13-01</Dt></ValDt>",
+        "<BookgDt><Dt>2026-13-01</Dt></BookgDt><ValDt><Dt>2026-03-02</Dt></ValDt>",
+        "<ValDt><Dt>2026-13-01</Dt></ValDt>",
     ],
 )
 def test_a_day_that_counts_must_be_one(days: str) -> None:
@@ -91,3 +95,30 @@ def test_an_entry_that_is_only_shown_needs_no_day_of_the_calendar(written: str) 
     lines, shown = read("100", entry("100") + entry("55", days=days, status="PDNG"))
     assert [line.amount_minor for line in lines if line.counts] == [10000]
     assert shown == 1
+
+
+def kept(*charges: tuple[str, str, str], record: bool = True) -> str:
+    told = "".join(
+        f'{"<Rcrd>" if record else ""}<Amt Ccy="KES">{amount}</Amt><CdtDbtInd>{way}</CdtDbtInd>'
+        f"<ChrgInclInd>{included}</ChrgInclInd>{'</Rcrd>' if record else ''}"
+        for amount, way, included in charges
+    )
+    return f"<Chrgs>{told}</Chrgs>"
+
+
+@pytest.mark.parametrize(
+    ("inside", "parts"),
+    [
+        (kept(("26", "DBIT", "true")), [200000, -2600]),
+        (kept(("26", "DBIT", "true"), record=False), [200000, -2600]),
+        (kept(("20", "DBIT", "true"), ("6", "DBIT", "1")), [200000, -2600]),
+        (kept(("20", "DBIT", "true"), ("6", "DBIT", "false")), [199400, -2000]),
+        (kept(("26", "CRDT", "true")), [194800, 2600]),
+        (kept(("26", "DBIT", "false")), []),
+        (kept(("26", "DBIT", "false"), record=False), []),
+    ],
+)
+def test_charges_that_an_entry_without_details_includes(inside: str, parts: list[int]) -> None:
+    lines, _ = read("1974", entry("1974").replace("<AcctSvcrRef>", inside + "<AcctSvcrRef>"))
+    assert [part.amount_minor for part in lines[0].details] == parts
+    assert lines[0].amount_minor == 197400

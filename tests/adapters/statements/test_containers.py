@@ -12,6 +12,7 @@ from revenue_engine import bootstrap
 from revenue_engine.money import wire
 from revenue_engine.ports import archives
 from revenue_engine.ports.statements import (
+    StatementClosed,
     StatementFault,
     StatementLine,
     StatementOpened,
@@ -66,6 +67,46 @@ def test_what_nobody_sees_on_a_page_is_not_read(hidden: str) -> None:
     content = page(HEADINGS, *ROWS).replace(b"</table></body>", unseen.encode() + b"</table></body>")
     content = content.replace(b"<td>FEE", b"<td><script>var a = 'GHOST'</script><style>b{}</style>FEE")
     assert [line.text for line in lines_of(content, "a.xls")] == ["PAY 482915363 & co", "FEE"]
+
+
+_GHOST_CELLS = "".join(f"<td>{cell}</td>" for cell in ("16/09/2026", "16/09/2026", "GHOST", "", "", "5.00", "2,305.00"))
+_BACK_CELLS = _GHOST_CELLS.replace("<td></td><td>5.00", "<td>5.00</td><td>").replace("2,305.00", "2,300.00")
+_SHEET = "<style>@media print { .paper { display: none } } tr.gone, .no { color: red; display:none }</style>"
+
+
+def _ghosts(row: str, around: str = "{}") -> bytes:
+    rows = around.format(row.format(_GHOST_CELLS) + row.format(_BACK_CELLS))
+    content = page(HEADINGS, *ROWS).replace(b"<html>", b"<html>" + _SHEET.encode())
+    return content.replace(b"</table></body>", rows.encode() + b"</table></body>")
+
+
+@pytest.mark.parametrize(
+    ("row", "around"),
+    [
+        ("<tr class='gone'>{}</tr>", "{}"),
+        ("<tr class='a NO'>{}</tr>", "{}"),
+        ("<tr height=0>{}</tr>", "{}"),
+        ("<tr style='mso-height-source:userset;height:0pt'>{}</tr>", "{}"),
+        ("<tr>{}</tr>", "<tbody style='display:none'>{}</tbody>"),
+        ("<tr>{}", "<tbody hidden>{}"),
+        ("<tr>{}</tr>", "</table><div hidden><p>x<table>{}</table></div><table>"),
+        ("<tr>{}</tr>", "<!-- {} -->"),
+    ],
+)
+def test_rows_that_nobody_sees_are_no_rows_however_they_are_hidden(row: str, around: str) -> None:
+    assert [line.text for line in lines_of(_ghosts(row, around), "a.xls")] == ["PAY 482915363 & co", "FEE"]
+
+
+@pytest.mark.parametrize(
+    "row", ["<tr class='paper'>{}</tr>", "<tr style='line-height:0'>{}</tr>", "<tr class=gone-not>{}</tr>"]
+)
+def test_rows_that_are_seen_are_rows(row: str) -> None:
+    assert [line.text for line in lines_of(_ghosts(row), "a.xls")] == ["PAY 482915363 & co", "FEE", "GHOST", "GHOST"]
+
+
+def test_words_that_nobody_sees_inside_a_cell_are_not_read() -> None:
+    content = page(HEADINGS, *ROWS).replace(b"<td>1,500.00", b"<td><span style='display:none'>9</span>1,500.00")
+    assert [line.amount_minor for line in lines_of(content, "a.xls")] == [150000, -20000]
 
 
 def test_an_mpesa_export_may_be_a_page_too() -> None:
@@ -160,7 +201,10 @@ def test_one_archive_may_hold_several_formats_and_accounts() -> None:
 @pytest.mark.parametrize(
     ("files", "fault", "said"),
     [
-        ([("a.sta", day(15, 0, 100)), ("read me.txt", b"hello")], StatementFault.NOT_A_STATEMENT, "read me.txt in the"),
+        ([("a.sta", day(15, 0, 100)), ("list.txt", b"hello")], StatementFault.NOT_A_STATEMENT, "list.txt in the"),
+        ([("a.sta", day(15, 0, 100)), ("b.pdf", day(16, 130, 7))], StatementFault.SKIPPED, "opens with 1.30"),
+        ([("readme.txt", day(14, 0, 1)), ("b.sta", day(16, 130, 7))], StatementFault.SKIPPED, "opens with 1.30"),
+        ([("cover.pdf", b"%PDF-1.7")], StatementFault.NOT_A_STATEMENT, "cover.pdf in the archive: the file is a PDF"),
         ([("a.sta", day(15, 0, 100).replace(b":62F", b":65"))], StatementFault.MISSING_FIELD, "a.sta in the archive"),
         ([("a.sta", day(14, 0, 100)), ("b.sta", day(16, 130, 7))], StatementFault.SKIPPED, "opens with 1.30"),
         ([("a.zip", zipped(("a.sta", day(15, 0, 100))))], StatementFault.FORBIDDEN, "archive inside the archive"),
@@ -174,6 +218,20 @@ def test_an_archive_that_may_not_be_read_names_the_file(
     found = refusal(zipped(*files), "a.zip")
     assert fault is None or found.fault is fault
     assert said in found.reason
+
+
+def test_what_is_no_statement_beside_statements_is_left_out_and_named() -> None:
+    content = zipped(
+        ("READ ME.txt", b"hello"),
+        ("a.sta", day(15, 0, 100)),
+        ("docs/cover.PDF", b"%PDF-1.7"),
+        ("logo.png", b"\x89PNG\r"),
+    )
+    stream = io.BytesIO(content)
+    events = list(proved(bootstrap.statement_reader(stream, "a.zip").read(stream, filename="a.zip")))
+    assert [event.amount_minor for event in events if isinstance(event, StatementLine)] == [100]
+    notes = [note for event in events if isinstance(event, StatementClosed) for note in event.notes]
+    assert notes == ["left out, since they are no statements: READ ME.txt, docs/cover.PDF, logo.png"]
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
 
 import pytest
 import xlsxwriter
@@ -15,6 +15,7 @@ from adapters.statements import mpesa_times
 from adapters.statements.mpesa_org import reader as mpesa
 from adapters.statements.tables import reader as tables
 from revenue_engine.money import wire
+from revenue_engine.periods import NAIROBI
 from revenue_engine.ports.statements import (
     StatementFault,
     StatementLine,
@@ -56,6 +57,7 @@ WAYS = (
     *("%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%d-%m %H:%M:%S", "%d-%m-%Y %H:%M"),
     *("%m/%d/%Y %H:%M", "%d/%m/%y %I:%M %p", "%m/%d/%y %H:%M", "%y/%m/%d %H:%M", "%d-%b-%Y %H:%M", "%d %B %Y %H:%M:%S"),
     *("%Y-%m-%dT%H:%M:%S", "%d.%m.%Y %H:%M", "%m-%d-%Y %I:%M:%S %p", "%d-%b-%y %H:%M", "%Y/%m/%d %H:%M:%S.000"),
+    *("%Y%m%d%H%M%S", "%Y-%m-%dT%H:%M:%S+03:00", "%Y-%m-%d %H:%M:%S.000+0300"),
 )
 DAYS = st.lists(st.dates(date(2020, 1, 1), date(2026, 11, 30)), min_size=1, max_size=6)
 
@@ -71,6 +73,44 @@ def test_every_way_of_another_country_has_its_true_days_or_is_refused(days: list
         assert "%y" in way, "only a year of two digits may be left open"
         return
     assert [line.booked_on for line in found] == [at.date() for at in moments]
+
+
+_ZERO = datetime(1899, 12, 30)  # noqa: DTZ001 - a spreadsheet's own count
+
+
+@given(days=DAYS, hour=st.integers(0, 23), minutes=st.sampled_from([-720, -180, 0, 60, 345, 840]))
+def test_an_instant_with_its_zone_is_of_its_nairobi_day(days: list[date], hour: int, minutes: int) -> None:
+    zone = timezone(timedelta(minutes=minutes))
+    moments = [datetime(day.year, day.month, day.day, hour, 20, tzinfo=NAIROBI) for day in sorted(days)]
+    for written in (str, lambda at: at.isoformat().replace("+00:00", "Z")):
+        rows = [
+            (receipt(at.date(), at_row), written(at.astimezone(zone))) for at_row, at in enumerate(moments, start=1)
+        ]
+        found = lines_of(mpesa, export(rows))
+        assert [(line.booked_on, line.occurred_at) for line in found] == [(at.date(), at) for at in moments]
+
+
+@given(days=DAYS, minute=st.integers(0, 1439))
+def test_a_spreadsheets_number_of_a_day_is_read_where_a_receipt_says_so(days: list[date], minute: int) -> None:
+    moments = [datetime(day.year, day.month, day.day) + timedelta(minutes=minute) for day in sorted(days)]  # noqa: DTZ001
+    numbers = [f"{(at - _ZERO) / timedelta(days=1):.10f}".rstrip("0").rstrip(".") for at in moments]
+    told = [
+        (receipt(at.date(), row), text) for row, (at, text) in enumerate(zip(moments, numbers, strict=True), start=1)
+    ]
+    try:
+        found = lines_of(mpesa, export(told))
+    except StatementRefused as refused:  # the receipt of every row fits the number as well with day and month exchanged
+        assert refused.fault is StatementFault.BAD_DATE  # noqa: PT017
+        assert all(at.day <= 12 for at in moments)
+        return
+    assert [line.occurred_at.replace(tzinfo=None) for line in found if line.occurred_at] == moments
+
+
+@pytest.mark.parametrize("rows", [[("UIF0000001", "46180.4375")], [("UIF001", "46280.4375")]])
+def test_a_spreadsheets_number_that_no_receipt_proves_is_refused(rows: list[tuple[str, str]]) -> None:
+    found = refusal(mpesa, export(rows))
+    assert (found.fault, found.line, found.column) == (StatementFault.BAD_DATE, 2, "Completion Time")
+    assert "number that a spreadsheet has" in found.reason
 
 
 @given(days=DAYS, shift=st.integers(2, 2000))

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adapters.statements.mt940 import reader
-from revenue_engine.ports.statements import StatementFault, StatementLine, StatementRefused, proved
+from revenue_engine.ports.statements import StatementClosed, StatementFault, StatementLine, StatementRefused, proved
 
 FILE = (
     ":20:A1\n:25:KE/1100100\n:28C:1/1\n:60F:C260914KES1000,00\n"
@@ -274,3 +274,38 @@ def test_sums_of_a_day_that_leave_things_out(sums: str) -> None:
 def test_sums_in_another_currency_are_refused() -> None:
     refused = refusal(":20:S\n:25:KE/1\n:34F:KES0,\n:61:260915C30,00N062\n:86:x\n:90C:1USD30,00\n-\n")
     assert (refused.fault, refused.line, refused.column) == (StatementFault.BAD_CURRENCY, 6, "90C")
+
+
+@pytest.mark.parametrize(("side", "effect"), [("CR", 1), ("DR", -1)])
+def test_a_balance_with_its_side_in_two_letters(side: str, effect: int) -> None:
+    text = FILE.replace(":60F:C", f":60F:{side}").replace(":62F:C", f":62F:{side}")
+    if effect < 0:
+        text = text.replace("KES1500,00", "KES500,00")
+    assert read(text) == TRUE
+
+
+def test_a_balance_with_a_sign_is_refused_for_the_sign() -> None:
+    refused = refusal(FILE.replace("KES1000,00", "KES-1000,00"))
+    assert (refused.fault, refused.line, refused.column) == (StatementFault.BAD_SIGN, 4, "60F")
+    assert "sign" in refused.reason
+
+
+@pytest.mark.parametrize("written", ["150926", "260109"])
+def test_a_day_that_stands_between_the_balances_only_with_its_parts_exchanged(written: str) -> None:
+    text = FILE.replace(":60F:C260914", ":60F:C260831").replace(":62F:C260915", ":62F:C260930")
+    refused = refusal(text.replace(":61:2609150915C500", f":61:{written}C500"))
+    assert refused.fault is StatementFault.BAD_DATE
+    assert "in another order" in refused.reason
+
+
+def test_a_day_far_from_the_balances_is_told_where_it_is_no_exchange() -> None:
+    events = list(proved(reader.read(io.BytesIO(FILE.replace(":61:2609150915C500", ":61:260625C500").encode()))))
+    closed = [event for event in events if isinstance(event, StatementClosed)]
+    assert any("far outside the days of the balances" in note for note in closed[0].notes)
+
+
+@pytest.mark.parametrize("written", ["260431", "261331", "2609150931"])
+def test_a_day_of_no_calendar_is_named(written: str) -> None:
+    refused = refusal(FILE.replace(":61:2609150915C500", f":61:{written}C500"))
+    assert (refused.fault, refused.line) == (StatementFault.BAD_DATE, 5)
+    assert (written[6:] or written) in refused.reason

@@ -157,3 +157,52 @@ def test_rows_without_a_day_that_cancel_each_other_out_are_not_left_out(pair: st
 def test_rows_that_are_announced_are_shown() -> None:
     rows = "Pending,,HOLD,FT0,,300.00,\nPENDING,15/09/2026,HOLD,FT0,,20.00,-\nIn clearing,,CHQ,FT0,100.00,,\n"
     assert read(HEAD + rows + PAID + FEE) == (TRUE, 3)
+
+
+@pytest.mark.parametrize(
+    "head", ["Statement for September 2026\n", "Month: Sep 2026\n", "Statement period,Sept 2026\n"]
+)
+def test_a_head_that_names_its_month(head: str) -> None:
+    assert read(head + HEAD + PAID + FEE)[0] == TRUE
+    refused = refusal(head + HEAD + PAID.replace("15/09", "09/01") + FEE.replace("16/09", "09/02"))
+    assert refused.fault is StatementFault.BAD_DATE
+    assert "exchanged" in refused.reason
+
+
+def test_a_day_far_outside_the_period_of_the_head_is_refused_where_it_is_no_exchange_either() -> None:
+    text = "Statement Period,01/09/2026 - 30/09/2026\n" + HEAD + PAID.replace("15/09", "25/07") + FEE
+    assert refusal(text).fault is StatementFault.BAD_DATE
+    near = "Statement Period,01/09/2026 - 30/09/2026\n" + HEAD + PAID.replace("15/09", "31/08") + FEE
+    assert read(near)[0] == TRUE
+
+
+def test_days_that_go_back_and_forth_by_months_are_told() -> None:
+    rows = "".join(
+        f"{day},{day},x,FT{number},,100.00,{1000 + 100 * number}.00\n"
+        for number, day in enumerate(("12/08/2026", "09/05/2026", "25/07/2026"), 1)
+    )
+    events = list(proved(reader.read(io.BytesIO((HEAD.replace("2300.00", "1300.00") + rows).encode()))))
+    closed = [event for event in events if isinstance(event, StatementClosed)]
+    assert any("go back by" in note for note in closed[0].notes)
+
+
+@pytest.mark.parametrize("written", ["-{}", "({})", "{}-", "{} Dr", "{}DR.", "KES ({})"])
+def test_a_balance_below_zero_is_below_zero_however_it_is_written(written: str) -> None:
+    head = HEAD.replace("Opening Balance,1000.00\nClosing Balance,2300.00\n", "")
+    paid = PAID.replace("2500.00", written.format("900.00"))
+    fee = FEE.replace("2300.00", written.format("1100.00"))
+    assert read(head + paid + fee)[0] == TRUE
+    assert refusal(head + paid + fee.replace("1100.00", "700.00")).fault is StatementFault.DOES_NOT_ADD_UP
+
+
+@pytest.mark.parametrize("written", ["(1200.00)", "1200.00-"])
+def test_a_signed_amount_may_have_its_sign_otherwise_where_a_balance_stands_beside_it(written: str) -> None:
+    def text(amount: str, balance: str) -> str:
+        return (
+            "Date,Description,Amount,Currency,Balance,Account,Reference\n"
+            f"2026-09-15,a,2500.00,KES,3500.00,1,R1\n2026-09-15,b,{amount},KES,{balance},1,R2\n"
+        )
+
+    assert read(text(written, "2300.00"))[0] == [250000, -120000]
+    assert refusal(text(written, "4700.00")).fault is StatementFault.DOES_NOT_ADD_UP
+    assert refusal(text(written, "")).fault is StatementFault.BAD_SIGN

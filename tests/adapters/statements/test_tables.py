@@ -259,8 +259,11 @@ REFUSALS: dict[str, tuple[Callable[[], bytes], StatementFault, int | None, str |
     "a debit below zero": (
         lambda: changed("kcb", "FT26245CCCCC,600.00", "FT26245CCCCC,-600.00"), StatementFault.BAD_SIGN, 11, "Money Out",
     ),
-    "brackets that are not declared": (
-        lambda: changed("signed_iso", "-1200.00", "(1200.00)"), StatementFault.BAD_SIGN, 3, "Amount",
+    "brackets that are not declared and that no balance proves": (
+        lambda: changed("kcb", "CCCCC,600.00", "CCCCC,(600.00)"), StatementFault.BAD_SIGN, 11, "Money Out",
+    ),
+    "a minus sign behind that is not declared and that no balance proves": (
+        lambda: changed("kcb", "CCCCC,600.00", "CCCCC,600.00-"), StatementFault.BAD_SIGN, 11, "Money Out",
     ),
     "a bracket that does not close": (
         lambda: changed("cbk_crf", '"1,350,000.00"', '"(1,350,000.00"'), StatementFault.BAD_AMOUNT, 6, "Balance (KES)",

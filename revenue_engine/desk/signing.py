@@ -1,0 +1,72 @@
+"""Signing in with login, password and code; signing out; and going on where one was."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from revenue_engine.access import sessions
+from revenue_engine.desk import bills, door
+from revenue_engine.errors import NotSignedIn, Retryable
+
+_PROOFS = threading.BoundedSemaphore(2)
+"""A password's proof takes 64 MiB: no more than two at once, whoever asks."""
+_KEPT = "kept."
+
+
+def _back(text: str) -> str:
+    """An address of the desk's own to go back to; the search for any other."""
+    ours = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable() and "\\" not in text
+    return quote(text, safe="/?&=%+-._~:,") if ours else "/"
+
+
+def _sign_in(request: Request, form: dict[str, str]) -> Response:
+    door.own_page(request)
+    back = _back(form.get("back", "/"))
+    kept = {name.removeprefix(_KEPT): value for name, value in form.items() if name.startswith(_KEPT)}
+    peer = request.client.host if request.client else "unknown"
+    try:
+        with _PROOFS:
+            secret = sessions.sign_in(
+                request.app.state.engine,
+                login=form.get("login", "")[:60],
+                password=form.get("password", "")[:128],
+                code=form.get("code", "").replace(" ", "")[:40],
+                source=peer,
+            )
+    except (NotSignedIn, Retryable) as error:
+        facts: dict[str, Any] = {"title": "Sign in", "error": error, "back": back, "kept": kept}
+        return door.page(request, "sign_in.html", status=401, login=form.get("login", "")[:60], **facts)
+    if back == bills.NEW and kept:
+        request.cookies[door.cookie_name(request)] = secret
+        return door.with_session(request, bills.new_page(door.admitted(request), kept), secret)
+    return door.with_session(request, door.away(back), secret)
+
+
+def _sign_out(request: Request, form: dict[str, str]) -> Response:
+    visit = door.admitted(request, form)
+    door.done(visit, sessions.sign_out)
+    return door.with_session(request, door.away("/sign-in"), None)
+
+
+def router() -> APIRouter:
+    """The pages of signing in and out."""
+    made = APIRouter()
+
+    @made.get("/sign-in")
+    def show(request: Request) -> Response:
+        return door.signing_page(request, None, None)
+
+    @made.post("/sign-in")
+    async def sign_in(request: Request) -> Response:
+        return await door.sent(request, _sign_in)
+
+    @made.post("/sign-out")
+    async def sign_out(request: Request) -> Response:
+        return await door.sent(request, _sign_out)
+
+    return made

@@ -1,0 +1,1 @@
+"""The county's desk, walked over HTTP."""
