@@ -1,7 +1,7 @@
 """A deposit that a bank took back is named by two persons where the bank's line names none.
 
 Revision: deposit_returns
-Revises: times_are_the_databases
+Revises: places
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "deposit_returns"
-down_revision = "times_are_the_databases"
+down_revision = "places"
 branch_labels = None
 depends_on = None
 
