@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
@@ -14,36 +12,20 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from revenue_engine import periods
-from revenue_engine.access import idempotency, sessions
-from revenue_engine.access.idempotency import Kept
+from revenue_engine.access import sessions
 from revenue_engine.billing import counter, invoices, tariffs
 from revenue_engine.desk import door
 from revenue_engine.desk.door import Visit
+from revenue_engine.desk.reading import reading
 from revenue_engine.errors import InvalidValue, NotAllowed, NotSignedIn, Rejected
-from revenue_engine.money import parse_wire, wire
+from revenue_engine.money import grouped, parse_wire, wire
+from revenue_engine.payments import browsing
 from revenue_engine.reports import bills, payment_search
 
 NEW = "/bills/new"
 MOST = 50
 _FIELDS = ("item", "quantity", "station", "name", "phone")
 _FILTERS = ("state", "stream", "named", "before")
-
-
-def _reading(request: Request, work: Any) -> Response:
-    """A page that only reads: who asks must be signed in and may read."""
-
-    def go() -> Response:
-        visit = door.admitted(request)
-
-        def read(session: Session) -> Response:
-            sessions.must(session, "read")
-            answer: Response = work(visit, session)
-            return answer
-
-        response: Response = door.done(visit, read)
-        return response
-
-    return door.told(request, go)
 
 
 def _search(visit: Visit, session: Session) -> Response:
@@ -57,7 +39,15 @@ def _search(visit: Visit, session: Session) -> Response:
         facts: dict[str, Any] = {"title": "Search", "q": words, "found": None, "bills": [], "error": error}
         return door.page(visit.request, "search.html", visit=visit, status=422, **facts)
     return door.page(
-        visit.request, "search.html", visit=visit, title="Search", q=words, found=answer, bills=_rows(named), wire=wire
+        visit.request,
+        "search.html",
+        visit=visit,
+        title="Search",
+        q=words,
+        found=answer,
+        bills=_rows(named),
+        wire=grouped,
+        ids=browsing.public_ids(session, [one.home.payment.id for one in answer.found]),
     )
 
 
@@ -183,27 +173,22 @@ def _issue(request: Request, form: dict[str, str]) -> Response:
 def _issue_once(session: Session, visit: Visit, form: Mapping[str, str]) -> str:
     """Issue the bill of a form, once for its key; the same form sent again answers the same bill."""
     station = form.get("station") or None
-    person = sessions.must(session, "bill.issue", place=counter.sub_county(session, station))
-    key = form.get("key", "")
-    if not (key.isascii() and key.isprintable() and 16 <= len(key) <= 60):
-        raise InvalidValue("this form lost its key: look at the amount again, then issue")
-    said = [*(form.get(name, "") for name in _FIELDS), form.get("expected", "")]
-    fingerprint = hashlib.sha256(json.dumps(["desk", NEW, said]).encode()).digest()
-    kept = idempotency.taken(session, person_id=person, key=f"desk {key}", fingerprint=fingerprint)
-    if kept is not None:
-        return kept.body.decode()
-    bill = counter.issue_from_items(
-        session,
-        items=[f"{form.get('item', '').upper()}:{_quantity(form)}"],
-        by=visit.me.login,
-        name=form.get("name") or None,
-        phone=form.get("phone") or None,
-        station_code=station,
-        expected_minor=parse_wire(form.get("expected", "")),
-    )
-    answer = Kept(303, "text/plain", str(bill["number"]).encode())
-    idempotency.keep(session, person_id=person, key=f"desk {key}", fingerprint=fingerprint, answer=answer)
-    return str(bill["number"])
+    sessions.must(session, "bill.issue", place=counter.sub_county(session, station))
+    said = [NEW, *(form.get(name, "") for name in _FIELDS), form.get("expected", "")]
+
+    def issue() -> str:
+        bill = counter.issue_from_items(
+            session,
+            items=[f"{form.get('item', '').upper()}:{_quantity(form)}"],
+            by=visit.me.login,
+            name=form.get("name") or None,
+            phone=form.get("phone") or None,
+            station_code=station,
+            expected_minor=parse_wire(form.get("expected", "")),
+        )
+        return str(bill["number"])
+
+    return door.once(session, visit, said, issue)
 
 
 def _reason(form: Mapping[str, str]) -> str:
@@ -245,11 +230,11 @@ def router() -> APIRouter:
 
     @made.get("/")
     def search(request: Request) -> Response:
-        return _reading(request, _search)
+        return reading(request, _search)
 
     @made.get("/bills")
     def listed(request: Request) -> Response:
-        return _reading(request, _list)
+        return reading(request, _list)
 
     made.add_api_route(NEW, _new, methods=["GET"], response_model=None)
 
@@ -259,7 +244,7 @@ def router() -> APIRouter:
 
     @made.get("/bills/{number}")
     def show(request: Request, number: str) -> Response:
-        return _reading(request, lambda visit, session: _show(visit, session, number))
+        return reading(request, lambda visit, session: _show(visit, session, number))
 
     @made.post("/bills/{number}/cancellation")
     async def cancel(request: Request, number: str) -> Response:
