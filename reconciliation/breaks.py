@@ -14,6 +14,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from reconciliation import break_keys
 from revenue_engine import periods
+from revenue_engine.access.scope import WHOLE, Scope
 from revenue_engine.db import Base, Sealed, copy_rows, exists, raw, rows
 from revenue_engine.errors import Conflict, InvalidValue, NotFound
 from revenue_engine.identifiers import public_id
@@ -307,11 +308,13 @@ def listed(
     open_at: datetime | None = None,
     suspense: bool = False,
     limit: int = 200,
+    scope: Scope = WHOLE,
 ) -> list[Listed]:
     """Breaks that are open now, or were open at an instant, the oldest first.
 
     ``occurred_from`` is included and ``occurred_until`` is not.
-    ``suspense`` takes those of money in suspense alone. What a break says of its owner and amount is today's.
+    ``suspense`` takes those of money in suspense alone; ``scope`` is where who asks may look.
+    What a break says of its owner and amount is today's.
     """
     rows = raw(session).execute(
         _LISTED + " WHERE CASE WHEN %(at)s::timestamptz IS NULL THEN closed_at IS NULL"
@@ -321,8 +324,10 @@ def listed(
         "   AND (%(key)s::text IS NULL OR key LIKE %(key)s)"
         "   AND (%(from)s::timestamptz IS NULL OR occurred_at >= %(from)s)"
         "   AND (%(until)s::timestamptz IS NULL OR occurred_at < %(until)s)"
+        f"  AND {scope.station('station_code')}"
         " ORDER BY occurred_at, id LIMIT %(limit)s",
         {
+            **scope.given,
             "reasons": [reason.value for reason in reasons] or None,
             "owner": owner,
             "key": f"{break_keys.SUSPENSE_PREFIX}%" if suspense else None,

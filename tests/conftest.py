@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,11 +111,25 @@ def migrated_url(migrated: embedded.Servers) -> str:
     return in_database(migrated.database_url, TEMPLATE)
 
 
-@pytest.fixture
-def database(migrated: embedded.Servers) -> Iterator[Database]:
-    """A fresh migrated database, dropped after the test with whoever is still connected."""
+@contextmanager
+def fresh(migrated: embedded.Servers) -> Iterator[Database]:
+    """A fresh migrated database, dropped afterwards with whoever is still connected."""
     name = f"t_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(migrated.database_url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
         yield Database(in_database(migrated.database_url, name), name, migrated)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database(migrated: embedded.Servers) -> Iterator[Database]:
+    """A fresh migrated database of one test."""
+    with fresh(migrated) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared_database(migrated: embedded.Servers) -> Iterator[Database]:
+    """A fresh migrated database of one file of tests, which build on each other or only read."""
+    with fresh(migrated) as made:
+        yield made

@@ -32,15 +32,18 @@ def listing(
     """List open breaks, the oldest first, with the money in doubt and who must look."""
     from reconciliation import breaks
     from revenue_engine import bootstrap
+    from revenue_engine.access import scope
     from revenue_engine.db import transaction
     from revenue_engine.reports import breaks as lists
 
-    with answering(as_json=as_json):
+    with answering(as_json=as_json), signing.maybe_signed_in():
         written_as = chosen(form, out_file, as_json=as_json)
         reasons = [breaks.reason_named(text) for text in reason or ()]
         on = days.day(day, field="day")
         with transaction(bootstrap.engine("report")) as session:
-            found = lists.section(session, reasons=reasons, owner=owner, day=on, limit=limit)
+            found = lists.section(
+                session, reasons=reasons, owner=owner, day=on, limit=limit, scope=scope.of_command(session)
+            )
         give(lists.on_screen(found) if written_as is Format.TABLE else found, written_as, out_file)
 
 

@@ -79,13 +79,22 @@ def listing(
 ) -> None:
     """List bills, the newest first, with what is left of each."""
     from revenue_engine import bootstrap
+    from revenue_engine.access import scope
     from revenue_engine.db import transaction
     from revenue_engine.reports import bills
 
-    with answering(as_json=as_json):
+    with answering(as_json=as_json), signing.maybe_signed_in():
         written_as = chosen(form, out_file, as_json=as_json)
         with transaction(bootstrap.engine("api")) as session:
-            found = bills.section(session, limit=limit, words=words, state=state, stream=stream, station=station)
+            found = bills.section(
+                session,
+                limit=limit,
+                scope=scope.of_command(session),
+                words=words,
+                state=state,
+                stream=stream,
+                station=station,
+            )
         give(found, written_as, out_file)
 
 

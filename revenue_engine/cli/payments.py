@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from revenue_engine.cli import signing
 from revenue_engine.cli.output import ATTENTION, JsonFlag, answering, out, print_json
 
 if TYPE_CHECKING:
@@ -28,12 +29,13 @@ def find(
 ) -> None:
     """Say where a payment is: on which bill, in suspense and why, taken back. Exit 3 where none is found, and why."""
     from revenue_engine import bootstrap
+    from revenue_engine.access import scope
     from revenue_engine.db import transaction
     from revenue_engine.reports import payment_search
 
-    with answering(as_json=as_json):
+    with answering(as_json=as_json), signing.maybe_signed_in():
         with transaction(bootstrap.engine("api")) as session:
-            answer = payment_search.find(session, " ".join(text))
+            answer = payment_search.find(session, " ".join(text), scope=scope.of_command(session))
         if as_json:
             print_json(_as_dict(answer))
         else:

@@ -74,6 +74,15 @@ def signed_in() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def maybe_signed_in() -> Iterator[None]:
+    """Do the block's work as who is signed in, or as nobody: for commands that only read."""
+    from revenue_engine.db import acting_by
+
+    with acting_by(read()):
+        yield
+
+
 def typed(what: str) -> str:
     """One line from the person: unseen at a keyboard, else the next line of standard input. Raises InvalidValue."""
     line = getpass.getpass(f"{what}: ") if sys.stdin.isatty() else sys.stdin.readline(LARGEST).rstrip("\r\n")

@@ -46,6 +46,7 @@ from revenue_engine.payments.payments import (
     taken_back,
     total_minor,
     typed_words,
+    within,
     without_statement,
 )
 from revenue_engine.payments.pushes import (
@@ -118,6 +119,7 @@ __all__ = [
     "total_minor",
     "typed_digest",
     "typed_words",
+    "within",
     "without_statement",
     "write_evidence",
     "write_push_ends",

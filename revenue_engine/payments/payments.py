@@ -13,6 +13,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, text
 from sqlalchemy import Identity as Serial
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from revenue_engine.access.scope import Scope
 from revenue_engine.db import Base, Sealed, copy_rows, next_ids, raw, rows, scalar
 from revenue_engine.errors import Conflict, NotFound
 from revenue_engine.identifiers import public_id
@@ -320,6 +321,17 @@ def called(session: Session, references: Sequence[str]) -> list[int]:
         dated = "SELECT id FROM payment WHERE split_part(reference, '/', 1) = ANY(%s) ORDER BY id"
         found = raw(session).execute(dated, (list(references),)).fetchall()
     return [row[0] for row in found]
+
+
+def within(session: Session, payment_ids: Sequence[int], scope: Scope) -> set[int]:
+    """Those of some payments that who asks may look at."""
+    if scope.is_whole:
+        return set(payment_ids)
+    found = raw(session).execute(
+        f"SELECT id FROM unnest(%(ids)s::bigint[]) AS w (id) WHERE {scope.payment('id')}",  # noqa: S608
+        {**scope.given, "ids": list(payment_ids)},
+    )
+    return {row[0] for row in found}
 
 
 def from_phones(session: Session, spellings: Sequence[str], *, limit: int) -> list[int]:

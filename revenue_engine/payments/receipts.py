@@ -11,6 +11,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index,
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine import periods
+from revenue_engine.access.scope import WHOLE, Scope
 from revenue_engine.db import Base, Sealed, copy_rows, next_ids, one, raw, rows, scalar
 from revenue_engine.errors import NotFound
 from revenue_engine.identifiers import public_id
@@ -281,13 +282,14 @@ def named(session: Session, name: str) -> Shown:
     return found
 
 
-def listed(session: Session, *, before: int | None = None, limit: int = 50) -> list[Shown]:
-    """Papers, the newest first; ``before`` is the key of the last one shown."""
+def listed(session: Session, *, before: int | None = None, limit: int = 50, scope: Scope = WHOLE) -> list[Shown]:
+    """Papers, the newest first; ``before`` is the key of the last one shown, ``scope`` where who asks may look."""
     return rows(
         session,
         Shown,
-        _SHOWN + " WHERE %(before)s::bigint IS NULL OR r.id < %(before)s ORDER BY r.id DESC LIMIT %(limit)s",
-        {"before": before, "limit": limit},
+        _SHOWN + " WHERE (%(before)s::bigint IS NULL OR r.id < %(before)s)"
+        f" AND {scope.payment('r.payment_id')} ORDER BY r.id DESC LIMIT %(limit)s",
+        {**scope.given, "before": before, "limit": limit},
     )
 
 

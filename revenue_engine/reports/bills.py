@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from revenue_engine import payments, periods
+from revenue_engine.access.scope import WHOLE, Scope
 from revenue_engine.billing import counter, payers
 from revenue_engine.money import wire
 from revenue_engine.reports.homes import homes
@@ -50,9 +51,9 @@ def describe(session: Session, number: str) -> dict[str, Any]:
     return bill
 
 
-def section(session: Session, *, limit: int, **wanted: str | None) -> Section:
+def section(session: Session, *, limit: int, scope: Scope = WHOLE, **wanted: str | None) -> Section:
     """The newest bills; ``wanted`` is what ``counter.listed`` takes. The note says when there are more."""
-    found = counter.listed(session, before=None, limit=limit + 1, **wanted)
+    found = counter.listed(session, before=None, limit=limit + 1, scope=scope, **wanted)
     rows = tuple(
         (
             one.pay_account_number,

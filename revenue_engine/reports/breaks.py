@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from reconciliation import breaks
 from reconciliation.breaks import BreakReason, Listed
 from revenue_engine import payments, periods
+from revenue_engine.access.scope import WHOLE, Scope
 from revenue_engine.billing import payers
 from revenue_engine.channels import accounts
 from revenue_engine.money import grouped, wire
@@ -46,6 +47,7 @@ def section(
     day: date | None = None,
     suspense: bool = False,
     limit: int = MOST_ROWS,
+    scope: Scope = WHOLE,
 ) -> Section:
     """Open breaks, the oldest first; of one Nairobi ``day`` when named. The note says when there are more."""
     begin = None if day is None else datetime.combine(day, time(), periods.NAIROBI)
@@ -57,6 +59,7 @@ def section(
         occurred_from=begin,
         occurred_until=None if begin is None else begin + timedelta(days=1),
         limit=limit + 1,
+        scope=scope,
     )
     note = (
         f"the oldest {limit:,}; there are more: say --limit, --reason, --owner or --day" if len(found) > limit else ""

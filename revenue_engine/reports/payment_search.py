@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from reconciliation import breaks
 from reconciliation.breaks import BreakReason
 from revenue_engine import identifiers, payments, periods
+from revenue_engine.access.scope import WHOLE, Scope
 from revenue_engine.billing import payers
 from revenue_engine.billing.tariffs import county
 from revenue_engine.channels import accounts, deliveries
@@ -107,8 +108,11 @@ def understood(text: str) -> Asked:
     return Asked(tidy, () if phone else tuple(dict.fromkeys([upper, words])), phone, words)
 
 
-def find(session: Session, text: str) -> Answer:
-    """Find payments by what a person has in hand. Raises InvalidValue; what is not found is said in the answer."""
+def find(session: Session, text: str, *, scope: Scope = WHOLE) -> Answer:
+    """Find payments by what a person has in hand. Raises InvalidValue; what is not found is said in the answer.
+
+    Payments outside ``scope`` are counted and not shown.
+    """
     asked = understood(text)
     answer = Answer(asked, test_books=county(session).mode == "test")
     by: dict[int, str] = {}
@@ -118,6 +122,10 @@ def find(session: Session, text: str) -> Answer:
         _by_number(session, asked, by)
     if asked.phone:
         _by_phone(session, asked.phone, by)
+    seen = payments.within(session, list(by), scope)
+    if len(seen) < len(by):
+        answer.warnings.append(f"{len(by) - len(seen)} payments that fit are of another sub-county: ask its office")
+        by = {payment_id: how for payment_id, how in by.items() if payment_id in seen}
     ids = list(by)[:MOST]
     if len(by) > MOST:
         answer.warnings.append(f"{len(by)} payments fit: the first {MOST} are shown")
@@ -125,7 +133,7 @@ def find(session: Session, text: str) -> Answer:
     told = evidence.told_of(session, asked.codes) if asked.codes else []
     _only_told(session, [one for one in told if not one.posted], answer)
     _compare(answer)
-    if not answer.found and not answer.told_only:
+    if not by and not answer.warnings and not answer.told_only:
         _absent(session, answer)
     return answer
 

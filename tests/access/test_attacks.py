@@ -73,11 +73,11 @@ ALLOWED = {
             "whoami",
         ),
         *("who_may", "enrol", "disable_person", "revoke_sessions", "persons", "issue_token", "revoke_token", "tokens"),
-        *("end_scope", "scopes"),
+        *("end_scope", "scopes", "stations"),
         *("ask", "agree", "refuse", "agree_list", "withdraw", "requests", "enrolment_half", "unjudged"),
     },
     "worker": {"acting", "may", "must", "why_nobody", "audit", "execute", "doing", "void", "is_agreed", "unjudged"},
-    "report": {"acting", "may", "must", "why_nobody", "audit", "unjudged"},
+    "report": {"acting", "may", "must", "why_nobody", "audit", "unjudged", "stations"},
     "intake": set[str](),
     "seal": set[str](),
 }
