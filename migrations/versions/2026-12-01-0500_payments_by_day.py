@@ -20,9 +20,7 @@ HERE = Path(__file__).parent
 
 def upgrade() -> None:
     # The driver's own connection: the file holds many statements and literal percent signs.
-    op.get_bind().connection.driver_connection.execute(
-        (HERE / "payments_by_day.sql").read_text(encoding="utf-8")
-    )
+    op.get_bind().connection.driver_connection.execute((HERE / "payments_by_day.sql").read_text(encoding="utf-8"))
 
 
 def downgrade() -> None:
