@@ -12,12 +12,12 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from revenue_engine import periods
-from revenue_engine.access import sessions
+from revenue_engine.access import scope, sessions
 from revenue_engine.billing import counter, invoices, tariffs
 from revenue_engine.desk import door
 from revenue_engine.desk.door import Visit
-from revenue_engine.desk.reading import reading
-from revenue_engine.errors import InvalidValue, NotAllowed, NotSignedIn, Rejected
+from revenue_engine.desk.reading import may, reading
+from revenue_engine.errors import InvalidValue, NotAllowed, NotFound, NotSignedIn, Rejected
 from revenue_engine.money import grouped, parse_wire, wire
 from revenue_engine.payments import browsing
 from revenue_engine.reports import bills, payment_search
@@ -33,8 +33,8 @@ def _search(visit: Visit, session: Session) -> Response:
     if not words:
         return door.page(visit.request, "search.html", visit=visit, title="Search", q="", found=None, bills=[])
     try:
-        answer = payment_search.find(session, words)
-        named = counter.listed(session, words=answer.asked.words, limit=20) if answer.asked.words else []
+        answer = payment_search.find(session, words, scope=scope.of(session))
+        named = _named(session, answer.asked.words) if answer.asked.words else []
     except InvalidValue as error:
         facts: dict[str, Any] = {"title": "Search", "q": words, "found": None, "bills": [], "error": error}
         return door.page(visit.request, "search.html", visit=visit, status=422, **facts)
@@ -49,6 +49,18 @@ def _search(visit: Visit, session: Session) -> Response:
         wire=grouped,
         ids=browsing.public_ids(session, [one.home.payment.id for one in answer.found]),
     )
+
+
+def _named(session: Session, words: str) -> list[counter.BillRow]:
+    return counter.listed(session, words=words, limit=20, scope=scope.of(session))
+
+
+def _within(session: Session, number: str) -> dict[str, Any]:
+    """A bill of the places that who asks may look at. Raises NotFound for another's, as for none at all."""
+    bill = bills.describe(session, number)
+    if not scope.of(session).holds(bill["station"]):
+        raise NotFound(f"no bill {number!r}", number=number)
+    return bill
 
 
 def _rows(found: list[counter.BillRow]) -> list[dict[str, Any]]:
@@ -74,7 +86,7 @@ def _list(visit: Visit, session: Session) -> Response:
     asked = {name: visit.request.query_params.get(name, "").strip() for name in _FILTERS}
     before = asked["before"]
     facts: dict[str, Any] = {"title": "Bills", "asked": asked, "states": counter.STATES, "rows": [], "more": None}
-    facts["may_issue"] = sessions.may(session, "bill.issue")
+    facts["may_issue"] = may(session, "bill.issue")
     facts["streams"] = sorted(tariffs.streams(session))
     if before and not (before.isascii() and before.isdigit() and len(before) <= 18):
         error = InvalidValue("this page of the list is unknown: begin at the newest bill", field="before")
@@ -87,6 +99,7 @@ def _list(visit: Visit, session: Session) -> Response:
             stream=asked["stream"] or None,
             before=int(before) if before else None,
             limit=MOST + 1,
+            scope=scope.of(session),
         )
     except InvalidValue as error:
         return door.page(visit.request, "bills.html", visit=visit, status=422, error=error, **facts)
@@ -97,11 +110,17 @@ def _list(visit: Visit, session: Session) -> Response:
 
 
 def _show(visit: Visit, session: Session, number: str) -> Response:
-    bill = bills.describe(session, number)
+    bill = _within(session, number)
     place = counter.sub_county(session, bill["station"])
-    may = bill["state"] in ("unpaid", "overdue") and sessions.may(session, "bill.cancel.ask", place=place)
+    may_cancel = bill["state"] in ("unpaid", "overdue") and sessions.may(session, "bill.cancel.ask", place=place)
     return door.page(
-        visit.request, "bill.html", visit=visit, title=f"Bill {bill['number']}", bill=bill, may_cancel=may, reason=""
+        visit.request,
+        "bill.html",
+        visit=visit,
+        title=f"Bill {bill['number']}",
+        bill=bill,
+        may_cancel=may_cancel,
+        reason="",
     )
 
 
@@ -201,10 +220,10 @@ def _cancel(request: Request, form: dict[str, str], number: str) -> Response:
     visit = door.admitted(request, form)
 
     def ask(session: Session) -> Response:
-        bill = bills.describe(session, number)
+        bill = _within(session, number)
         try:
             reason = _reason(form)
-            with session.begin_nested():
+            with door.trying(session):
                 asked = invoices.ask_cancel(session, bill["number"], reason=reason)
         except InvalidValue as error:
             facts: dict[str, Any] = {"bill": bill, "may_cancel": True, "error": error, "reason": form.get("reason", "")}
@@ -218,7 +237,7 @@ def _cancel(request: Request, form: dict[str, str], number: str) -> Response:
 def _new(request: Request) -> Response:
     def go() -> Response:
         visit = door.admitted(request)
-        door.done(visit, lambda session: sessions.must(session, "bill.issue"))
+        door.done(visit, lambda session: scope.of(session, "bill.issue"))
         return new_page(visit, {})
 
     return door.told(request, go)

@@ -6,7 +6,8 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any, cast
@@ -187,6 +188,20 @@ def done(visit: Visit, work: Callable[[Session], Any], *, secret: str | None = N
     """Do something for who asks, in one transaction."""
     with acting_by(secret or visit.secret), transaction(visit.engine) as session:
         return work(session)
+
+
+@contextmanager
+def trying(session: Session) -> Iterator[None]:
+    """Do something that may be refused, and stay in the transaction: what was done of it is undone, the reason raised
+    as an error of the engine also where the database gives it."""
+    try:
+        with session.begin_nested():
+            yield
+    except (DBAPIError, psycopg.Error) as error:
+        known = refusal(error)
+        if known is None:
+            raise
+        raise known from error
 
 
 def needed(form: Mapping[str, str], name: str, words: str, *, most: int = 500) -> str:

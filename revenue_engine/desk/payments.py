@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from revenue_engine import periods
-from revenue_engine.access import audit, sessions
+from revenue_engine.access import audit, scope, sessions
 from revenue_engine.channels import accounts
 from revenue_engine.collection import money_moves
 from revenue_engine.desk import door
 from revenue_engine.desk.door import Visit
-from revenue_engine.desk.reading import address, asked, file, reading, when
+from revenue_engine.desk.reading import address, asked, file, may, reading, when
 from revenue_engine.errors import Conflict, InvalidValue, NotAllowed, NotFound
 from revenue_engine.money import grouped
 from revenue_engine.payments import browsing
@@ -29,10 +29,10 @@ def _list(visit: Visit, session: Session) -> Response:
     said = asked(visit.request, payments.FIELDS)
     facts: dict[str, Any] = {"title": "Payments", "asked": said, "states": payments.STATES, "rows": [], "more": None}
     facts |= {"channels": sorted(accounts.labels(session).values()), "count": 0, "sum": "0.00", "from_here": False}
-    facts |= {"may_take": sessions.may(session, "export"), "csv": "", "xlsx": "", "when": when, "grouped": grouped}
+    facts |= {"may_take": may(session, "export"), "csv": "", "xlsx": "", "when": when, "grouped": grouped}
     after = visit.request.query_params.get("after", "")
     try:
-        wanted = payments.wanted_of(session, said)
+        wanted = payments.wanted_of(session, said, scope=scope.of(session))
         last = _after(after)
     except InvalidValue as error:
         return door.page(visit.request, "payments.html", visit=visit, status=422, error=error, **facts)
@@ -66,18 +66,18 @@ def _after(text: str) -> tuple[datetime, int] | None:
 
 
 def _take(visit: Visit, session: Session, form: str) -> Response:
-    sessions.must(session, "export")
+    within = scope.of(session, "export")
     said = asked(visit.request, payments.FIELDS)
-    section = payments.to_take_away(session, payments.wanted_of(session, said))
+    section = payments.to_take_away(session, payments.wanted_of(session, said, scope=within))
     audit.record(session, action="export.payments", subject=form, facts={k: v for k, v in said.items() if v})
-    return file(session, section, form, "payments")
+    return file(section, form, "payments")
 
 
 def _show(
     visit: Visit, session: Session, name: str, error: InvalidValue | Conflict | NotFound | None = None
 ) -> Response:
-    way = payments.way(session, name)
-    masked = way.sender.phone if sessions.may(session, "payer.unmask") else _masked(way.sender.phone)
+    way = payments.way(session, name, scope=scope.of(session))
+    unmasked = sessions.may(session, "payer.unmask")
     return door.page(
         visit.request,
         "payment.html",
@@ -85,9 +85,9 @@ def _show(
         status=200 if error is None else 422,
         title=f"Payment {way.home.payment.identity.reference}",
         way=way,
-        phone=masked,
-        may_raw=sessions.may(session, "payer.unmask"),
-        may_move=not way.home.taken_back and sessions.may(session, "match.ask"),
+        phone=way.sender.phone if unmasked else _masked(way.sender.phone),
+        may_raw=unmasked,
+        may_move=not way.home.taken_back and may(session, "match.ask"),
         error=error,
         form={name: visit.form.get(name, "") for name in ("bill", "reason")},
         when=when,
@@ -104,7 +104,7 @@ def _raw(session: Session, name: str, delivery: str) -> Response:
     """The message as it came, as text that no browser runs. That somebody looked is kept."""
     if not (delivery.isascii() and delivery.isdigit() and len(delivery) <= 18):
         raise NotFound("no raw message of this payment is at this address")
-    body = payments.raw_of(session, name, int(delivery))
+    body = payments.raw_of(session, name, int(delivery), scope=scope.of(session))
     headers = {"Content-Disposition": f'inline; filename="delivery-{delivery}.txt"'}
     return Response(body, 200, headers, "text/plain; charset=utf-8")
 
@@ -116,7 +116,8 @@ def _move(request: Request, form: dict[str, str], name: str) -> Response:
         try:
             bill = door.needed(form, "bill", "type the account number or the number of the right bill", most=60)
             reason = door.needed(form, "reason", "say why the money belongs to that bill")
-            with session.begin_nested():
+            payments.way(session, name, scope=scope.of(session))
+            with door.trying(session):
                 made = door.once(
                     session,
                     visit,

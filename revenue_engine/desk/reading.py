@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from revenue_engine import periods
-from revenue_engine.access import sessions
+from revenue_engine.access import scope
 from revenue_engine.desk import door
 from revenue_engine.desk.door import Visit
-from revenue_engine.errors import NotAllowed
+from revenue_engine.errors import InvalidValue, NotAllowed, StaleFactor
 from revenue_engine.reports import lists
 from revenue_engine.reports.model import Section
 
@@ -28,13 +28,23 @@ def reading(request: Request, work: Callable[[Visit, Session], Response], *, per
         visit = door.admitted(request)
 
         def read(session: Session) -> Response:
-            sessions.must(session, permission)
+            scope.of(session, permission)  # a person of one sub-county reads what is there
             return work(visit, session)
 
         answer: Response = door.done(visit, read)
         return answer
 
     return door.told(request, go)
+
+
+def may(session: Session, permission: str) -> bool:
+    """Whether who asks may do something anywhere: what they may not is not offered."""
+    try:
+        with door.trying(session):
+            scope.of(session, permission)
+    except (NotAllowed, StaleFactor):
+        return False
+    return True
 
 
 def asked(request: Request, names: Sequence[str]) -> dict[str, str]:
@@ -53,10 +63,9 @@ def when(moment: datetime | None) -> str:
     return "" if moment is None else moment.astimezone(periods.NAIROBI).strftime("%-d %b %Y, %H:%M")
 
 
-def file(session: Session, section: Section, form: str, name: str) -> Response:
-    """A list as a file to take away, for who may take reports out of the system."""
-    sessions.must(session, "export")
+def file(section: Section, form: str, name: str) -> Response:
+    """A list as a file to take away."""
     if form not in _FILES:
-        raise NotAllowed("a list is taken away as csv or xlsx")
+        raise InvalidValue("a list is taken away as csv or xlsx")
     headers = {"Content-Disposition": f'attachment; filename="{name}.{form}"'}
     return Response(lists.render(section, form), 200, headers, _FILES[form])

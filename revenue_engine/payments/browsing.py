@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
+from revenue_engine.access.scope import WHOLE, Scope
 from revenue_engine.db import raw, rows
 
 
@@ -27,6 +28,7 @@ class Wanted:
     reversed: bool | None = None
     only: Sequence[int] | None = None
     without: Sequence[int] = ()
+    scope: Scope = WHOLE
 
 
 class Row(NamedTuple):
@@ -53,8 +55,13 @@ _WHERE = """
 """
 
 
+def _where(wanted: Wanted) -> str:
+    return f"{_WHERE} AND {wanted.scope.payment('p.id')}"
+
+
 def _given(wanted: Wanted) -> dict[str, object]:
     return {
+        **wanted.scope.given,
         "since": wanted.since,
         "until": wanted.until,
         "channel": wanted.channel_account_id,
@@ -75,7 +82,7 @@ def listed(
         session,
         Row,
         "SELECT p.id, p.public_id, p.channel_account_id, p.reference, p.amount_minor, p.occurred_at, p.recorded_at"
-        + _WHERE
+        + _where(wanted)
         + " AND (%(at)s::timestamptz IS NULL OR (p.occurred_at, p.id) < (%(at)s, %(last)s))"
         " ORDER BY p.occurred_at DESC, p.id DESC LIMIT %(limit)s",
         {**_given(wanted), "at": at, "last": last, "limit": limit},
@@ -84,7 +91,9 @@ def listed(
 
 def summed(session: Session, wanted: Wanted) -> tuple[int, int]:
     """How many payments these are, and their sum in cents."""
-    row = raw(session).execute("SELECT count(*), coalesce(sum(p.amount_minor), 0)::bigint" + _WHERE, _given(wanted))
+    row = raw(session).execute(
+        "SELECT count(*), coalesce(sum(p.amount_minor), 0)::bigint" + _where(wanted), _given(wanted)
+    )
     count, minor = row.fetchone() or (0, 0)
     return int(count), int(minor)
 

@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 
 from reconciliation import breaks
 from revenue_engine import ledger, payments, periods
+from revenue_engine.access.scope import Scope
 from revenue_engine.channels import accounts, deliveries
-from revenue_engine.errors import InvalidValue
+from revenue_engine.errors import InvalidValue, NotFound
 from revenue_engine.money import grouped, parse_wire
 from revenue_engine.payments import browsing, receipts
 from revenue_engine.payments.browsing import Row, Sender, Wanted
@@ -38,7 +39,7 @@ _COLUMNS = (
 )
 
 
-def wanted_of(session: Session, said: Mapping[str, str]) -> Wanted:
+def wanted_of(session: Session, said: Mapping[str, str], *, scope: Scope) -> Wanted:
     """The payments that words of a form or an address ask for. No day is today. Raises InvalidValue for the field."""
     until = _day(said, "until")
     since = _day(said, "since") or until or periods.today()
@@ -63,6 +64,7 @@ def wanted_of(session: Session, said: Mapping[str, str]) -> Wanted:
         {"matched": False, "in suspense": False, "reversed": True}.get(state),
         held if state == "in suspense" else None,
         held if state == "matched" else (),
+        scope,
     )
 
 
@@ -156,9 +158,17 @@ class Way:
     paper_numbers: tuple[str, ...]
 
 
-def way(session: Session, name: str) -> Way:
-    """The whole way of a payment by its reference or public id. Raises NotFound, Conflict for two of it."""
+def _within(session: Session, name: str, scope: Scope) -> int:
+    """The id of a payment that is within. Raises NotFound for one of another place, as for none at all."""
     payment_id = payments.named(session, name)
+    if not payments.within(session, [payment_id], scope):
+        raise NotFound(f"no payment {name!r}", reference=name)
+    return payment_id
+
+
+def way(session: Session, name: str, *, scope: Scope) -> Way:
+    """The whole way of a payment by its reference or public id. Raises NotFound, Conflict for two of it."""
+    payment_id = _within(session, name, scope)
     home = homes(session, [payment_id])[payment_id]
     account = accounts.channels(session)[home.payment.identity.channel_account_id]
     told = browsing.messages(session, payment_id)
@@ -199,9 +209,9 @@ def way(session: Session, name: str) -> Way:
     )
 
 
-def raw_of(session: Session, name: str, delivery_id: int) -> bytes:
+def raw_of(session: Session, name: str, delivery_id: int, *, scope: Scope) -> bytes:
     """The raw body of a message that told of a payment, read by who may see a phone; that they looked is kept.
 
     Raises NotAllowed, and NotFound where the message is another's, or a file of many.
     """
-    return deliveries.read_raw(session, payments.named(session, name), delivery_id)
+    return deliveries.read_raw(session, _within(session, name, scope), delivery_id)

@@ -14,10 +14,10 @@ from httpx2 import Response
 from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
-from revenue_engine import db, embedded
+from revenue_engine import db
 from revenue_engine.access import passwords, sessions
 from revenue_engine.desk import application
-from tests.conftest import TEMPLATE, Database, in_database
+from tests.conftest import Database
 from tests.support import people
 from tests.support.books import Books
 
@@ -58,33 +58,25 @@ class County:
     books: Books
     app: FastAPI
 
-    def browser(self, login: str, *roles: str) -> Browser:
-        who = people.somebody(self.books.url, login, *roles)
+    def browser(self, login: str, *roles: str, sub_county: str | None = None) -> Browser:
+        who = people.somebody(self.books.url, login, *roles, sub_county=sub_county)
         client = TestClient(self.app, base_url=ORIGIN, raise_server_exceptions=False)
         client.cookies.set("__Host-sid", who.secret, domain="desk.example")
         return Browser(client, who)
 
 
-def world(migrated: embedded.Servers, name: str) -> Iterator[County]:
-    """A county that the tests of one file share, on a database of its own that is dropped after them."""
-    with psycopg.connect(migrated.database_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
-        made = Database(in_database(migrated.database_url, name), name, migrated)
-        books = Books(made.url)
-        engine = db.make_engine(made.role_url("api"), pool_size=5)
-        yield County(books, application.make(engine, https=True))
-        engine.dispose()
-        books.close()
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@pytest.fixture
-def county(database: Database) -> Iterator[County]:
+def opened(database: Database) -> Iterator[County]:
+    """The books and the desk on a database, closed after."""
     books = Books(database.url)
     engine = db.make_engine(database.role_url("api"), pool_size=5)
     yield County(books, application.make(engine, https=True))
     engine.dispose()
     books.close()
+
+
+@pytest.fixture
+def county(database: Database) -> Iterator[County]:
+    yield from opened(database)
 
 
 def enrolled(url: str, engine: Engine, login: str) -> bytes:

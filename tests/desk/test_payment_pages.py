@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import re
 from collections.abc import Iterator
 
 import pytest
 from python_calamine import CalamineWorkbook
 
-from revenue_engine import embedded
 from revenue_engine.access import passwords
-from tests.desk.conftest import County, hidden, world
+from tests.conftest import Database
+from tests.desk.conftest import County, hidden, opened
 from tests.support.books import Books, reversal
 
 DAY = {"since": "2026-09-15", "until": "2026-09-15"}
 
 
 @pytest.fixture(scope="module")
-def county(migrated: embedded.Servers) -> Iterator[County]:
+def county(shared_database: Database) -> Iterator[County]:
     """One payment on a bill, one in suspense, one that the provider took back."""
-    for made in world(migrated, f"t_desk_payments_{os.getpid()}"):
+    for made in opened(shared_database):
         prepare(made.books)
         yield made
 
@@ -149,3 +148,13 @@ def test_money_is_asked_to_move_once_and_moves_when_another_agrees(county: Count
     county.books.work()
     assert county.books.left(right) == 300
     assert "two persons moved" in checker.see("/payments/SKPAID0001").text
+
+
+def test_a_clerk_of_a_sub_county_sees_its_payments_alone(county: County) -> None:
+    county.books.pay(7, "MALABA", reference="SKHERE0001")
+    browser = county.browser("of.teso", "clerk", sub_county="Teso North")
+    assert listed(browser.client.get("/payments", params=DAY).text) == ["SKHERE0001"]
+    assert browser.see("/payments/SKHERE0001").status_code == 200
+    assert browser.see("/payments/SKPAID0001").status_code == 404
+    assert browser.see("/bills").status_code == 200
+    assert "of another sub-county" in browser.client.get("/", params={"q": "SKPAID0001"}).text
