@@ -1,7 +1,7 @@
 """Payments are found by the day they were paid.
 
 Revision: payments_by_day
-Revises: places
+Revises: deposit_returns
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "payments_by_day"
-down_revision = "places"
+down_revision = "deposit_returns"
 branch_labels = None
 depends_on = None
 
