@@ -98,6 +98,32 @@ def arrived(session: Session, delivery_ids: Sequence[int]) -> list[Arrived]:
     return [Arrived(*row) for row in found.fetchall()]
 
 
+class Head(NamedTuple):
+    """A delivery without its body."""
+
+    id: int
+    purpose: str
+    received_at: datetime
+    accepted: bool
+    verdict_reason: str
+
+
+def heads(session: Session, delivery_ids: Sequence[int]) -> list[Head]:
+    """Deliveries without their bodies, in the order they came: a file may be large."""
+    return rows(
+        session,
+        Head,
+        "SELECT id, purpose, received_at, verdict = 'accepted' AS accepted, verdict_reason FROM delivery"
+        " WHERE id = ANY(%s) ORDER BY id",
+        (list(delivery_ids),),
+    )
+
+
+def read_raw(session: Session, payment_id: int, delivery_id: int) -> bytes:
+    """The body of a message that told of one payment. Raises NotAllowed; NotFound for another's and for files."""
+    return bytes(scalar(session, "SELECT read_raw(%s, %s)", (payment_id, delivery_id)))
+
+
 class Origin(NamedTuple):
     """Where a delivery came, and when."""
 
