@@ -14,7 +14,7 @@ from revenue_engine.access import scope
 from revenue_engine.api.bills import InvoiceRow, as_row
 from revenue_engine.api.calls import Door, Query, Rules, serve
 from revenue_engine.api.shapes import Money, Page, Paged, Told, When, after, cut, instant
-from revenue_engine.billing import counter
+from revenue_engine.billing import counter, payers
 from revenue_engine.channels import accounts
 from revenue_engine.errors import NotFound
 from revenue_engine.money import wire
@@ -76,7 +76,8 @@ class PushRow(Told):
     """A request of ours that a payer's phone ask for money. ``state`` is derived from what the provider told."""
 
     request: str
-    invoice: str
+    pay_account_number: str
+    """The number of the bill that is asked for."""
     amount: Money
     requested_at: When
     requested_by: str
@@ -171,15 +172,17 @@ def list_payments(session: Session, page: Annotated[WhichPayments, InQuery()]) -
 
 def list_push_requests(session: Session, page: Annotated[WhichPushes, InQuery()]) -> Paged[PushRow]:
     """Our requests that payers' phones ask for money, the newest first."""
+    bill = None if page.invoice is None else payers.find_invoice(session, number=page.invoice).id
     found = payments.listed_pushes(
-        session, bill=page.invoice, before=after(page), limit=page.limit + 1, scope=scope.of(session)
+        session, invoice_id=bill, before=after(page), limit=page.limit + 1, scope=scope.of(session)
     )
     rows, more, cursor = cut(page, found, [one.id for one in found])
+    bills = payers.pay_account_numbers(session, [one.invoice_id for one in rows])
     data = [
         PushRow.model_validate(
             {
                 "request": one.request_id,
-                "invoice": one.bill,
+                "pay_account_number": bills[one.invoice_id],
                 "amount": wire(one.amount_minor),
                 "requested_at": instant(one.requested_at),
                 "requested_by": one.requested_by,

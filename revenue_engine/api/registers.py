@@ -66,7 +66,9 @@ class NewObject(Asked):
     reference: Annotated[str, Field(min_length=1, max_length=60)]
     payer: Annotated[str | None, Field(max_length=60)] = None
     station: Code | None = None
-    aliases: Annotated[list[Annotated[str, Field(min_length=1, max_length=60)]], Field(max_length=20)] = []
+    aliases: Annotated[list[Annotated[str, Field(min_length=1, max_length=60)]], Field(max_length=20)] = Field(
+        default_factory=list
+    )
     tariff_item: Annotated[str | None, Field(max_length=60)] = None
     standing_number: bool = True
 

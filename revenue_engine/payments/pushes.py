@@ -69,7 +69,7 @@ class PushShown:
 
     id: int
     request_id: str
-    bill: str
+    invoice_id: int
     amount_minor: int
     requested_at: datetime
     requested_by: str
@@ -77,19 +77,19 @@ class PushShown:
 
 
 def listed_pushes(
-    session: Session, *, bill: str | None = None, before: int | None = None, limit: int = 50, scope: Scope = WHOLE
+    session: Session, *, invoice_id: int | None = None, before: int | None = None, limit: int = 50, scope: Scope = WHOLE
 ) -> list[PushShown]:
-    """Push requests, the newest first: below a key, of one bill's number where it is named, within ``scope``."""
+    """Push requests, the newest first: below a key, of one bill where it is named, within ``scope``."""
     return rows(
         session,
         PushShown,
-        "SELECT p.id, p.request_id, i.number AS bill, p.amount_minor, p.requested_at, p.requested_by,"  # noqa: S608 - our own constant
+        "SELECT p.id, p.request_id, p.invoice_id, p.amount_minor, p.requested_at, p.requested_by,"  # noqa: S608 - our own constant
         " CASE WHEN EXISTS (SELECT FROM evidence e WHERE e.request_id = p.request_id) THEN 'paid'"
         " ELSE coalesce((SELECT x.state FROM push_end x WHERE x.request_id = p.request_id), 'asked') END AS state"
-        " FROM push_request p JOIN invoice i ON i.id = p.invoice_id"
-        " WHERE (%(before)s::bigint IS NULL OR p.id < %(before)s) AND (%(bill)s::text IS NULL OR i.number = %(bill)s)"
-        f" AND {scope.station('i.station_code')} ORDER BY p.id DESC LIMIT %(limit)s",
-        {**scope.given, "before": before, "bill": bill, "limit": limit},
+        " FROM push_request p"
+        " WHERE (%(before)s::bigint IS NULL OR p.id < %(before)s) AND (%(bill)s::bigint IS NULL OR p.invoice_id = %(bill)s)"
+        f" AND {scope.bill('p.invoice_id')} ORDER BY p.id DESC LIMIT %(limit)s",
+        {**scope.given, "before": before, "bill": invoice_id, "limit": limit},
     )
 
 
