@@ -30,28 +30,35 @@ _GAP = r"[\s\-./()\[\]:_~=#]"
 _NINE = rf"[17IL](?:[\s\-./()\[\]:_~,]{{0,2}}{_LIKE}){{8}}(?![0-9])"
 _PHONE_WORDS = (
     "TELEPHONE|TEL|CELLPHONE|CELL|PHONE|PH|HP|SIMU|MOBILE|MOB|CONTACTS?|CALL|MSISDN|WHATSAPP|SMS"
-    "|LINE|LAINI|AIRTEL|SAFARICOM|TELKOM|EQUITEL"
+    "|LINE|LAINI|AIRTEL|SAFARICOM|TELKOM|EQUITEL|FAIBA|SIM ?CARD|SIM|KADI|HOLDER|OWNER|MWENYEWE|M-?PESA|SENDER"
+    "|SAFCOM|SAF|TIGO|FROM|SENT BY|KUTOKA|PERSON|MOBILE MONEY|LIPA NA|MTEJA|YANGU|WANGU|MY NUMBER"
 )
 _PHONE = re.compile(
     r"(?:"
     rf"(?:(?<![0-9])[(\[]?\+|(?<![0-9A-Z])[(\[]?(?:00)?)\s?254{_GAP}*(?:\(?0\)?{_GAP}*)?"  # +254, (254), 00254, 254 (0)
     rf"|(?<![0-9A-Z])[(\[]?[0O]{_GAP}*"  # 0, (0), O
-    rf"|(?<![0-9A-Z])(?:\+|KEN?(?:YA)?(?![A-Z])){_GAP}*"  # + or KE without its 254
+    rf"|(?<![0-9A-Z])(?:\+|K\.?EN?(?:YA)?(?![A-Z])\.?){_GAP}*"  # + or KE without its 254
     rf"|(?<![A-Z])(?:{_PHONE_WORDS})(?:{_GAP}*(?:NO|NUMBER|NAMBA|IS|NI|YA|YANGU|YAKE))*{_GAP}*"
     rf")({_NINE})"
 )
+_PHONE_BEHIND = re.compile(
+    rf"(?<![0-9A-Z])({_NINE})[\s\-./()\[\]:,]{{1,3}}(?:TEL|SIMU?|PHONE|CELL|MOBILE|MPESA|WHATSAPP)(?![A-Z])"
+)
+"""Nine digits and what they are behind them: ``712345609 simu``."""
 _LEAST_PHONE_DIGITS = 7
 _HIDDEN = re.compile(
     r"\+?[0-9]{1,9}[ \-]?(?:[*X]{2,}[ \-]?)+[0-9]{2,}|(?<![0-9A-Z*])(?:\*{2,}|X{3,})[ \-]?[0-9]{2,}"
     r"|(?<![0-9A-Z])\+?(?:\(?254\)?|0)?[ \-]?[17][0-9]{0,5}[ \-]?"  # the beginning of a phone…
-    r"[(\[]?(?:[*X#?_~]{2,}|[*#]|[.\-]{3,}|\s{3,})[)\]]?[\s\-]*[0-9]{2,4}(?![0-9])"  # …what hides it, and its end
+    r"[(\[]?(?:[*X#?_~^]{2,}|[*#^]|[.\-]{3,}|\s{3,})[)\]]?[\s\-]*[0-9]{2,4}(?![0-9])"  # …what hides it, and its end
 )
-_STARS = str.maketrans(dict.fromkeys("•●∗＊×", "*") | {"…": "..."})
+_STARS = str.maketrans(dict.fromkeys("•●∗＊×", "*") | {"…": "...", "—": "---"})
 _DATE = re.compile(
     r"(?<![0-9])(?:(?:0?[1-9]|[12][0-9]|3[01])([./\-])(?:0?[1-9]|1[0-2])\1(?:20)?[0-9]{2}"
     r"|20[0-9]{2}([./\-])(?:0?[1-9]|1[0-2])\2(?:0?[1-9]|[12][0-9]|3[01])"
     r"|(?<![A-Z])(?:JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEPT?|OCT|NOV|DEC)[A-Z]*[\-./'](?:20)?[123][0-9]"
-    r"|(?:0?[1-9]|[12][0-9]|3[01]) (?:0?[1-9]|1[0-2]) 20[0-4][0-9]"  # with blanks, or glued: only of these years
+    # With blanks, with two kinds of separators, or glued: only of these years.
+    r"|(?:0?[1-9]|[12][0-9]|3[01])[ ./\-]{1,2}(?:0?[1-9]|1[0-2])[ ./\-]{1,2}20[0-4][0-9]"
+    r"|20[0-4][0-9][ ./\-]{1,2}(?:0?[1-9]|1[0-2])[ ./\-]{1,2}(?:0?[1-9]|[12][0-9]|3[01])"
     r"|(?:0[1-9]|[12][0-9]|3[01]) ?(?:0[1-9]|1[0-2]) ?20[0-4][0-9]"
     r"|20[0-4][0-9] ?(?:0[1-9]|1[0-2]) ?(?:0[1-9]|[12][0-9]|3[01]))(?![0-9])"
 )
@@ -64,6 +71,8 @@ _CHEQUE = re.compile(
 _OF_A_BANK = re.compile(
     r"(?<![A-Z])(?:BATCH|TELLER|MICR|SORT|CTS|CLG|RCP?TS?|RECEIPT|TRN|VOUCHER|PV|BC|BR|BRN|BRANCH|SWIFT|SEQ)"
     r"(?:[\s.:#\-]*(?:NO|NUM|NUMBER|CODE))*[\s.:#\-]*[0-9]{1,8}[\s./\-]+[0-9]+(?:[\s./\-]+[0-9]+)*"
+    r"|(?<![A-Z])(?:TT|RTGS|EFT|MO|ORDER|MR|TRACE|STAN|AUTH|POS|TERMINAL|TID)(?:[\s.:#\-]*(?:NO|NUM|NUMBER|CODE))*[\s.:#\-]*"
+    r"(?![0-9]{3}[ \-][0-9]{3}[ \-][0-9]{3}(?![0-9]))[0-9]{1,8}[\s./\-]+[0-9]+(?:[\s./\-]+[0-9]+)*"
 )
 """A bank's own word before groups; a number in one piece behind it may be what was typed."""
 _BETWEEN = r"[\s./\-,()#:]"
@@ -76,7 +85,7 @@ _YEAR_AND_SERIAL = re.compile(
 )
 _PERMIT = re.compile(r"([A-Z]{2,})-?20[0-4][0-9]{6}(?![0-9])")
 _PERMIT_WORD = re.compile(
-    r"(?<![A-Z])(?:U?SBP|UBP|BSP|PERMIT|LICEN[CS]E|LIC|LESENI)(?:[\s.:#\-/]*(?:NO|NUMBER))?[\s.:#\-/]*"
+    r"(?<![A-Z])(?:U?SBP|UBP|BSP|PERMIT|LICEN[CS]E|LIC|LESENI|CERT(?:IFICATE)?|CHETI|APP(?:LICATION)?|SERIAL|RENEWAL)(?:[\s.:#\-/]*(?:NO|NUMBER))?[\s.:#\-/]*"
     rf"(?:20[0-4][0-9]{{6}}|[0-9]{{5}}20[12][0-9]|(?:{_TWO_YEARS})[0-9]{{5}})(?![0-9])"
 )
 _BEFORE_NUMBERS = frozenset(
@@ -92,7 +101,10 @@ _STROKE = re.compile(r"(?<=[0-9])\s*[/\\:*_=|~#?]+\s*(?=[0-9])")
 _MISLEADING_WORDS = (
     r"CHQ|CHEQ|CHECK|CQ|SLIP|DRAFT|HUNDI|BATCH|MICR|SORT|CTS|CLG|\bRCP?T|RECEIPT|TRN|VOUCHER|\bPV|\bBC|\bBR|SWIFT|SEQ"
     r"|TEL|PHONE|SIMU|CELL|MOB|CONTACT|\bCALL|MSISDN|WHATSAPP|\bSMS|\bPH|\bHP"
-    r"|\bLINE|LAINI|AIRTEL|SAFARICOM|TELKOM|EQUITEL|\bKEN?(?:YA)?\W*[17]|\+"
+    r"|\bLINE|LAINI|AIRTEL|SAFARICOM|TELKOM|EQUITEL|\bK\.?EN?(?:YA)?\W*[17]|\+"
+    r"|FAIBA|\bSIM|KADI|HOLDER|OWNER|MWENYEWE|PESA|SENDER|\bSAF|\bTIGO|\bFROM|SENT BY|KUTOKA|PERSON|MONEY|LIPA NA|MTEJA"
+    r"|YANGU|WANGU|MY NUMBER|\bTT|RTGS|\bEFT|\bMO\b|\bORDER|\bMR\b|TRACE|\bSTAN\b|\bAUTH|\bPOS\b|TERMINAL|\bTID"
+    r"|\bCERT|CHETI|\bAPP|SERIAL|RENEWAL"
 )
 _MAY_MISLEAD = re.compile(
     r"[0-9]\s*[/\\:*_=|~.#?]\s*[0-9]|[0-9]-[0-9]{1,2}-[0-9]|\*\*|[#?.\-]{2}|254"
@@ -138,6 +150,7 @@ def said(text: str) -> Said:
     phones: list[str] = []
     upper = _HIDDEN.sub(WALL, upper)
     upper = _PHONE.sub(lambda found: _phone(found, phones), upper)
+    upper = _PHONE_BEHIND.sub(lambda found: _phone(found, phones), upper)
     upper = _TIME.sub(WALL, _DATE.sub(WALL, upper))
     loose = _TOKEN.findall(upper)
     upper = _OF_A_BANK.sub(WALL, _CHEQUE.sub(WALL, _YEAR_AND_SERIAL.sub(WALL, upper)))
@@ -432,7 +445,7 @@ _ASIDE = frozenset(
     word
     for words in (
         "ANNEX ANNEXE BIS EXT EXTENSION UPPER LOWER BACK FRONT REAR NEW OLD HALF QUARTER NUSU NYUMA MBELE JUU CHINI",
-        "NDOGO KUBWA MPYA MABAKI BAKI",
+        "NDOGO KUBWA MPYA MABAKI BAKI BALANCE BAL SUBPLOT",
     )
     for word in words.split()
 )
@@ -532,12 +545,28 @@ SYNONYMS = {
     "KIWANJA": ("PLOT",), "SHAMBA": ("PLOT",), "PLOTI": ("PLOT",), "KIBANDA": ("STALL", "KIOSK"), "STALI": ("STALL",),
     "MEZA": ("TABLE",), "DUKA": ("SHOP",), "NYUMBA": ("HOUSE", "HSE"), "HOUSE": ("HSE",), "HSE": ("HOUSE",),
     "CHUMBA": ("ROOM",), "LESENI": ("PERMIT",), "STOO": ("STORE",), "BLK": ("BLOCK",), "BLOKI": ("BLOCK",),
+    "RM": ("ROOM",), "GHALA": ("STORE", "GODOWN"), "OFISI": ("OFFICE",), "FLETI": ("FLAT",), "KIOSKI": ("KIOSK",),
+    "STALL": ("KIBANDA",), "KIOSK": ("KIBANDA",), "SHOP": ("DUKA",), "PLOT": ("KIWANJA",), "ROOM": ("CHUMBA",),
 }  # fmt: skip
 """What payers call a thing, beside what the county's references call the same."""
 
 
+_LETTERED = re.compile(r"0*([1-9][0-9]{0,4}[A-Z])")
+
+
+def lettered(words: Sequence[str]) -> list[str]:
+    """The numbers of a text that one letter goes on, glued or beside: ``45A``, ``45 A``."""
+    found = [one[1] for word in words if word[0] <= "9" and (one := _LETTERED.fullmatch(word))]
+    for number, letter in itertools.pairwise(words):
+        if len(letter) == 1 and letter.isalpha() and number.isdigit() and (one := _LETTERED.fullmatch(number + letter)):
+            found.append(one[1])
+    return list(dict.fromkeys(found))
+
+
 def fits_loosely(text: Written, reference: Written) -> bool:
     """Whether numbers of a text are the last numbers of a reference, or its plate stands in the text."""
+    if reference.words and (last := _LETTERED.fullmatch(reference.words[-1])):
+        return [last[1]] == lettered(text.words)
     own = [int(word) for word in reference.words if word.isdigit()]
     told = groups_of(text)
     groups = ([int(word) for word in group] for one in told for group in {one, as_year_and_serial(one)})
