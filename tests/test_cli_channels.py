@@ -22,7 +22,7 @@ import pytest
 
 from adapters.sandbox import bank
 from tests.conftest import Database
-from tests.test_cli import run
+from tests.support.commands import run
 
 ROOT = Path(__file__).parents[1]
 

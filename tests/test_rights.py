@@ -68,9 +68,9 @@ def columns(database: Database) -> dict[str, list[str]]:
 
 
 @pytest.fixture
-def books(database: Database) -> Iterator[Books]:
+def books(testland: Database) -> Iterator[Books]:
     """A small county with open books."""
-    made = Books(database.url)
+    made = Books(testland.url)
     yield made
     made.close()
 
