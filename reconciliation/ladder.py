@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from reconciliation import spelling
+from reconciliation.object_words import SYNONYMS
 from reconciliation.spelling import LOOKALIKES, WALL, Said, folded, tokens_of
 from revenue_engine import identifiers
 from revenue_engine.identifiers import PAY_ACCOUNT_DIGITS, is_pay_account_number
@@ -368,7 +369,7 @@ def _called(words: tuple[str, ...]) -> dict[str, None]:
 
 
 def _same(word: str) -> tuple[str, ...]:
-    return spelling.SYNONYMS.get(word, ())
+    return SYNONYMS.get(word, ())
 
 
 NOTHING = frozenset(("", "0", "NA", "N", "A", "NONE", "NIL", "NULL", "X", "TEST", "HAKUNA"))

@@ -13,6 +13,7 @@ import re
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from reconciliation.object_words import ASIDE, COUNTED, JOINING, LITTLE_WORDS, NUMBER_WORDS, PARTS, REMAINDERS
 from revenue_engine.identifiers import plain
 
 LOOKALIKE_PAIRS = tuple(zip("OILSBZG", "0115826", strict=True))
@@ -353,7 +354,7 @@ def _whole(text: Written, start: int, end: int, own: str, spelt: Fit, *, typed: 
         return Fit.WEAK if torn or others else spelt
     if after and (_goes_on(after, gap, own) or _goes_on_in_words(text, end)):
         return Fit.LONGER
-    weak = bool(after) and _may_go_on(after, gap, own)
+    weak = (bool(after) and _may_go_on(after, gap, own)) or (start > 0 and text.words[start - 1] in ASIDE)
     if start:
         before, gap = text.words[start - 1], text.gaps[start]
         if _is_stroke(gap) and before.isdigit() and len(before) <= _SHORT:
@@ -361,14 +362,14 @@ def _whole(text: Written, start: int, end: int, own: str, spelt: Fit, *, typed: 
                 return Fit.LONGER
             weak = True  # the number of something else, named beside this one
         weak |= typed and "/" in gap and before.isalpha() and len(before) > 1
-    weak = weak or _names_another(text, start, end) or _number_near(text, start, end) or after in _ASIDE
+    weak = weak or _names_another(text, start, end) or _number_near(text, start, end) or after in ASIDE
     return Fit.WEAK if weak or plates_of(text) else spelt
 
 
 def _goes_on(after: str, gap: str, own: str) -> bool:
     if len(after) == 1 and after.isalpha():
         return own[-1].isdigit()
-    if after in _REMAINDERS:
+    if after in REMAINDERS:
         return True
     if not _is_stroke(gap):
         return False
@@ -377,13 +378,13 @@ def _goes_on(after: str, gap: str, own: str) -> bool:
 
 def _goes_on_in_words(text: Written, end: int) -> bool:
     """Whether words behind a name say a part of the thing, or one thing more: ``part 2``, ``row B``, ``and 46``."""
-    rest = [word for word in text.words[end : end + 4] if word not in _NUMBER_WORDS]
-    if not rest or not (rest[0] in _PARTS or rest[0] in _JOINING):
+    rest = [word for word in text.words[end : end + 4] if word not in NUMBER_WORDS]
+    if not rest or not (rest[0] in PARTS or rest[0] in JOINING):
         return False
-    number = next((word for word in rest[1:] if word not in _JOINING), "")
+    number = next((word for word in rest[1:] if word not in JOINING), "")
     if not number or _YEAR.fullmatch(number):
         return False
-    if rest[0] in _JOINING:
+    if rest[0] in JOINING:
         return number[0].isdigit() and len(number) <= _SHORT
     return len(number) == 1 or (any(map(str.isdigit, number)) and len(number) <= _SHORT + 1)
 
@@ -395,7 +396,7 @@ def _may_go_on(after: str, gap: str, own: str) -> bool:
     if after.isalpha():
         if len(after) == 1:
             return True  # behind a letter: behind a figure the name goes on
-        return (len(after) == 2 and after not in _LITTLE_WORDS) or (_is_stroke(gap) and len(after) < _SHORT)
+        return (len(after) == 2 and after not in LITTLE_WORDS) or (_is_stroke(gap) and len(after) < _SHORT)
     return len(after) < _SHORT and own[-1].isdigit()
 
 
@@ -421,7 +422,7 @@ def _number_near(text: Written, start: int, end: int) -> bool:
         for place, word in enumerate(words):
             if _YEAR.fullmatch(word) or any(_MONTH.fullmatch(one) for one in words[max(0, place - 1) : place + 2]):
                 continue
-            if word in _COUNTED or (len(word) <= _SHORT and word.isdigit()):
+            if word in COUNTED or (len(word) <= _SHORT and word.isdigit()):
                 return True
             if len(word) == 1 or (len(word) < _SHORT and not word.isalpha()):
                 return True
@@ -433,43 +434,6 @@ _MONTH = re.compile(
     "JAN(?:UARY)?|FEB(?:RUARY)?|MAR(?:CH)?|APR(?:IL)?|MAY|JUNE?|JULY?|AUG(?:UST)?|SEPT?(?:EMBER)?|OCT(?:OBER)?"
     "|NOV(?:EMBER)?|DEC(?:EMBER)?|MWEZI|MONTHS?"
 )
-_COUNTED = frozenset(
-    word
-    for words in (
-        "ONE TWO THREE FOUR FIVE SIX SEVEN EIGHT NINE TEN SECOND THIRD II III IV",
-        "MOJA MBILI TATU NNE TANO SITA SABA NANE TISA KUMI PILI",
-    )
-    for word in words.split()
-)
-_ASIDE = frozenset(
-    word
-    for words in (
-        "ANNEX ANNEXE BIS EXT EXTENSION UPPER LOWER BACK FRONT REAR NEW OLD HALF QUARTER NUSU NYUMA MBELE JUU CHINI",
-        "NDOGO KUBWA MPYA MABAKI BAKI BALANCE BAL SUBPLOT",
-    )
-    for word in words.split()
-)
-"""Words that make another thing of a name without a number."""
-_REMAINDERS = frozenset(("REM", "REMAINDER", "REMAINING", "RESIDUE"))
-"""What is left of a parcel of which a part was sold is a parcel of its own."""
-_PARTS = frozenset(
-    word
-    for words in (
-        "PART PT PARTS PHASE PH ROW SECTION SECT SEC BLOCK BLK UNIT ROOM RM FLOOR FLR LEVEL EXT EXTENSION ANNEX ANNEXE",
-        "SUBPLOT SUB SUBDIVISION PORTION WING SIDE DOOR SHOP HSE HOUSE STALL LOT BOOTH TABLE SLAB KIOSK LINE GATE BAY",
-        "SEHEMU AWAMU CHUMBA MLANGO SAFU MSTARI GHOROFA NYUMBA DUKA KIBANDA UPANDE ENEO LANGO MEZA KIPANDE",
-    )
-    for word in words.split()
-)
-"""Words that say a part of a thing where a number or a letter follows them."""
-_JOINING = frozenset(("AND", "NA", "N", "PLUS", "TO", "HADI", "MPAKA", "THRU", "PAMOJA", "WITH", "OR", "AU"))
-_NUMBER_WORDS = frozenset(("NO", "NOS", "NUMBER", "NUMBERS", "NUM", "NAMBA", "NAMBARI", "NR", "YA", "OF"))
-_LITTLE_WORDS = frozenset(
-    word
-    for words in ("AT BY IN IS IT KE KW LA MY NA NI NO OF OK ON OR TO WA YA ZA", "DR MR MS FY LR QR")
-    for word in words.split()
-)
-"""Two letters that are a word of their own."""
 _YEAR = re.compile("(?:19|20)[0-9]{2}")
 
 
@@ -522,7 +486,7 @@ def _unglued(text: Written) -> Written:
     return Written(tuple(words), tuple(gaps))
 
 
-_WORD_AND_NUMBER = re.compile(r"([A-Z]{4,}|LR)([0-9]{1,6})")
+_WORD_AND_NUMBER = re.compile(r"([A-Z]{4,}|LR|BLK|HSE)([0-9]{1,6})")
 
 
 def unglued_tokens(tokens: Sequence[str]) -> list[str]:
@@ -539,16 +503,6 @@ def as_year_and_serial(group: tuple[str, ...]) -> tuple[str, ...]:
     if len(group) == 2 and _YEAR.fullmatch(group[1]) and not _YEAR.fullmatch(group[0]):
         return (group[1], group[0])
     return group
-
-
-SYNONYMS = {
-    "KIWANJA": ("PLOT",), "SHAMBA": ("PLOT",), "PLOTI": ("PLOT",), "KIBANDA": ("STALL", "KIOSK"), "STALI": ("STALL",),
-    "MEZA": ("TABLE",), "DUKA": ("SHOP",), "NYUMBA": ("HOUSE", "HSE"), "HOUSE": ("HSE",), "HSE": ("HOUSE",),
-    "CHUMBA": ("ROOM",), "LESENI": ("PERMIT",), "STOO": ("STORE",), "BLK": ("BLOCK",), "BLOKI": ("BLOCK",),
-    "RM": ("ROOM",), "GHALA": ("STORE", "GODOWN"), "OFISI": ("OFFICE",), "FLETI": ("FLAT",), "KIOSKI": ("KIOSK",),
-    "STALL": ("KIBANDA",), "KIOSK": ("KIBANDA",), "SHOP": ("DUKA",), "PLOT": ("KIWANJA",), "ROOM": ("CHUMBA",),
-}  # fmt: skip
-"""What payers call a thing, beside what the county's references call the same."""
 
 
 _LETTERED = re.compile(r"0*([1-9][0-9]{0,4}[A-Z])")
