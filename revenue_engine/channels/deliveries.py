@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from revenue_engine import db
 from revenue_engine.db import Base, Sealed, copy_rows, exists, one, raw, rows, scalar
 from revenue_engine.errors import InvalidValue, NotFound
 from revenue_engine.ports.callbacks import Purpose
@@ -310,11 +311,7 @@ def last_heard(session: Session) -> dict[int, datetime]:
 
 def outcome(session: Session, delivery_id: int) -> tuple[str, str]:
     """How one delivery stands, and why. Raises NotFound."""
-    row = (
-        raw(session)
-        .execute("SELECT state, reason FROM delivery_state WHERE delivery_id = %s", (delivery_id,))
-        .fetchone()
-    )
+    row = db.first(session, "SELECT state, reason FROM delivery_state WHERE delivery_id = %s", (delivery_id,))
     if row is None:
         raise NotFound(f"no delivery {delivery_id}", delivery=delivery_id)
     return str(row[0]), str(row[1])
