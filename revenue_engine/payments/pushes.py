@@ -87,7 +87,8 @@ def listed_pushes(
         " CASE WHEN EXISTS (SELECT FROM evidence e WHERE e.request_id = p.request_id) THEN 'paid'"
         " ELSE coalesce((SELECT x.state FROM push_end x WHERE x.request_id = p.request_id), 'asked') END AS state"
         " FROM push_request p"
-        " WHERE (%(before)s::bigint IS NULL OR p.id < %(before)s) AND (%(bill)s::bigint IS NULL OR p.invoice_id = %(bill)s)"
+        " WHERE (%(before)s::bigint IS NULL OR p.id < %(before)s)"
+        "   AND (%(bill)s::bigint IS NULL OR p.invoice_id = %(bill)s)"
         f" AND {scope.bill('p.invoice_id')} ORDER BY p.id DESC LIMIT %(limit)s",
         {**scope.given, "before": before, "bill": invoice_id, "limit": limit},
     )

@@ -1,7 +1,7 @@
 """Lists page by page, and who sees which request.
 
 Revision: api_lists
-Revises: places
+Revises: settlement_payouts
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "api_lists"
-down_revision = "places"
+down_revision = "settlement_payouts"
 branch_labels = None
 depends_on = None
 
