@@ -10,8 +10,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from revenue_engine.errors import ConfigurationError, InvalidValue, NotSignedIn
+from revenue_engine.errors import ConfigurationError, InvalidValue
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 LARGEST = 4_096
 
@@ -65,10 +69,7 @@ def signed_in() -> Iterator[None]:
     from revenue_engine.access import sessions
     from revenue_engine.db import acting_by, transaction
 
-    secret = read()
-    if secret is None:
-        raise NotSignedIn("nobody is signed in here. Sign in: revenue-engine login YOUR-LOGIN")
-    with acting_by(secret):
+    with acting_by(read() or ""):  # the database says why nobody acts
         with transaction(bootstrap.engine("api")) as session:
             sessions.seen(session)
         yield
@@ -81,6 +82,13 @@ def maybe_signed_in() -> Iterator[None]:
 
     with acting_by(read()):
         yield
+
+
+def login(session: Session) -> str:
+    """The login of who is signed in. Raises NotSignedIn with the reason when nobody is."""
+    from revenue_engine.access import sessions
+
+    return sessions.whoami(session).login
 
 
 def typed(what: str) -> str:
