@@ -15,6 +15,9 @@ FAST := tests/test_architecture.py tests/test_ownership.py tests/test_money.py t
 	tests/flows/test_payments.py tests/flows/test_order.py tests/flows/test_statements.py \
 	tests/matching/test_ladder.py tests/matching/test_doubts.py tests/adapters/test_kcb.py tests/reports
 
+# A shell that forbids compiled files makes every process compile the whole program again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check test faults lint bench lock golden clean
 .DELETE_ON_ERROR:

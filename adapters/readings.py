@@ -21,12 +21,13 @@ PLAIN = re.compile(r"-?\d{1,12}(?:\.\d{1,6})?", re.ASCII)
 _GROUPED = re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d{1,6})?", re.ASCII)
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{2,49}", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
-_ACCOUNT = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,33}", re.ASCII)
+_ACCOUNT = re.compile(r"[0-9A-Za-z*][0-9A-Za-z*-]{0,33}", re.ASCII)
 _UNFILLED = re.compile(r"\$\{[^{}]{0,60}\}")
 _RECEIPT = re.compile(r"[A-Z][A-L][1-9A-V][A-Z0-9]{7}", re.ASCII)
 _RECEIPT_INSIDE = re.compile(r"(?<![A-Z0-9])[A-Z][A-L][1-9A-V][A-Z0-9]{7}(?![A-Z0-9])", re.ASCII)
 _FIRST_YEAR, _LAST_YEAR = 2006, 2099
 _LONGEST_TEXT: Final = 500
+_LONGEST_WORD: Final = 34
 
 
 def shown(value: object) -> str:
@@ -111,7 +112,7 @@ def reference(value: object, where: str) -> str:
     text = str(value) if type(value) is int else value
     if type(text) is not str or _REFERENCE.fullmatch(text := text.strip(" ")) is None:
         raise InvalidValue(f"{where} must be a reference of 3 to 50 letters and digits, found {shown(value)}")
-    if text.upper() in _NO_ACCOUNT:
+    if text.upper() in _NO_REFERENCE:
         raise InvalidValue(f"{where} holds no reference: {shown(value)} stands for none")
     return text.upper()
 
@@ -125,16 +126,22 @@ def currency(value: object, where: str) -> str:
     return value
 
 
-_NO_ACCOUNT: Final = frozenset({"", "NONE", "NULL", "NIL", "N/A", "N.A", "NA", "UNDEFINED", "NAN", "NOT AVAILABLE"})
-"""What providers write in an account field that holds no account."""
+_NO_REFERENCE: Final = frozenset({"NONE", "NULL", "NIL", "N/A", "N.A", "NA", "UNDEFINED", "NAN", "NOT AVAILABLE"})
+"""What providers write in a field that holds no reference."""
 
 
 def account(value: object, where: str) -> str:
-    """An account, till or short code as text; empty where the body names none, or writes a word that says so."""
+    """An account, till or short code as text; empty where the body names none.
+
+    An account has a digit other than zero. Words, dashes and zeros stand for none: providers write ``NONE``, ``N/A``,
+    ``unknown``, ``(null)`` and many more.
+    """
     text = str(value) if type(value) is int else value
-    if text is None or (type(text) is str and text.strip(" ").strip("-*_.").lstrip("0").upper() in _NO_ACCOUNT):
+    if text is None or (type(text) is str and len(text) <= _LONGEST_WORD and not re.search("[1-9]", text)):
         return ""
-    if type(text) is not str or _ACCOUNT.fullmatch(text := text.strip(" ")) is None:
+    if type(text) is str:
+        text = re.sub(r"(?<=[0-9]) (?=[0-9])", "", text.strip(" "))  # 0113 4248 3586 00
+    if type(text) is not str or _ACCOUNT.fullmatch(text) is None:
         raise InvalidValue(f"{where} must be an account of letters, digits and dashes")
     return text
 
@@ -202,7 +209,7 @@ def _strptime(text: str, form: str) -> datetime | None:
         return None
 
 
-_DAY_ALONE = re.compile(r"(\d{4}-\d\d-\d\d)[T ]?(?:Z|[+-]\d\d:?\d\d)?", re.ASCII | re.IGNORECASE)
+_DAY_ALONE = re.compile(r"(\d{4}-\d\d-\d\d)[T ]?(?:Z|[+-]\d\d(?::?\d\d)?)?", re.ASCII | re.IGNORECASE)
 
 
 def _day_alone(text: str, form: str) -> datetime | None:
@@ -217,7 +224,7 @@ def _day_alone(text: str, form: str) -> datetime | None:
     return None if form == "iso" or day == form else _strptime(text, day)
 
 
-_ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:?\d\d)?", re.ASCII)
+_ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d(?::?\d\d)?)?", re.ASCII)
 
 
 def _iso(text: str) -> datetime | None:

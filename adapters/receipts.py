@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Final
+
+from revenue_engine.periods import nairobi_date
 
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _DAYS: Final = "123456789ABCDEFGHIJKLMNOPQRSTUV"
@@ -18,6 +20,22 @@ def receipt_day(receipt: str) -> date | None:
     None where it is not ten characters long or its first three name no day.
     """
     return _day(receipt[:3]) if len(receipt) == _LENGTH else None
+
+
+def contradiction(receipt: str, told: datetime, where: str, *, later: timedelta) -> str:
+    """What to say of a time that the receipt beside it contradicts; empty where they agree.
+
+    A receipt is given just before midnight for what is told just after, so a day before it, and ``later`` after it, is
+    no contradiction. ``where`` names the field of the time. The receipt stands in every other message too, so it is
+    shown; the time is told by its day.
+    """
+    given, day = receipt_day(receipt), nairobi_date(told)
+    if given is None or -_NEAR <= day - given <= later:
+        return ""
+    return f"{where} is of {day:%d %b %Y}, and the receipt {receipt} was given on {given:%d %b %Y}"
+
+
+_NEAR: Final = timedelta(days=1)
 
 
 @lru_cache(maxsize=4096)

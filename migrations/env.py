@@ -25,6 +25,7 @@ MAPPED = (
     "revenue_engine.channels.accounts",
     "revenue_engine.channels.deliveries",
     "revenue_engine.collection.polling",
+    "revenue_engine.collection.returns",
     "revenue_engine.collection.same_payment",
     "revenue_engine.departments.ict.tables",
     "revenue_engine.departments.literacy.tables",

@@ -238,6 +238,17 @@ def scalar(session: Session, statement: str, given: Any = None) -> Any:
     return row[0]
 
 
+def found(session: Session, statement: str, given: Any = None) -> Any:
+    """The first column of the first row of a query, or None where there is no row."""
+    row = first(session, statement, given)
+    return None if row is None else row[0]
+
+
+def first(session: Session, statement: str, given: Any = None) -> tuple[Any, ...] | None:
+    """The first row of a query, or None. For columns with a shape of their own, ``one``."""
+    return raw(session).execute(cast("Any", statement), given).fetchone()
+
+
 def exists(session: Session, statement: str, given: Any = None) -> bool:
     """Whether a query finds a row."""
     return raw(session).execute(cast("Any", statement), given).fetchone() is not None

@@ -13,7 +13,7 @@ from reconciliation.runs import payer_links, policies, running
 from revenue_engine.access import approvals
 from revenue_engine.access.approvals import Agreed
 from revenue_engine.billing import invoices
-from revenue_engine.collection import money_moves
+from revenue_engine.collection import money_moves, returns
 from revenue_engine.collection.tools import Tools
 from revenue_engine.db import refusal
 from revenue_engine.errors import IntegrityFault, Rejected
@@ -38,6 +38,7 @@ DONE_HERE: Mapping[str, Callable[[Session, Agreed], object]] = {
     "link": payer_links.use_agreed,
     invoices.CANCEL: invoices.cancel_agreed,
     money_moves.KIND: money_moves.move_agreed,
+    returns.KIND: returns.return_agreed,
     books.KIND: books.open_agreed,
     rules.KIND: rules.put_in_force,
     remaps.KIND: remaps.remap_agreed,

@@ -31,6 +31,8 @@ _numbers = itertools.count(1)
 for _name in [name for name in os.environ if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX)]:
     del os.environ[_name]
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each process of the suite would compile the whole program again
+
 
 def in_database(url: str, name: str) -> str:
     """The same server's URL for another database."""
@@ -102,6 +104,7 @@ def migrated(servers: embedded.Servers) -> Iterator[embedded.Servers]:
     upgrade(in_database(servers.database_url, TEMPLATE))
     yield embedded.create_logins(servers)
     with psycopg.connect(servers.database_url, autocommit=True) as connection:
+        _drop(connection)
         connection.execute(f"DROP DATABASE {TEMPLATE} WITH (FORCE)")
 
 
@@ -111,21 +114,55 @@ def migrated_url(migrated: embedded.Servers) -> str:
     return in_database(migrated.database_url, TEMPLATE)
 
 
+_left: list[str] = []
+"""Databases whose tests are over. Each is dropped one test later: a server that drops a database at once waits a tenth
+of a second for the connections that are still going."""
+
+
+def _drop(connection: psycopg.Connection[Any]) -> None:
+    while _left:
+        connection.execute(f"DROP DATABASE {_left.pop()} WITH (FORCE)")
+
+
 @contextmanager
-def fresh(migrated: embedded.Servers) -> Iterator[Database]:
-    """A fresh migrated database, dropped afterwards with whoever is still connected."""
+def fresh(migrated: embedded.Servers, template: str = TEMPLATE) -> Iterator[Database]:
+    """A fresh migrated database, dropped when the next one is made, with whoever is still connected."""
     name = f"t_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(migrated.database_url, autocommit=True) as connection:
+        _drop(connection)
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+        try:
+            yield Database(in_database(migrated.database_url, name), name, migrated)
+        finally:
+            _left.append(name)
+
+
+@pytest.fixture
+def database(migrated: embedded.Servers, request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A fresh migrated database of one test."""
+    template = request.getfixturevalue("_testland") if "testland" in request.fixturenames else TEMPLATE
+    with fresh(migrated, template) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def _testland(migrated: embedded.Servers) -> Iterator[str]:
+    from tests.support import books
+
+    name = f"{TEMPLATE}_testland"
+    with psycopg.connect(migrated.database_url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
-        yield Database(in_database(migrated.database_url, name), name, migrated)
+        books.county(in_database(migrated.database_url, name), "testland")
+        yield name
+        _drop(connection)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
-def database(migrated: embedded.Servers) -> Iterator[Database]:
-    """A fresh migrated database of one test."""
-    with fresh(migrated) as made:
-        yield made
+def testland(database: Database) -> Database:
+    """The database of the test, copied from one that has the county of ``Books``, loaded as ``init`` does it."""
+    return database
 
 
 @pytest.fixture(scope="module")

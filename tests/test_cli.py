@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +12,7 @@ from adapters.sandbox import mpesa_bodies as bodies
 from tests.conftest import Database
 from tests.support import people
 from tests.support.books import NOON, Books
-
-
-def run(*words: str, env: dict[str, str] | None = None, status: int = 0) -> str:
-    """Run one command and check how it ended; answers its standard output."""
-    done = subprocess.run(
-        [sys.executable, "-m", "revenue_engine.cli", *words],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200", **(env or {})},
-        cwd=Path(__file__).parent.parent,
-    )
-    assert done.returncode == status, f"{words} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
-    assert "Traceback" not in done.stderr
-    return done.stdout
+from tests.support.commands import run
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ import pytest
 from adapters.sandbox import bank
 from tests.conftest import Database
 from tests.support import people
-from tests.test_cli import run
+from tests.support.commands import run
 
 ROOT = Path(__file__).parents[1]
 

@@ -68,9 +68,9 @@ def columns(database: Database) -> dict[str, list[str]]:
 
 
 @pytest.fixture
-def books(database: Database) -> Iterator[Books]:
+def books(testland: Database) -> Iterator[Books]:
     """A small county with open books."""
-    made = Books(database.url)
+    made = Books(testland.url)
     yield made
     made.close()
 
@@ -202,7 +202,7 @@ def test_sequences_are_drawn_from_and_never_set(database: Database) -> None:
         ]
     assert sequences
     usual = {"intake", "worker", "api"}
-    fewer = {"money_move_id_seq": {"worker"}, "statement_entry_id_seq": set[str]()}
+    fewer = {"money_move_id_seq": {"worker"}, "deposit_return_id_seq": {"worker"}, "statement_entry_id_seq": set[str]()}
     fewer |= {
         f"{table}_id_seq": set[str]() for table in ("close_preparation", "seal_key", "set_up_version", "payer_version")
     }

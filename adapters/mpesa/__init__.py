@@ -7,6 +7,8 @@ intake already checked. A body says what it is by the keys it carries, never by 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,6 +18,7 @@ from adapters.mpesa import fields, products, pulls, pushes, results
 from adapters.mpesa.asking import MpesaAsking
 from adapters.peers import Peers
 from adapters.peers import judge as judge_peer
+from adapters.receipts import contradiction
 from revenue_engine.errors import InvalidValue
 from revenue_engine.ports.callbacks import (
     AckOutcome,
@@ -27,6 +30,7 @@ from revenue_engine.ports.callbacks import (
     Party,
     Purpose,
     Rehearsal,
+    Reversed,
     Signed,
     Strength,
     Unknown,
@@ -90,6 +94,9 @@ class MpesaAdapter:
 
     def interpret(self, body: bytes, *, purpose: Purpose | None = None) -> Interpretation:
         """Say what a body means; what cannot be read exactly is Unknown with the reason."""
+        return _held_against_receipt(self._meaning(body, purpose))
+
+    def _meaning(self, body: bytes, purpose: Purpose | None) -> Interpretation:
         try:
             doc = loads(body)
         except InvalidValue as error:
@@ -124,7 +131,7 @@ class MpesaAdapter:
             except InvalidValue as error:
                 return [Unknown(error.message)]
             if type(doc) is dict and (purpose is Purpose.PULL or {"ResponseRefID", "ResponseCode"} <= doc.keys()):
-                return pulls.pulled(doc)
+                return [_held_against_receipt(one) for one in pulls.pulled(doc)]
         return [self.interpret(body, purpose=purpose)]
 
     def ack(self, outcome: AckOutcome) -> bytes:
@@ -181,6 +188,21 @@ _EXAMPLE: Final = (
 
 _TIMEOUT: Final = "queue timeout: the outcome is not known, ask for the status of the transaction"
 _ASKS_FIRST: Final = "validation request: nothing has moved yet"
+
+
+_BOOKED_AS_TOLD: Final = "booked on the day that is told; the statement says which is right"
+_AT_ONCE: Final = timedelta(days=1)
+_JUDGED: Final = timedelta(days=31)
+"""A reversal may be decided so long after it was asked for, which is when its receipt was given."""
+
+
+def _held_against_receipt(meaning: Interpretation) -> Interpretation:
+    """A meaning whose time is held against the day that its own receipt carries. The money is certain all the same."""
+    if not isinstance(meaning, Paid | Reversed) or meaning.occurred_at is None or meaning.doubt:
+        return meaning
+    later = _JUDGED if isinstance(meaning, Reversed) else _AT_ONCE
+    said = contradiction(meaning.reference, meaning.occurred_at, "the time told", later=later)
+    return replace(meaning, doubt=f"{said}: {_BOOKED_AS_TOLD}", time_in_doubt=True) if said else meaning
 
 
 def _late(purpose: Purpose | None) -> str:
@@ -290,8 +312,11 @@ _SHAPES: Final[tuple[tuple[frozenset[str], _Reader], ...]] = (
     (frozenset({"transactionId", "paidAmount"}), products.bill_manager),
     (frozenset({"resultCode", "requestId", "paymentReference"}), products.express),
     (frozenset({"resultCode", "requestId", "amount"}), products.express),
-    (frozenset({"ResponseHeader", "ResponseBody"}), products.ratiba),
-    (frozenset({"responseHeader", "responseBody"}), products.ratiba),
+    *(
+        (frozenset({header, body}), products.ratiba)
+        for header in ("ResponseHeader", "responseHeader")
+        for body in ("ResponseBody", "responseBody")
+    ),
     (frozenset({"errorCode"}), _error),
     (frozenset({"CheckoutRequestID", "ResponseCode", "ResultCode"}), pushes.push_query),
     (frozenset({"CheckoutRequestID", "ResponseCode"}), pushes.push_accepted),

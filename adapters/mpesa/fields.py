@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Final
 
 from adapters import readings
 from adapters.readings import shown
@@ -64,7 +65,12 @@ def dotted_stamp(value: object, where: str) -> datetime:
 
 
 def day_start(value: object, where: str) -> datetime:
-    """``yyyy-mm-dd`` as midnight in Nairobi: Bill Manager tells the day only, so the hour is ours, not the payer's."""
+    """``yyyy-mm-dd`` as midnight in Nairobi: Bill Manager tells the day only, so the hour is ours, not the payer's.
+
+    Where the hour stands beside the day after all, the instant is told.
+    """
+    if type(value) is str and len(value) > len("yyyy-mm-dd"):
+        return readings.moment(value, ("iso",), where)
     found = _DAY.fullmatch(value) if type(value) is str else None
     if found is None:
         raise InvalidValue(f"{where} must be a day as yyyy-mm-dd, found {shown(value)}")
@@ -170,15 +176,29 @@ class Pairs(dict[str, object]):
             return default
 
 
+_SPELLINGS: Final = {
+    name.casefold(): name
+    for name in (
+        *("AccountBalance", "Amount", "CreditPartyName", "Currency", "DebitPartyName", "DebitPartyPublicName"),
+        *("FinalisedTime", "FinalizedTime", "OriginalTransactionID", "ReasonType", "ReceiptNo"),
+        *("ReceiverPartyPublicName", "TransactionAmount", "TransactionCompletedDateTime", "TransactionReceipt"),
+        *("TransactionStatus", "TransCompletedTime", "MpesaReceiptNumber", "TransactionDate", "PhoneNumber"),
+    )
+}
+"""The names of parameters that are read, by their letters."""
+
+
 def pairs(items: object, name: str, where: str) -> Mapping[str, object]:
     """A list of ``{name: ..., "Value": ...}`` (or a single one) by name, in whatever order it came.
 
-    An item without a Value stands with None. Reading a name that stands twice raises InvalidValue.
+    An item without a Value stands with None. A name that we read is known in whatever case it is written. Reading a
+    name that stands twice raises InvalidValue.
     """
     found = Pairs(where)
     for item in items if isinstance(items, list) else [items]:
         if not isinstance(item, dict) or type(key := item.get(name)) is not str:
             raise InvalidValue(f"{where} must hold objects with a {name}")
+        key = _SPELLINGS.get(re.sub(r"[ _]", "", key).casefold(), key)
         if key in found:
             found.twice.add(key)
         found[key] = item.get("Value")

@@ -58,7 +58,8 @@ def bill_manager_ack(outcome: AckOutcome) -> bytes:
 def express(doc: Mapping[str, object]) -> Interpretation:
     """A Business to Business Express result: a merchant's till paid our pay bill, or did not.
 
-    The result names no time. The receipt carries its day, so the payment is of that day from its first instant.
+    A success is a payment by itself: its request is no push of ours that holds a bill. It names no time. The receipt
+    carries its day, so the payment is of that day from its first instant.
     """
     request_id = fields.request_id(doc.get("requestId"))
     code = fields.code(doc.get("resultCode"))
@@ -78,7 +79,6 @@ def express(doc: Mapping[str, object]) -> Interpretation:
             amount_minor=fields.cents(doc.get("amount"), "amount"),
             occurred_at=None if day is None else datetime(day.year, day.month, day.day, tzinfo=NAIROBI),
             account_reference=fields.typed(doc.get("paymentReference"), "paymentReference"),
-            request_id=request_id,
             message="B2B Express result (day of the receipt, midnight stands for it)",
         )
     except InvalidValue as error:

@@ -76,6 +76,9 @@ class Moment(_Strict):
 
     paths: Annotated[tuple[PathText, ...], Field(min_length=1)]
     formats: Annotated[tuple[str, ...], Field(min_length=1)]
+    days: tuple[PathText, ...] = ()
+    """Where the bank says on what day it booked or valued the money, the best first: the day of a notice whose time
+    cannot be read, and what a time is held against that can."""
 
 
 class RsaProof(_Strict):

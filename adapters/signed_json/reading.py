@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+import re
+from collections.abc import Collection, Mapping
+from datetime import date, datetime, timedelta
+from typing import Final
 
 from adapters import readings
+from adapters.receipts import receipt_day
 from adapters.signed_json import mapping
 from adapters.signed_json.mapping import Bank, Form, Source
 from revenue_engine.errors import InvalidValue
+from revenue_engine.periods import nairobi_date
 from revenue_engine.ports.callbacks import Ignored, Interpretation, Paid, Party, Unknown
 from revenue_engine.ports.strict_json import loads
 
@@ -88,8 +92,8 @@ def payment(form: Form, doc: Doc) -> Interpretation:
     if amount <= 0:
         raise InvalidValue(f"{amount_path} must be above zero, found {readings.shown(readings.at(doc, amount_path))}")
     receipts, doubt = _receipts(form, doc)
-    occurred, untimed = _occurred(form.occurred, doc)
     reference = readings.reference(text_of(form.reference, doc), _where(form.reference))
+    occurred, untimed = _occurred(form.occurred, doc, receipts)
     return Paid(
         reference=reference,
         amount_minor=amount,
@@ -102,6 +106,7 @@ def payment(form: Form, doc: Doc) -> Interpretation:
         party=Party(readings.lenient(text_of(form.party_name, doc)), readings.lenient(text_of(form.party_phone, doc))),
         also_known_as=tuple(one for one in receipts if one != reference),
         doubt="; ".join(one for one in (untimed, doubt) if one),
+        time_in_doubt=bool(untimed),
     )
 
 
@@ -140,19 +145,53 @@ def _receipts(form: Form, doc: Doc) -> tuple[tuple[str, ...], str]:
     return tuple(found), ""
 
 
-def _occurred(source: mapping.Moment, doc: Doc) -> tuple[datetime | None, str]:
-    """The instant, or none and the doubt: a bad time never stops the money it stands beside."""
-    value: object = None
-    for path in source.paths:
+def _occurred(source: mapping.Moment, doc: Doc, receipts: Collection[str]) -> tuple[datetime | None, str]:
+    """The instant, or none, and the doubt: a bad time never stops the money it stands beside.
+
+    The time that is told comes first, then the days of booking and of value. Where they contradict each other, a mobile
+    receipt decides; without one nothing is certain. What contradicts all of them is of another payment, or no receipt.
+    """
+    found, unread = _told(source, doc)
+    given = {one: day for one in receipts if _DIGIT.search(one) and (day := receipt_day(one)) is not None}
+    if not found:
+        return None, f"{unread} cannot be read for certain: booked at the time it was received"
+    fitting = [(where, at) for where, at in found if all(_near(at, day) for day in given.values())]
+    days = [nairobi_date(at) for _, at in found]
+    if len(fitting) == len(found) and max(days) - min(days) <= _LATE:
+        return found[0][1], f"{unread} cannot be read: booked on the day of {found[0][0]}" if unread else ""
+    said = [f"{where} is of {nairobi_date(at):%d %b %Y}" for where, at in found]
+    said += [f"the receipt {receipt} was given on {day:%d %b %Y}" for receipt, day in given.items()]
+    if given and (fitting or max(days) - min(days) <= _LATE):
+        where, at = (fitting or found)[0]
+        return at, f"{', '.join(said)}: booked on the day of {where}"
+    return None, f"{', '.join(said)}: booked at the time it was received"
+
+
+_DIGIT: Final = re.compile("[0-9]")
+"""Receipts nearly always have one, and words written in capitals have none: DEPARTMENT."""
+_LATE: Final = timedelta(days=14)
+"""A bank may book money so long after it was sent."""
+
+
+def _near(at: datetime, given: date) -> bool:
+    return timedelta(days=-1) <= nairobi_date(at) - given <= _LATE
+
+
+def _told(source: mapping.Moment, doc: Doc) -> tuple[list[tuple[str, datetime]], str]:
+    """The time and the days that a notice tells and that can be read, by their fields; and its time as it stands where
+    that time cannot be read though the body holds one, or where nothing can."""
+    found: list[tuple[str, datetime]] = []
+    unread = ""
+    for path in (*source.paths, *source.days):
         value = readings.at(doc, path)
-        if value in (None, ""):
+        if value in (None, "") or (path in source.paths and (found or unread)):
             continue
         try:
-            return readings.moment(value, source.formats, path), ""
+            at = readings.moment(value, source.formats, path)
         except InvalidValue:
-            break
-    said = readings.shown(value)
-    return (
-        None,
-        f"{source.paths[0]} ({said}) cannot be read for certain: booked at the time it was received",
-    )
+            unread = unread or (f"{path} ({readings.shown(value)})" if path in source.paths else "")
+        else:
+            found.append((path, at))
+    if not found and not unread:
+        unread = f"{source.paths[0]} ({readings.shown(readings.at(doc, source.paths[0]))})"
+    return found, unread

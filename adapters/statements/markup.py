@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from html.parser import HTMLParser
 from typing import BinaryIO, Final
-from xml.etree.ElementTree import ParseError
+from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import iterparse
@@ -19,6 +19,7 @@ LARGEST: Final = 64 * 2**20
 _PAGE: Final = re.compile(rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|meta|body|table|div)\b", re.I | re.S)
 _WORKBOOK: Final = b"urn:schemas-microsoft-com:office:spreadsheet"
 _NAMESPACE: Final = "{urn:schemas-microsoft-com:office:spreadsheet}"
+_OPTIONS: Final = "{urn:schemas-microsoft-com:office:excel}"
 _CHARSET: Final = re.compile(rb"charset\s*=\s*[\"']?([A-Za-z0-9_-]+)", re.I)
 _WIDEST: Final = 1024
 Cell = tuple[str, str]
@@ -39,15 +40,18 @@ def kind_of(head: bytes) -> str:
     return ""
 
 
-def sheets(stream: BinaryIO, kind: str) -> list[Sheet]:
-    """The tables of a page, or the sheets of a workbook: their rows with their numbers. Raises StatementRefused."""
+def sheets(stream: BinaryIO, kind: str) -> list[tuple[Sheet, list[int]]]:
+    """The tables of a page, or the visible sheets of a workbook: their rows with their numbers, and the numbers of
+    hidden rows of a workbook that hold something. Raises StatementRefused."""
     stream.seek(0)
     content = stream.read(LARGEST + 1)
     if len(content) > LARGEST:
         raise StatementRefused(
             StatementFault.TOO_LARGE, f"the file is larger than {LARGEST >> 20} MiB. Open it and save it as .csv"
         )
-    return _Page(content).tables if kind == "page" else list(_worksheets(content))
+    if kind == "page":
+        return [(table, []) for table in _Page(content).tables]  # pages hide what their scripts fill: no word of it
+    return list(_worksheets(content))
 
 
 class _Page(HTMLParser):
@@ -197,18 +201,35 @@ def _decoded(content: bytes) -> str:
         return content.decode("cp1252", errors="replace")
 
 
-def _worksheets(content: bytes) -> Iterator[Sheet]:
+def _worksheets(content: bytes) -> Iterator[tuple[Sheet, list[int]]]:
     sheet: Sheet = []
-    number = 0
+    hidden: list[int] = []
+    seen, number, column = True, 0, 0
+    columns: set[int] = set()
     try:
         for _, element in iterparse(io.BytesIO(content), events=("end",), forbid_dtd=True):
-            if element.tag == f"{_NAMESPACE}Row":
+            if element.tag == f"{_NAMESPACE}Column":
+                column = _index(element.get(f"{_NAMESPACE}Index"), column + 1, _WIDEST)
+                until = min(column + int(element.get(f"{_NAMESPACE}Span") or 0), _WIDEST)
+                if _is_hidden(element, "Width"):
+                    columns.update(range(column - 1, until))
+                column = until
+            elif element.tag == f"{_NAMESPACE}Row":
                 number = _index(element.get(f"{_NAMESPACE}Index"), number + 1, 2**20)
-                sheet.append((number, _cells(element)))
+                cells = _cells(element, columns)
+                if not _is_hidden(element, "Height"):
+                    sheet.append((number, cells))
+                elif any(text for text, _ in cells):
+                    hidden.append(number)
+                number += int(element.get(f"{_NAMESPACE}Span") or 0)
                 element.clear()
+            elif element.tag == f"{_OPTIONS}Visible":
+                seen = (element.text or "").strip() not in {"SheetHidden", "SheetVeryHidden"}
             elif element.tag == f"{_NAMESPACE}Worksheet":
-                yield sheet
-                sheet, number = [], 0
+                if seen:
+                    yield sheet, hidden
+                sheet, hidden, columns = [], [], set()
+                seen, number, column = True, 0, 0
                 element.clear()
     except DefusedXmlException as error:
         raise StatementRefused(
@@ -220,15 +241,21 @@ def _worksheets(content: bytes) -> Iterator[Sheet]:
         ) from error
 
 
-def _cells(row: object) -> list[Cell]:
+def _is_hidden(element: Element, size: str) -> bool:
+    return element.get(f"{_NAMESPACE}Hidden") in {"1", "true"} or element.get(f"{_NAMESPACE}{size}") in {"0", "0.0"}
+
+
+def _cells(row: Element, hidden: Container[int]) -> list[Cell]:
     cells: list[Cell] = []
-    for cell in row.iter(f"{_NAMESPACE}Cell"):  # type: ignore[attr-defined]
+    for cell in row.iter(f"{_NAMESPACE}Cell"):
         at = _index(cell.get(f"{_NAMESPACE}Index"), len(cells) + 1, _WIDEST)
         cells += [("", "text")] * (at - 1 - len(cells))
         data = cell.find(f"{_NAMESPACE}Data")
-        text = "" if data is None else "".join(data.itertext())
+        text = "" if data is None or at - 1 in hidden else "".join(data.itertext())
         kind = "" if data is None else str(data.get(f"{_NAMESPACE}Type"))
-        cells.append((text, {"Number": "number", "DateTime": "date"}.get(kind, "text")))
+        cells.append((text, {"Number": "number", "DateTime": "date"}.get(kind, "text") if text else "text"))
+        across = min(int(cell.get(f"{_NAMESPACE}MergeAcross") or 0), _WIDEST)
+        cells += [("", "text")] * across  # a cell across several columns stands in the first
     return cells
 
 

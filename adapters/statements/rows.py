@@ -28,7 +28,7 @@ from tempfile import TemporaryFile
 from typing import Any, BinaryIO, TypeAlias, cast
 
 from adapters.statements import markup, workbook
-from revenue_engine.ports.statements import StatementFault, StatementRefused
+from revenue_engine.ports.statements import LEFT_OUT, StatementFault, StatementRefused
 
 LARGEST_TEXT = 512 * 2**20
 LARGEST_WORKBOOK = 64 * 2**20
@@ -238,11 +238,11 @@ def _text(stream: BinaryIO, encoding: str) -> io.TextIOWrapper:
 
 def _find_in_markup(stream: BinaryIO, kind: str, is_header: IsHeader) -> Rows | None:
     found: list[Rows] = []
-    for sheet in markup.sheets(stream, kind):
+    for sheet, hidden in markup.sheets(stream, kind):
         cells = [(line, [_typed(text, what) for text, what in row]) for line, row in sheet]
         rows = _header_in_sheet(lambda cells=cells: iter(cells), is_header)  # type: ignore[misc]
         if rows is not None:
-            found.append(rows)
+            found.append(replace(rows, notes=_left_out(hidden)))
     if len(found) > 1:
         raise StatementRefused(
             StatementFault.UNKNOWN_COLUMNS,
@@ -251,7 +251,8 @@ def _find_in_markup(stream: BinaryIO, kind: str, is_header: IsHeader) -> Rows | 
     if not found:
         return None
     name = "a web page" if kind == "page" else "XML of a spreadsheet"
-    return replace(found[0], notes=(f"the file is {name}, whatever its name says; only its values were read",))
+    read = f"the file is {name}, whatever its name says; only its values were read"
+    return replace(found[0], notes=(read, *found[0].notes))
 
 
 def _typed(text: str, what: str) -> str:
@@ -282,10 +283,10 @@ def _find_in_workbook(stream: BinaryIO, filename: str, is_header: IsHeader) -> R
         return None
     written = _written(stream)
     found: list[tuple[str, Rows]] = []
-    for name, everything in _sheets(written):
+    for name, hidden, everything in _sheets(written):
         rows = _header_in_sheet(everything, is_header)
         if rows is not None:
-            found.append((name, rows))
+            found.append((name, replace(rows, notes=(*rows.notes, *_left_out(hidden)))))
     if len(found) > 1:
         raise StatementRefused(
             StatementFault.UNKNOWN_COLUMNS,
@@ -339,14 +340,23 @@ def _written(stream: BinaryIO) -> _Written:
     return written
 
 
-def _sheets(written: _Written) -> Iterator[tuple[str, Callable[[], Iterator[tuple[int, Cells]]]]]:
-    starts: list[tuple[str, int]] = []
+def _left_out(hidden: Sequence[int]) -> tuple[str, ...]:
+    """What to say of rows that hold something and that nobody sees: they are no rows of the statement."""
+    if not hidden:
+        return ()
+    rows = ", ".join(map(str, hidden[:5])) + (" and others" if len(hidden) > 5 else "")
+    return (f"{LEFT_OUT} hidden rows ({rows}): where they belong to the statement, show them and save the file anew",)
+
+
+def _sheets(written: _Written) -> Iterator[tuple[str, list[int], Callable[[], Iterator[tuple[int, Cells]]]]]:
+    starts: list[tuple[str, list[int], int]] = []
     written.file.seek(0)
     while line := written.file.readline():
         if line.startswith(b'["sheet"'):
-            starts.append((json.loads(line)[1], written.file.tell()))
-    for name, at in starts:
-        yield name, lambda at=at: _sheet_rows(written, at)  # type: ignore[misc]
+            _, name, hidden = json.loads(line)
+            starts.append((name, hidden, written.file.tell()))
+    for name, hidden, at in starts:
+        yield name, hidden, lambda at=at: _sheet_rows(written, at)  # type: ignore[misc]
 
 
 def _sheet_rows(written: _Written, at: int) -> Iterator[tuple[int, Cells]]:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, cast
 import rfc8785
 from sqlalchemy.orm import Session
 
-from revenue_engine import signed_notes
+from revenue_engine import db, signed_notes
 from revenue_engine.db import raw, rows, scalar
 from revenue_engine.errors import ConfigurationError, IntegrityFault, InvalidValue, NotFound
 from revenue_engine.signed_notes import PublicKey, SigningKey
@@ -159,13 +159,10 @@ def every(session: Session, *, after: int = 0) -> list[Listed]:
 
 def of_span(session: Session, period: str, first: date, last: date) -> int | None:
     """The number of the certificate of a period, or of the one that closed a day (quiet days close together)."""
-    row = (
-        raw(session)
-        .execute(
-            "SELECT a.number FROM close_approval a JOIN close_preparation p ON p.id = a.preparation_id"
-            " WHERE p.period = %s AND p.first_day <= %s AND p.last_day >= %s",
-            (period, first, last),
-        )
-        .fetchone()
+    number: int | None = db.found(
+        session,
+        "SELECT a.number FROM close_approval a JOIN close_preparation p ON p.id = a.preparation_id"
+        " WHERE p.period = %s AND p.first_day <= %s AND p.last_day >= %s",
+        (period, first, last),
     )
-    return None if row is None else int(row[0])
+    return number

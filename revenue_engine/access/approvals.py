@@ -12,6 +12,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 from sqlalchemy.orm import Session
 
+from revenue_engine import db
 from revenue_engine.db import raw
 from revenue_engine.errors import NotFound
 
@@ -58,13 +59,8 @@ def ask(session: Session, kind: str, *, subject: str, payload: Mapping[str, Any]
     The database reads the state that the request rests on, and freezes both. Raises NotSignedIn, NotAllowed,
     InvalidValue for an unknown kind or no reason, and what the state of the subject refuses.
     """
-    row = (
-        raw(session)
-        .execute("SELECT access.ask(%s, %s, %s, %s)", (kind, subject, Jsonb(dict(payload)), reason))
-        .fetchone()
-    )
-    assert row is not None  # noqa: S101 - a function answers one row
-    return str(row[0])
+    given = (kind, subject, Jsonb(dict(payload)), reason)
+    return str(db.scalar(session, "SELECT access.ask(%s, %s, %s, %s)", given))
 
 
 def listed(session: Session, which: str | None = None) -> list[Request]:
@@ -89,9 +85,7 @@ def agree(session: Session, public_id: str, *, shown_sha256: bytes) -> str:
     Raises NotAllowed for who asked and for who may not, Conflict when it was answered, has expired, or rests on a state
     that changed.
     """
-    row = raw(session).execute("SELECT access.agree(%s, %s)", (public_id, shown_sha256)).fetchone()
-    assert row is not None  # noqa: S101 - a function answers one row
-    return str(row[0])
+    return str(db.scalar(session, "SELECT access.agree(%s, %s)", (public_id, shown_sha256)))
 
 
 def refuse(session: Session, public_id: str, *, shown_sha256: bytes, reason: str) -> None:
@@ -112,8 +106,7 @@ def list_sha256(requests: Sequence[Request]) -> bytes:
 def agree_list(session: Session, requests: Sequence[Request]) -> int:
     """Agree to all of a list or to nothing; answers its total in cents."""
     ids = [request.public_id for request in requests]
-    row = raw(session).execute("SELECT access.agree_list(%s, %s)", (ids, list_sha256(requests))).fetchone()
-    return int(row[0]) if row else 0
+    return int(db.scalar(session, "SELECT access.agree_list(%s, %s)", (ids, list_sha256(requests))))
 
 
 def execute(session: Session, number: int) -> Agreed | None:
@@ -121,18 +114,13 @@ def execute(session: Session, number: int) -> Agreed | None:
 
     For the worker. The database refuses what is not agreed to by enough persons, has expired or was done already.
     """
-    row = (
-        raw(session)
-        .execute("SELECT kind, payload, public_id, reason, subject FROM access.execute(%s)", (number,))
-        .fetchone()
-    )
+    row = db.first(session, "SELECT kind, payload, public_id, reason, subject FROM access.execute(%s)", (number,))
     return Agreed(number, *row) if row else None
 
 
 def is_agreed(session: Session, number: int) -> bool:
     """Whether a request has its persons and was neither done nor voided; for the worker."""
-    row = raw(session).execute("SELECT access.is_agreed(%s)", (number,)).fetchone()
-    return bool(row and row[0])
+    return bool(db.scalar(session, "SELECT access.is_agreed(%s)", (number,)))
 
 
 def void(session: Session, number: int, *, why: str) -> None:

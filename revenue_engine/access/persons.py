@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from revenue_engine import db
 from revenue_engine.access import approvals
 from revenue_engine.db import raw
 from revenue_engine.errors import InvalidValue
@@ -64,13 +65,9 @@ def first_administrators(session: Session, named: list[tuple[str, str, str]]) ->
         raise InvalidValue("a county begins with two administrators, who are two persons", field="administrator")
     made = []
     for login, name, staff_number in named:
-        row = (
-            raw(session)
-            .execute("SELECT access.first_administrator(%s, %s, %s)", (login, name, staff_number))
-            .fetchone()
-        )
-        if row is not None and row[0] is not None:
-            made.append(First(login, row[0]))
+        code = db.scalar(session, "SELECT access.first_administrator(%s, %s, %s)", (login, name, staff_number))
+        if code is not None:
+            made.append(First(login, code))
     return made
 
 
@@ -79,11 +76,7 @@ def first_of_demo(session: Session, *, login: str, name: str, staff_number: str,
 
     For whoever holds the database, which is nobody's process: a county's persons are made by two administrators.
     """
-    row = (
-        raw(session).execute("SELECT access.demo_person(%s, %s, %s, %s)", (login, name, staff_number, role)).fetchone()
-    )
-    assert row is not None  # noqa: S101 - a function answers one row
-    return str(row[0])
+    return str(db.scalar(session, "SELECT access.demo_person(%s, %s, %s, %s)", (login, name, staff_number, role)))
 
 
 def listed(session: Session) -> list[Person]:
@@ -99,15 +92,12 @@ def disable(session: Session, login: str, *, why: str) -> None:
 
 def end_sessions(session: Session, login: str) -> int:
     """End every session of a person, one's own or as an administrator anybody's; answers how many."""
-    row = raw(session).execute("SELECT access.revoke_sessions(%s)", (login,)).fetchone()
-    return int(row[0]) if row else 0
+    return int(db.scalar(session, "SELECT access.revoke_sessions(%s)", (login,)))
 
 
 def issue_token(session: Session, service: str, *, days: int) -> str:
     """A new token of a service, which is made where it is new; told this once. Raises NotAllowed, InvalidValue."""
-    row = raw(session).execute("SELECT access.issue_token(%s, %s)", (service, days)).fetchone()
-    assert row is not None  # noqa: S101 - a function answers one row
-    return str(row[0])
+    return str(db.scalar(session, "SELECT access.issue_token(%s, %s)", (service, days)))
 
 
 def ask_scope(session: Session, service: str, scope: str, *, reason: str) -> str:

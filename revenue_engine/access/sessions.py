@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from revenue_engine import db
 from revenue_engine.access import passwords
 from revenue_engine.access.passwords import Cost
 from revenue_engine.db import raw, transaction
@@ -43,10 +44,8 @@ def sign_in(engine: Engine, *, login: str, password: str, code: str, source: str
     assert row is not None  # noqa: S101 - a login that does not exist has a salt too
     told = passwords.proof(password, Cost(*row))
     with transaction(engine) as session:
-        answer = (
-            raw(session)
-            .execute("SELECT secret, wait FROM access.sign_in(%s, %s, %s, %s)", (login, told, code, source))
-            .fetchone()
+        answer = db.first(
+            session, "SELECT secret, wait FROM access.sign_in(%s, %s, %s, %s)", (login, told, code, source)
         )
     return _secret_of(answer)
 
@@ -136,12 +135,9 @@ def enrol(session: Session, *, login: str, enrolment: str, password: str, seed: 
 
 def may(session: Session, permission: str, *, minor: int | None = None, place: str | None = None) -> bool:
     """Whether who acts may do something, for an amount in cents and in a sub-county (None: the whole county)."""
-    row = raw(session).execute("SELECT access.may(%s, %s, %s)", (permission, minor, place)).fetchone()
-    return bool(row and row[0])
+    return bool(db.scalar(session, "SELECT access.may(%s, %s, %s)", (permission, minor, place)))
 
 
 def must(session: Session, permission: str, *, minor: int | None = None, place: str | None = None) -> int:
     """The person who acts, when they may. Raises NotSignedIn, NotAllowed naming who may instead, StaleFactor."""
-    row = raw(session).execute("SELECT access.must(%s, %s, %s)", (permission, minor, place)).fetchone()
-    assert row is not None  # noqa: S101 - a function answers one row
-    return int(row[0])
+    return int(db.scalar(session, "SELECT access.must(%s, %s, %s)", (permission, minor, place)))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy.orm import Session
 
-from revenue_engine import identifiers, ledger, periods
+from revenue_engine import db, identifiers, ledger, periods
 from revenue_engine.access import approvals, audit, sessions
 from revenue_engine.access.approvals import Agreed
 from revenue_engine.billing.payers import MOST_DRAWS, find_invoice
@@ -212,28 +212,34 @@ def _objects(session: Session, requests: Sequence[InvoiceRequest]) -> dict[int, 
     return found
 
 
+class _Known(NamedTuple):
+    """What of a batch's streams, stations (with their stream) and payers is there."""
+
+    streams: list[str]
+    stations: list[str]
+    payers: list[int]
+
+
 def _names_exist(session: Session, requests: Sequence[InvoiceRequest]) -> None:
     """Every stream, station and payer named exists; so that a wrong name is a refusal and not a database error."""
     streams = {request.stream_code for request in requests}
     stations = {(request.station_code, request.stream_code) for request in requests if request.station_code}
     payers = {request.payer_id for request in requests if request.payer_id is not None}
-    row = (
-        raw(session)
-        .execute(
-            "SELECT ARRAY(SELECT code FROM stream WHERE code = ANY(%s)),"
-            " ARRAY(SELECT code || ' ' || stream_code FROM station WHERE code = ANY(%s)),"
-            " ARRAY(SELECT id FROM payer WHERE id = ANY(%s::bigint[]))",
-            (list(streams), [station for station, _ in stations], list(payers)),
-        )
-        .fetchone()
+    known = db.one(
+        session,
+        _Known,
+        "SELECT ARRAY(SELECT code FROM stream WHERE code = ANY(%s)) AS streams,"
+        " ARRAY(SELECT code || ' ' || stream_code FROM station WHERE code = ANY(%s)) AS stations,"
+        " ARRAY(SELECT id FROM payer WHERE id = ANY(%s::bigint[])) AS payers",
+        (list(streams), [station for station, _ in stations], list(payers)),
     )
-    known: tuple[list[Any], ...] = tuple(row) if row else ([], [], [])
-    for stream in streams - set(known[0]):
+    assert known is not None  # noqa: S101 - a query of three lists is one row
+    for stream in streams - set(known.streams):
         raise NotFound(f"no stream {stream!r}", field="stream_code", stream_code=stream)
     for station, stream in stations:
-        if f"{station} {stream}" not in known[1]:
+        if f"{station} {stream}" not in known.stations:
             raise NotFound(f"stream {stream} has no station {station!r}", field="station_code", station_code=station)
-    for payer in payers - set(known[2]):
+    for payer in payers - set(known.payers):
         raise NotFound(f"no payer {payer}", field="payer_id", payer_id=payer)
 
 

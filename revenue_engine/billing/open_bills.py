@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
-from revenue_engine import identifiers
+from revenue_engine import db, identifiers
 from revenue_engine.db import raw
 from revenue_engine.errors import Conflict, NotFound
 from revenue_engine.ledger.chart import COMPONENTS
@@ -151,10 +151,7 @@ def _open(row: Sequence[object]) -> Open:
 
 def outstanding(session: Session, invoice_id: int) -> int:
     """What is left of a bill now, in cents; nothing of a bill that does not exist."""
-    row = (
-        raw(session).execute("SELECT outstanding_minor FROM open_bill WHERE invoice_id = %s", (invoice_id,)).fetchone()
-    )
-    return int(row[0]) if row else 0
+    return db.found(session, "SELECT outstanding_minor FROM open_bill WHERE invoice_id = %s", (invoice_id,)) or 0
 
 
 def lock_payers(session: Session, payer_ids: Iterable[int]) -> None:
@@ -221,14 +218,11 @@ def payable(session: Session, written: str) -> tuple[int, str]:
 
     Answers its id and its pay account number. Raises NotFound, and Conflict where nothing is left of it to pay.
     """
-    row = (
-        raw(session)
-        .execute(
-            "SELECT i.id, i.pay_account_number, o.outstanding_minor, o.cancelled FROM invoice i"
-            " JOIN open_bill o ON o.invoice_id = i.id WHERE i.number = %s OR i.pay_account_number = %s",
-            (written.strip().upper(), identifiers.key(written)),
-        )
-        .fetchone()
+    row = db.first(
+        session,
+        "SELECT i.id, i.pay_account_number, o.outstanding_minor, o.cancelled FROM invoice i"
+        " JOIN open_bill o ON o.invoice_id = i.id WHERE i.number = %s OR i.pay_account_number = %s",
+        (written.strip().upper(), identifiers.key(written)),
     )
     if row is None:
         raise NotFound(f"no bill has the number {written!r}", number=written)

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from reconciliation import spelling
-from revenue_engine import identifiers
+from revenue_engine import db, identifiers
 from revenue_engine.billing.tariffs import Station, Stream, TariffLine
 from revenue_engine.db import Base, Sealed, raw
 from revenue_engine.errors import Conflict, IntegrityFault, InvalidValue, NotFound
@@ -335,17 +335,14 @@ def _object_fits(
 
 def _standing_number(session: Session, object_id: int) -> str:
     for _ in range(MOST_DRAWS):
-        row = (
-            raw(session)
-            .execute(
-                "INSERT INTO pay_account (number, object_id) VALUES (%s, %s) ON CONFLICT (number) DO NOTHING"
-                " RETURNING number",
-                (identifiers.draw_pay_account_number(), object_id),
-            )
-            .fetchone()
+        drawn = db.found(
+            session,
+            "INSERT INTO pay_account (number, object_id) VALUES (%s, %s) ON CONFLICT (number) DO NOTHING"
+            " RETURNING number",
+            (identifiers.draw_pay_account_number(), object_id),
         )
-        if row is not None:
-            return str(row[0])
+        if drawn is not None:
+            return str(drawn)
     raise IntegrityFault(f"{MOST_DRAWS} pay account numbers in a row were taken: their space is full")
 
 

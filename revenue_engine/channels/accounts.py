@@ -78,7 +78,8 @@ def is_called(identifier: str, told: str) -> bool:
     """Whether ``told`` names the account ``identifier``, as files and messages write accounts; naming none is no other.
 
     Blanks, dashes, strokes and zeros in front say nothing. A bank's code, the country or the currency may stand beside
-    the number (``KCBLKENX/1100100``, ``KE1100100KES``), and an IBAN ends with it.
+    the number (``KCBLKENX/1100100``, ``KE1100100KES``), and an IBAN ends with it. Of a masked account
+    (``0113****8600``) what stands open must be ours, four digits at least.
     """
     if told == identifier:  # as nearly every message does
         return True
@@ -87,6 +88,8 @@ def is_called(identifier: str, told: str) -> bool:
         return True
     if len(ours) < _LEAST_PART:
         return False
+    if _MASK.search(told):
+        return _fits_mask(ours, told)
     parts = [*re.split(r"[^0-9A-Za-z]+", told), re.sub(r"[^0-9A-Za-z]+", "", told)]
     for part in parts:
         plain = re.sub(r"^(?:KES|KE(?=\d))|(?:KES|KE)$", "", part.upper()).lstrip("0")
@@ -96,8 +99,24 @@ def is_called(identifier: str, told: str) -> bool:
     return iban is not None and len(ours) >= _LEAST_IN_IBAN and iban[1].endswith(ours)
 
 
+_MASK = re.compile(r"\*+|[Xx]{2,}")
+_LEAST_OPEN = 4
+
+
+def _fits_mask(ours: str, told: str) -> bool:
+    opened = [_bare_part(part) for part in _MASK.split(told)]
+    opened[0] = opened[0].lstrip("0")
+    if sum(map(len, opened)) < _LEAST_OPEN:
+        return False
+    return re.fullmatch(".*".join(map(re.escape, opened)), ours) is not None
+
+
+def _bare_part(part: str) -> str:
+    return "".join(character for character in part if character.isalnum()).upper()
+
+
 def _bare(account: str) -> str:
-    return "".join(character for character in account if character.isalnum()).upper().lstrip("0")
+    return _bare_part(account).lstrip("0")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from revenue_engine import db
 from revenue_engine.db import Base, Sealed, copy_rows, exists, one, raw, rows, scalar
 from revenue_engine.errors import InvalidValue, NotFound
 from revenue_engine.ports.callbacks import Purpose
@@ -95,6 +96,32 @@ def arrived(session: Session, delivery_ids: Sequence[int]) -> list[Arrived]:
         binary=True,
     )
     return [Arrived(*row) for row in found.fetchall()]
+
+
+class Head(NamedTuple):
+    """A delivery without its body."""
+
+    id: int
+    purpose: str
+    received_at: datetime
+    accepted: bool
+    verdict_reason: str
+
+
+def heads(session: Session, delivery_ids: Sequence[int]) -> list[Head]:
+    """Deliveries without their bodies, in the order they came: a file may be large."""
+    return rows(
+        session,
+        Head,
+        "SELECT id, purpose, received_at, verdict = 'accepted' AS accepted, verdict_reason FROM delivery"
+        " WHERE id = ANY(%s) ORDER BY id",
+        (list(delivery_ids),),
+    )
+
+
+def read_raw(session: Session, payment_id: int, delivery_id: int) -> bytes:
+    """The body of a message that told of one payment. Raises NotAllowed; NotFound for another's and for files."""
+    return bytes(scalar(session, "SELECT read_raw(%s, %s)", (payment_id, delivery_id)))
 
 
 class Origin(NamedTuple):
@@ -284,11 +311,7 @@ def last_heard(session: Session) -> dict[int, datetime]:
 
 def outcome(session: Session, delivery_id: int) -> tuple[str, str]:
     """How one delivery stands, and why. Raises NotFound."""
-    row = (
-        raw(session)
-        .execute("SELECT state, reason FROM delivery_state WHERE delivery_id = %s", (delivery_id,))
-        .fetchone()
-    )
+    row = db.first(session, "SELECT state, reason FROM delivery_state WHERE delivery_id = %s", (delivery_id,))
     if row is None:
         raise NotFound(f"no delivery {delivery_id}", delivery=delivery_id)
     return str(row[0]), str(row[1])

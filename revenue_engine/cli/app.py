@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -111,10 +112,14 @@ def version() -> None:
     typer.echo(__version__)
 
 
-def main() -> None:
-    """Run the command line. ``--demo`` may stand anywhere before ``--``, for it is true of the whole command."""
-    words = sys.argv[1:]
+def in_order(words: Sequence[str]) -> list[str]:
+    """The words of a command line with ``--demo`` in front: it may stand anywhere before ``--``."""
     own = words[: words.index("--")] if "--" in words else words
-    if "--demo" in own:
-        words = ["--demo", *(word for word in own if word != "--demo"), *words[len(own) :]]
-    app(words)
+    if "--demo" not in own:
+        return list(words)
+    return ["--demo", *(word for word in own if word != "--demo"), *words[len(own) :]]
+
+
+def main() -> None:
+    """Run the command line."""
+    app(in_order(sys.argv[1:]))

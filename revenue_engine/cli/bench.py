@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from revenue_engine.cli.output import JsonFlag, answering, out, print_json
+from revenue_engine.cli.output import JsonFlag, answering, err, out, print_json
 from revenue_engine.errors import ConfigurationError
 
 app = typer.Typer(help="Measurements beside a strong baseline.", no_args_is_help=True)
@@ -74,6 +74,25 @@ def match(
     with answering(as_json=as_json):
         sizes = tuple(payments or (2_000, 100_000, 1_000_000))
         _answer(_bench("match").run(payments=sizes, rounds=rounds), as_json=as_json)
+
+
+@app.command("world")
+def world(
+    keep: Annotated[Path, typer.Option(help="Folder that keeps the books and their servers; a build goes on there.")],
+    payments: Annotated[int, typer.Option(min=1_000, max=10_000_000, help="Payments of two years.")] = 1_000_000,
+    chunks: Annotated[
+        int | None, typer.Option(min=1, help="End after so many chunks; go on with another call.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Books of a county after so many payments: built once, gone on with, then used by other measurements."""
+    with answering(as_json=as_json):
+        say = (
+            (lambda line: err.print(line, highlight=False))
+            if as_json
+            else (lambda line: out.print(line, highlight=False))
+        )
+        _answer(_bench("world").run(payments=payments, keep=keep, chunks=chunks, say=say), as_json=as_json)
 
 
 @app.command("all")

@@ -67,6 +67,29 @@ def move(
             out.print(f"asked as {public}; another person: revenue-engine approval agree {public}", highlight=False)
 
 
+@app.command("return")
+def take_back(
+    line: Annotated[str, typer.Argument(help="What the bank's line is known by, as its break shows.")],
+    code: Annotated[str, typer.Argument(help="The deposit, by its provider's code or its public id.")],
+    reason: Annotated[str, typer.Option(help="How you know that the line took this deposit back.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Ask that a deposit be taken back by a bank's line that names none, such as a returned cheque. Another person
+    agrees; then the receipt is cancelled and the bill is open again."""
+    from revenue_engine import bootstrap
+    from revenue_engine.cli import signing
+    from revenue_engine.collection import returns
+    from revenue_engine.db import transaction
+
+    with answering(as_json=as_json), signing.signed_in():
+        with transaction(bootstrap.engine("api")) as session:
+            public = returns.ask(session, line, code, reason=reason)
+        if as_json:
+            print_json({"ok": True, "request": public})
+        else:
+            out.print(f"asked as {public}; another person: revenue-engine approval agree {public}", highlight=False)
+
+
 def _as_dict(answer: Answer) -> dict[str, Any]:
     from revenue_engine import periods
     from revenue_engine.money import wire

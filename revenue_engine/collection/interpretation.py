@@ -13,6 +13,7 @@ from revenue_engine import payments, periods
 from revenue_engine.channels import deliveries
 from revenue_engine.channels.accounts import Channel
 from revenue_engine.channels.deliveries import Arrived
+from revenue_engine.collection import bank_words
 from revenue_engine.money import wire
 from revenue_engine.payments import Fact, Identity
 from revenue_engine.payments.evidence import STATEMENT_MESSAGE
@@ -113,7 +114,7 @@ def of_line(line: StatementLine, opened: StatementOpened, name: str = "") -> Int
     if not line.amount_minor:
         return Ignored(f"line {line.number} has an amount of nothing")
     credit = line.amount_minor > 0
-    kind = line.kind or (Kind.PAYMENT if credit else Kind.PAYOUT)
+    kind = bank_words.kind_of(line)
     at = instant_of(line)
     if kind is Kind.PAYOUT and credit:
         return Ignored(f"line {line.number} moved money between accounts of ours")

@@ -286,8 +286,8 @@ def keep(batch: Batch, arrived: Arrived, channel: Channel, item: int, meaning: P
 
 def _doubt(batch: Batch, arrived: Arrived, channel: Channel, item: int, meaning: Paid | Reversed) -> None:
     """Certain money with a doubtful time, or a doubt of its own: a break beside the posting, never instead of it."""
-    said = meaning.doubt if isinstance(meaning, Paid) else ""
-    if meaning.occurred_at is None:
+    said = meaning.doubt
+    if meaning.occurred_at is None or meaning.time_in_doubt:
         key, why = break_keys.doubt(channel.id, meaning.reference), BreakReason.CLOCK_DIFFERS
         said = (
             said or "the message has no time that can be read; the money is booked at the time we received the message"

@@ -117,6 +117,8 @@ def _agreeing(
 
 def _refuse_unknown(batch: Batch, one: Stored) -> None:
     batch.outcome.look_again.add(one.delivery_id)
+    if not one.reverses and one.item < 0:  # a bank's line of a return: `returns` finds the deposit, or says why not
+        return
     detail = (
         f"the payment {one.reverses} was reversed and is not in the books yet"
         if one.reverses

@@ -108,13 +108,14 @@ def _may_be_reference(word: str) -> bool:
     return any(map(str.isdigit, word)) and not _PHONE.fullmatch(word) and not is_pay_account_number(word)
 
 
-def _name_digest(name: str) -> bytes:
+def name_hash(name: str) -> bytes:
+    """The hash under which a name is stored."""
     return hashlib.sha256(f"name {name}".encode()).digest()
 
 
 def digests(names: Iterable[str]) -> list[bytes]:
     """The hashes under which names may be stored: as a name, as the own reference of a message, as a number."""
-    return [digest(name) for name in sorted(set(names)) for digest in (_name_digest, _own_digest, _number_digest)]
+    return [digest(name) for name in sorted(set(names)) for digest in (name_hash, _own_digest, number_hash)]
 
 
 def _own_digest(reference: str) -> bytes:
@@ -122,7 +123,8 @@ def _own_digest(reference: str) -> bytes:
     return hashlib.sha256(f"own {reference}".encode()).digest()
 
 
-def _number_digest(number: str) -> bytes:
+def number_hash(number: str) -> bytes:
+    """The hash under which a pay account number is stored."""
     return hashlib.sha256(f"number {number}".encode()).digest()
 
 
@@ -199,7 +201,7 @@ class _Known:
         return {
             called.reference
             for name in told.names
-            for called in self.named.get(_name_digest(name), ())
+            for called in self.named.get(name_hash(name), ())
             if called.amount_minor == told.amount_minor
         } | {name for name in told.names | {told.own} if told.amount_minor in self.evident.get(name, ())}
 
@@ -208,7 +210,7 @@ class _Known:
         oldest unmatched message. Lines are matched in the order of their days, so that no message misses its line."""
         near = []
         for number in told.numbers:
-            for called in self.numbered.get(_number_digest(number), ()):
+            for called in self.numbered.get(number_hash(number), ()):
                 apart = (told.day - called.day).days if line else (called.day - told.day).days
                 fits = called.amount_minor == told.amount_minor and 0 <= apart <= NEAR_DAYS
                 if fits and called.reference not in self.taken:
@@ -235,10 +237,10 @@ class _Known:
 def _known(session: Session, channel_account_id: int, told: Sequence[Told], *, line: bool) -> _Known:
     names = {name for one in told for name in (*one.names, one.own) if name}
     numbers = {number for one in told for number in one.numbers}
-    digests = {_name_digest(name) for name in names} | {_own_digest(one.own) for one in told if not line}
+    digests = {name_hash(name) for name in names} | {_own_digest(one.own) for one in told if not line}
     named = _rows(session, channel_account_id, digests, "message" if line else None) if digests else {}
     across: By = "message" if line else "line"
-    numbered = _rows(session, channel_account_id, map(_number_digest, numbers), across) if numbers else {}
+    numbered = _rows(session, channel_account_id, map(number_hash, numbers), across) if numbers else {}
     without = FROM_FILES if line else ()
     evident = evidence.amounts_told(session, channel_account_id, names, without=without) if names else {}
     candidates = {called.reference for found in (named, numbered) for rows in found.values() for called in rows}
@@ -273,7 +275,7 @@ def recognise(session: Session, facts: Sequence[Fact], several_names: Collection
             found[place] = replace(fact, identity=Identity(account, Kind.PAYMENT.value, reference))
             own.setdefault(reference, set()).add(one.amount_minor)
             known.taken.add(reference)
-            for digest in (*map(_name_digest, one.names), _own_digest(one.own)):  # another of this batch may mean it
+            for digest in (*map(name_hash, one.names), _own_digest(one.own)):  # another of this batch may mean it
                 known.named.setdefault(digest, []).append(Called(reference, one.amount_minor, one.day))
             kept.append((one, reference))
         _keep(session, account, kept, by="message")
@@ -293,10 +295,10 @@ def told_by_lines(session: Session, channel_account_id: int, lines: Sequence[Sta
     }
     if not references:
         return {}
-    rows = _rows(session, channel_account_id, map(_name_digest, references.values()), "line")
+    rows = _rows(session, channel_account_id, map(name_hash, references.values()), "line")
     found: dict[int, list[str]] = {}
     for line in lines:
-        for called in rows.get(_name_digest(references.get(line.number, "")), ()):
+        for called in rows.get(name_hash(references.get(line.number, "")), ()):
             if (called.amount_minor, called.day) == (line.amount_minor, line.booked_on):
                 found.setdefault(line.number, []).append(called.reference)
     return {number: sorted(names) for number, names in found.items()}
@@ -344,11 +346,38 @@ def _keep(session: Session, channel_account_id: int, kept: Iterable[tuple[Told, 
         (digest, reference): (channel_account_id, digest, by, reference, told.amount_minor, told.day)
         for told, reference in kept
         for digest in (
-            *(_name_digest(name) for name in told.names if name != reference),
-            *(_number_digest(number) for number in told.numbers),
+            *(name_hash(name) for name in told.names if name != reference),
+            *(number_hash(number) for number in told.numbers),
             *((_own_digest(told.own),) if by == "message" and told.own != reference else ()),
         )
     }
+    _write(session, list(rows.values()))
+
+
+def keep_hashes(
+    session: Session, channel_account_id: int, kept: Iterable[tuple[str, int, date, Iterable[bytes]]]
+) -> None:
+    """Store hashes by which lines name movements: what each is known by, its cents (below zero for money that a bank
+    took back), its day."""
+    found = [
+        (channel_account_id, one, "line", reference, minor, day) for reference, minor, day, some in kept for one in some
+    ]
+    _write(session, sorted(set(found)))
+
+
+def called(session: Session, channel_account_id: int, hashes: Iterable[bytes]) -> dict[bytes, list[Called]]:
+    """The movements of an account that have names under these hashes, by hash."""
+    wanted = set(hashes)
+    return _rows(session, channel_account_id, wanted, None) if wanted else {}
+
+
+def taken_back(session: Session, channel_account_id: int, hashes: Iterable[bytes]) -> dict[bytes, list[Called]]:
+    """As :func:`called`, but only what a bank took back: the amounts are below zero."""
+    found = called(session, channel_account_id, hashes)
+    return {one: [name for name in names if name.amount_minor < 0] for one, names in found.items()}
+
+
+def _write(session: Session, rows: Sequence[tuple[int, bytes, str, str, int, date]]) -> None:
     if not rows:
         return
     connection = raw(session)
@@ -360,7 +389,7 @@ def _keep(session: Session, channel_account_id: int, kept: Iterable[tuple[Told, 
     )
     connection.execute("TRUNCATE called")
     types = ("int8", "bytea", "text", "text", "int8", "date")
-    copy_rows(connection, "called", columns, types, [rows[key] for key in sorted(rows)])
+    copy_rows(connection, "called", columns, types, sorted(rows))
     connection.execute(
         f"INSERT INTO movement_name ({listed}) SELECT {listed} FROM called ON CONFLICT DO NOTHING"  # noqa: S608
     )

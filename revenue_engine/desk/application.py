@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from revenue_engine.desk import approvals, bills, door, signing
+from revenue_engine.desk import approvals, bills, door, payments, signing
 from revenue_engine.errors import NotFound, Rejected
 
 log = structlog.get_logger("desk")
@@ -41,7 +41,7 @@ def make(engine: Engine, *, https: bool) -> FastAPI:
     def no_icon() -> Response:
         return Response(status_code=204, headers={"Cache-Control": "public, max-age=86400"})
 
-    for room in (signing, bills, approvals):
+    for room in (signing, bills, payments, approvals):
         app.include_router(room.router())
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _fault)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
@@ -14,13 +12,14 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from revenue_engine import periods
-from revenue_engine.access import idempotency, sessions
-from revenue_engine.access.idempotency import Kept
+from revenue_engine.access import scope, sessions
 from revenue_engine.billing import counter, invoices, tariffs
 from revenue_engine.desk import door
 from revenue_engine.desk.door import Visit
-from revenue_engine.errors import InvalidValue, NotAllowed, NotSignedIn, Rejected
-from revenue_engine.money import parse_wire, wire
+from revenue_engine.desk.reading import may, reading
+from revenue_engine.errors import InvalidValue, NotAllowed, NotFound, NotSignedIn, Rejected
+from revenue_engine.money import grouped, parse_wire, wire
+from revenue_engine.payments import browsing
 from revenue_engine.reports import bills, payment_search
 
 NEW = "/bills/new"
@@ -29,36 +28,39 @@ _FIELDS = ("item", "quantity", "station", "name", "phone")
 _FILTERS = ("state", "stream", "named", "before")
 
 
-def _reading(request: Request, work: Any) -> Response:
-    """A page that only reads: who asks must be signed in and may read."""
-
-    def go() -> Response:
-        visit = door.admitted(request)
-
-        def read(session: Session) -> Response:
-            sessions.must(session, "read")
-            answer: Response = work(visit, session)
-            return answer
-
-        response: Response = door.done(visit, read)
-        return response
-
-    return door.told(request, go)
-
-
 def _search(visit: Visit, session: Session) -> Response:
     words = visit.request.query_params.get("q", "").strip()
     if not words:
         return door.page(visit.request, "search.html", visit=visit, title="Search", q="", found=None, bills=[])
     try:
-        answer = payment_search.find(session, words)
-        named = counter.listed(session, words=answer.asked.words, limit=20) if answer.asked.words else []
+        answer = payment_search.find(session, words, scope=scope.of(session))
+        named = _named(session, answer.asked.words) if answer.asked.words else []
     except InvalidValue as error:
         facts: dict[str, Any] = {"title": "Search", "q": words, "found": None, "bills": [], "error": error}
         return door.page(visit.request, "search.html", visit=visit, status=422, **facts)
     return door.page(
-        visit.request, "search.html", visit=visit, title="Search", q=words, found=answer, bills=_rows(named), wire=wire
+        visit.request,
+        "search.html",
+        visit=visit,
+        title="Search",
+        q=words,
+        found=answer,
+        bills=_rows(named),
+        wire=grouped,
+        ids=browsing.public_ids(session, [one.home.payment.id for one in answer.found]),
     )
+
+
+def _named(session: Session, words: str) -> list[counter.BillRow]:
+    return counter.listed(session, words=words, limit=20, scope=scope.of(session))
+
+
+def _within(session: Session, number: str) -> dict[str, Any]:
+    """A bill of the places that who asks may look at. Raises NotFound for another's, as for none at all."""
+    bill = bills.describe(session, number)
+    if not scope.of(session).holds(bill["station"]):
+        raise NotFound(f"no bill {number!r}", number=number)
+    return bill
 
 
 def _rows(found: list[counter.BillRow]) -> list[dict[str, Any]]:
@@ -84,7 +86,7 @@ def _list(visit: Visit, session: Session) -> Response:
     asked = {name: visit.request.query_params.get(name, "").strip() for name in _FILTERS}
     before = asked["before"]
     facts: dict[str, Any] = {"title": "Bills", "asked": asked, "states": counter.STATES, "rows": [], "more": None}
-    facts["may_issue"] = sessions.may(session, "bill.issue")
+    facts["may_issue"] = may(session, "bill.issue")
     facts["streams"] = sorted(tariffs.streams(session))
     if before and not (before.isascii() and before.isdigit() and len(before) <= 18):
         error = InvalidValue("this page of the list is unknown: begin at the newest bill", field="before")
@@ -97,6 +99,7 @@ def _list(visit: Visit, session: Session) -> Response:
             stream=asked["stream"] or None,
             before=int(before) if before else None,
             limit=MOST + 1,
+            scope=scope.of(session),
         )
     except InvalidValue as error:
         return door.page(visit.request, "bills.html", visit=visit, status=422, error=error, **facts)
@@ -107,11 +110,17 @@ def _list(visit: Visit, session: Session) -> Response:
 
 
 def _show(visit: Visit, session: Session, number: str) -> Response:
-    bill = bills.describe(session, number)
+    bill = _within(session, number)
     place = counter.sub_county(session, bill["station"])
-    may = bill["state"] in ("unpaid", "overdue") and sessions.may(session, "bill.cancel.ask", place=place)
+    may_cancel = bill["state"] in ("unpaid", "overdue") and sessions.may(session, "bill.cancel.ask", place=place)
     return door.page(
-        visit.request, "bill.html", visit=visit, title=f"Bill {bill['number']}", bill=bill, may_cancel=may, reason=""
+        visit.request,
+        "bill.html",
+        visit=visit,
+        title=f"Bill {bill['number']}",
+        bill=bill,
+        may_cancel=may_cancel,
+        reason="",
     )
 
 
@@ -183,27 +192,22 @@ def _issue(request: Request, form: dict[str, str]) -> Response:
 def _issue_once(session: Session, visit: Visit, form: Mapping[str, str]) -> str:
     """Issue the bill of a form, once for its key; the same form sent again answers the same bill."""
     station = form.get("station") or None
-    person = sessions.must(session, "bill.issue", place=counter.sub_county(session, station))
-    key = form.get("key", "")
-    if not (key.isascii() and key.isprintable() and 16 <= len(key) <= 60):
-        raise InvalidValue("this form lost its key: look at the amount again, then issue")
-    said = [*(form.get(name, "") for name in _FIELDS), form.get("expected", "")]
-    fingerprint = hashlib.sha256(json.dumps(["desk", NEW, said]).encode()).digest()
-    kept = idempotency.taken(session, person_id=person, key=f"desk {key}", fingerprint=fingerprint)
-    if kept is not None:
-        return kept.body.decode()
-    bill = counter.issue_from_items(
-        session,
-        items=[f"{form.get('item', '').upper()}:{_quantity(form)}"],
-        by=visit.me.login,
-        name=form.get("name") or None,
-        phone=form.get("phone") or None,
-        station_code=station,
-        expected_minor=parse_wire(form.get("expected", "")),
-    )
-    answer = Kept(303, "text/plain", str(bill["number"]).encode())
-    idempotency.keep(session, person_id=person, key=f"desk {key}", fingerprint=fingerprint, answer=answer)
-    return str(bill["number"])
+    sessions.must(session, "bill.issue", place=counter.sub_county(session, station))
+    said = [NEW, *(form.get(name, "") for name in _FIELDS), form.get("expected", "")]
+
+    def issue() -> str:
+        bill = counter.issue_from_items(
+            session,
+            items=[f"{form.get('item', '').upper()}:{_quantity(form)}"],
+            by=visit.me.login,
+            name=form.get("name") or None,
+            phone=form.get("phone") or None,
+            station_code=station,
+            expected_minor=parse_wire(form.get("expected", "")),
+        )
+        return str(bill["number"])
+
+    return door.once(session, visit, said, issue)
 
 
 def _reason(form: Mapping[str, str]) -> str:
@@ -216,10 +220,10 @@ def _cancel(request: Request, form: dict[str, str], number: str) -> Response:
     visit = door.admitted(request, form)
 
     def ask(session: Session) -> Response:
-        bill = bills.describe(session, number)
+        bill = _within(session, number)
         try:
             reason = _reason(form)
-            with session.begin_nested():
+            with door.trying(session):
                 asked = invoices.ask_cancel(session, bill["number"], reason=reason)
         except InvalidValue as error:
             facts: dict[str, Any] = {"bill": bill, "may_cancel": True, "error": error, "reason": form.get("reason", "")}
@@ -233,7 +237,7 @@ def _cancel(request: Request, form: dict[str, str], number: str) -> Response:
 def _new(request: Request) -> Response:
     def go() -> Response:
         visit = door.admitted(request)
-        door.done(visit, lambda session: sessions.must(session, "bill.issue"))
+        door.done(visit, lambda session: scope.of(session, "bill.issue"))
         return new_page(visit, {})
 
     return door.told(request, go)
@@ -245,11 +249,11 @@ def router() -> APIRouter:
 
     @made.get("/")
     def search(request: Request) -> Response:
-        return _reading(request, _search)
+        return reading(request, _search)
 
     @made.get("/bills")
     def listed(request: Request) -> Response:
-        return _reading(request, _list)
+        return reading(request, _list)
 
     made.add_api_route(NEW, _new, methods=["GET"], response_model=None)
 
@@ -259,7 +263,7 @@ def router() -> APIRouter:
 
     @made.get("/bills/{number}")
     def show(request: Request, number: str) -> Response:
-        return _reading(request, lambda visit, session: _show(visit, session, number))
+        return reading(request, lambda visit, session: _show(visit, session, number))
 
     @made.post("/bills/{number}/cancellation")
     async def cancel(request: Request, number: str) -> Response:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
+import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any, cast
@@ -21,7 +24,7 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from revenue_engine.access import sessions
+from revenue_engine.access import idempotency, sessions
 from revenue_engine.db import acting_by, refusal, transaction
 from revenue_engine.errors import InvalidValue, NotAllowed, NotFound, NotSignedIn, Retryable, RevenueError, StaleFactor
 
@@ -185,6 +188,49 @@ def done(visit: Visit, work: Callable[[Session], Any], *, secret: str | None = N
     """Do something for who asks, in one transaction."""
     with acting_by(secret or visit.secret), transaction(visit.engine) as session:
         return work(session)
+
+
+@contextmanager
+def trying(session: Session) -> Iterator[None]:
+    """Do something that may be refused, and stay in the transaction: what was done of it is undone, the reason raised
+    as an error of the engine also where the database gives it."""
+    try:
+        with session.begin_nested():
+            yield
+    except (DBAPIError, psycopg.Error) as error:
+        known = refusal(error)
+        if known is None:
+            raise
+        raise known from error
+
+
+def needed(form: Mapping[str, str], name: str, words: str, *, most: int = 500) -> str:
+    """What a form says in a field. Raises InvalidValue with ``words`` where nothing is said, or too much."""
+    said = form.get(name, "")
+    if not said:
+        raise InvalidValue(words, field=name)
+    if len(said) > most:
+        raise InvalidValue(f"this is longer than {most} letters", field=name)
+    return said
+
+
+def once(session: Session, visit: Visit, said: list[str], make: Callable[[], str]) -> str:
+    """Make what a form asks for, once for the form's key; the same form sent again answers what it made first.
+
+    ``said`` is what the form says; another content under the same key raises Conflict. Raises InvalidValue for no key.
+    """
+    key = visit.form.get("key", "")
+    if not (key.isascii() and key.isprintable() and 16 <= len(key) <= 60):
+        raise InvalidValue("this form lost its key: open the page again")
+    person = sessions.seen(session)
+    fingerprint = hashlib.sha256(json.dumps(["desk", *said]).encode()).digest()
+    kept = idempotency.taken(session, person_id=person, key=f"desk {key}", fingerprint=fingerprint)
+    if kept is not None:
+        return kept.body.decode()
+    made = make()
+    answer = idempotency.Kept(303, "text/plain", made.encode())
+    idempotency.keep(session, person_id=person, key=f"desk {key}", fingerprint=fingerprint, answer=answer)
+    return made
 
 
 def told(request: Request, work: Callable[[], Response], form: Mapping[str, str] | None = None) -> Response:

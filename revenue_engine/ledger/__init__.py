@@ -14,11 +14,12 @@ from revenue_engine.ledger.balances import (
 )
 from revenue_engine.ledger.journal import Journal, Posting
 from revenue_engine.ledger.locks import book_dates, closed_below, is_closed
-from revenue_engine.ledger.store import Posted, feed, horizon, load, post, post_many, reverse
+from revenue_engine.ledger.store import JournalOf, Posted, feed, horizon, journals_of, load, post, post_many, reverse
 
 __all__ = [
     "Balance",
     "Journal",
+    "JournalOf",
     "Posted",
     "Posting",
     "account_heads",
@@ -29,6 +30,7 @@ __all__ = [
     "feed",
     "horizon",
     "is_closed",
+    "journals_of",
     "known_horizon",
     "load",
     "open_accounts",

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
+from revenue_engine import db
 from revenue_engine.db import raw
 from revenue_engine.errors import NotFound
 from revenue_engine.ledger.chart import AccountType
@@ -71,8 +72,7 @@ class StatementOfAccount:
 
 def tick(session: Session) -> int:
     """Mark this moment: "known at now" can be asked again for ever. Returns the horizon."""
-    row = raw(session).execute("SELECT take_tick()").fetchone()
-    return int(row[0]) if row else 0
+    return int(db.scalar(session, "SELECT take_tick()"))
 
 
 def known_horizon(session: Session, known_at: datetime) -> int:
@@ -81,16 +81,11 @@ def known_horizon(session: Session, known_at: datetime) -> int:
     Two processes may tick at once and write in the other order: the furthest of the last few counts, because what was
     known is never forgotten.
     """
-    row = (
-        raw(session)
-        .execute(
-            "SELECT coalesce(max(horizon)::text::bigint, 0)"
-            "  FROM (SELECT horizon FROM ledger_tick WHERE at <= %s ORDER BY at DESC LIMIT 100) latest",
-            (known_at,),
-        )
-        .fetchone()
+    query = (
+        "SELECT coalesce(max(horizon)::text::bigint, 0)"
+        "  FROM (SELECT horizon FROM ledger_tick WHERE at <= %s ORDER BY at DESC LIMIT 100) latest"
     )
-    return int(row[0]) if row else 0
+    return int(db.scalar(session, query, (known_at,)))
 
 
 def snapshot(session: Session, *, every: int = 1) -> int:
@@ -100,8 +95,7 @@ def snapshot(session: Session, *, every: int = 1) -> int:
     horizon, so that a journal committed late can never fall between two runs. The database folds by itself: no role
     may write a slice.
     """
-    row = raw(session).execute("SELECT take_snapshot(%s)", (every,)).fetchone()
-    return int(row[0]) if row else 0
+    return int(db.scalar(session, "SELECT take_snapshot(%s)", (every,)))
 
 
 _BALANCE_SQL = """

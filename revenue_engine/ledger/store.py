@@ -12,7 +12,7 @@ import psycopg
 from sqlalchemy.orm import Session
 
 from revenue_engine import periods
-from revenue_engine.db import copy_rows, next_ids, raw, scalar
+from revenue_engine.db import copy_rows, next_ids, raw, rows, scalar
 from revenue_engine.errors import Conflict, IntegrityFault, InvalidValue, NotFound, Retryable
 from revenue_engine.ledger.journal import Journal, Posting, digest
 from revenue_engine.ledger.locks import book_dates
@@ -221,6 +221,29 @@ class Feed:
 
     after: int
     horizon: int
+
+
+class JournalOf(NamedTuple):
+    """One journal that names a payment; the amount is all that its postings of this payment move, in cents."""
+
+    id: int
+    kind: str
+    book_date: date
+    recorded_at: datetime
+    reason: str | None
+    amount_minor: int
+
+
+def journals_of(session: Session, payment_id: int) -> list[JournalOf]:
+    """The journals that name a payment, in the order they were posted."""
+    return rows(
+        session,
+        JournalOf,
+        "SELECT j.id, j.kind, j.book_date, j.recorded_at, j.reason, sum(p.amount_minor)::bigint AS amount_minor"
+        "  FROM posting p JOIN journal j ON j.id = p.journal_id AND j.book_date = p.book_date"
+        " WHERE p.payment_id = %s GROUP BY j.id, j.kind, j.book_date, j.recorded_at, j.reason ORDER BY j.id",
+        (payment_id,),
+    )
 
 
 def horizon(session: Session) -> int:

@@ -225,6 +225,22 @@ def reversals_waiting_for(session: Session, references: Sequence[str]) -> list[S
     )
 
 
+def reversals_unnamed(
+    session: Session, channel_account_id: int, references: Sequence[str] | None, *, ids: Sequence[int] = ()
+) -> list[Stored]:
+    """Lines of an account's statements that took money back of no named payment, and nothing is taken back by them yet:
+    those known by these references, or with these ids where there are no references."""
+    which, given = ("e.reference", list(references)) if references is not None else ("e.id", list(ids))
+    return _read(
+        session,
+        f" WHERE {which} = ANY(%s) AND e.channel_account_id = %s AND e.kind = 'reversal' AND e.reverses IS NULL"
+        " AND e.message = %s AND NOT EXISTS (SELECT FROM payment p"
+        " WHERE p.channel_account_id = e.channel_account_id AND p.kind = 'reversal' AND p.reference = e.reference)"
+        " ORDER BY e.id",
+        (given, channel_account_id, STATEMENT_MESSAGE),
+    )
+
+
 def reversals_undecided(session: Session, delivery_id: int) -> list[Stored]:
     """The reversals that a delivery told of and that took nothing back yet."""
     return _read(

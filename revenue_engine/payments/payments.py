@@ -32,6 +32,7 @@ class Payment(Sealed, Base):
     __tablename__ = "payment"
     __table_args__ = (
         Index("uq_payment_identity", "reference", "kind", "channel_account_id", unique=True),
+        Index("ix_payment_occurred_at", "occurred_at", postgresql_using="brin"),
         Index("uq_payment_reverses_id", "reverses_id", unique=True, postgresql_where=text("reverses_id IS NOT NULL")),
         CheckConstraint("kind IN ('payment', 'reversal', 'charge', 'payout')", name="kind"),
         CheckConstraint("amount_minor > 0 AND amount_minor < 1000000000000", name="amount"),

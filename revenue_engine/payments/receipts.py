@@ -291,3 +291,8 @@ def listed(session: Session, *, before: int | None = None, limit: int = 50, scop
         f" AND {scope.payment('r.payment_id')} ORDER BY r.id DESC LIMIT %(limit)s",
         {**scope.given, "before": before, "limit": limit},
     )
+
+
+def of_payment(session: Session, payment_id: int) -> list[Shown]:
+    """Every paper of one payment, cancelled ones too, in the order they were issued."""
+    return rows(session, Shown, _SHOWN + " WHERE r.payment_id = %s ORDER BY r.id", (payment_id,))

@@ -105,6 +105,8 @@ class Paid:
     doubt: str = ""
     """What somebody should look at though the money is certain: a time that cannot be read, two copies of a receipt
     that differ. Holds no personal data."""
+    time_in_doubt: bool = False
+    """Whether the doubt is about the time that is told: another part of the message contradicts it."""
     wrong_address: bool = False
     """Whether the message belongs to another of our addresses: a question where confirmations are awaited (then the
     strength is SUPPORTS), or a confirmation where questions are."""
@@ -126,6 +128,9 @@ class Reversed:
     request_id: str = ""
     strength: Strength = Strength.CONFIRMS
     message: str = ""
+    doubt: str = ""
+    """As of :class:`Paid`, and so is the next."""
+    time_in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +186,10 @@ def as_wire(found: Interpretation) -> dict[str, str | None]:
     facts["currency"] = found.currency
     facts["occurred_at"] = None if found.occurred_at is None else found.occurred_at.isoformat()
     facts["channel_account"] = found.channel_account or None
+    facts["reason"] = found.doubt or None
     if isinstance(found, Paid):
         facts["verdict"], facts["kind"] = "paid", found.kind.value
         facts["account_reference"] = found.account_reference or None
-        facts["reason"] = found.doubt or None
     else:
         facts["verdict"], facts["kind"] = "reversed", Kind.REVERSAL.value
         facts["reverses"] = found.reverses

@@ -68,6 +68,10 @@ class StatementRefused(Rejected):
         self.column = column
 
 
+LEFT_OUT = "left out:"
+"""How a note begins that names what stands in a file and was not read: a file that does not add up says so."""
+
+
 @dataclass(frozen=True, slots=True)
 class StatementOpened:
     """The head of one statement."""
@@ -423,9 +427,13 @@ def _once(opened: StatementOpened, closed: StatementClosed, names: set[Hashable]
 
 
 def _does_not_add_up(opened: StatementOpened, closed: StatementClosed) -> StatementRefused:
+    without = "".join(f". {note[0].upper()}{note[1:]}" for note in closed.notes if note.startswith(LEFT_OUT))
     if closed.unproved:
         return StatementRefused(
-            StatementFault.DOES_NOT_ADD_UP, closed.unproved, line=closed.unproved_line, column=closed.unproved_column
+            StatementFault.DOES_NOT_ADD_UP,
+            closed.unproved + without,
+            line=closed.unproved_line,
+            column=closed.unproved_column,
         )
     opening, closing = opened.opening_minor or 0, closed.closing_minor or 0
     sums = opening + closed.credits_minor - closed.debits_minor
@@ -433,5 +441,6 @@ def _does_not_add_up(opened: StatementOpened, closed: StatementClosed) -> Statem
         StatementFault.DOES_NOT_ADD_UP,
         f"statement {opened.number or opened.reference or '?'} of {opened.account or 'the account'} does not add up:"
         f" opening {wire(opening)} + credits {wire(closed.credits_minor)} - debits {wire(closed.debits_minor)} ="
-        f" {wire(sums)}, and it closes with {wire(closing)}, {wire(closing - sums)} away. Ask for the file anew.",
+        f" {wire(sums)}, and it closes with {wire(closing)}, {wire(closing - sums)} away. Ask for the file anew"
+        f"{without}.",
     )

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
-from revenue_engine import ledger, periods
+from revenue_engine import db, ledger, periods
 from revenue_engine.access import approvals
 from revenue_engine.access.approvals import Agreed
 from revenue_engine.db import copy_rows, raw, rows, scalar
@@ -196,14 +196,11 @@ def preview(session: Session, proposed: Mapping[str, Any]) -> dict[str, Any]:
         postings += count
         for number, cents in allocate(minor, legs).items():
             then[number - 1] += cents * net
-    whole = (
-        raw(session)
-        .execute(
-            "SELECT count(*), coalesce(sum(sign * amount_minor), 0)::bigint FROM book_source WHERE event = %(event)s"
-            " AND xid < %(horizon)s::text::xid8 AND book_date BETWEEN %(first)s AND %(last)s",
-            given,
-        )
-        .fetchone()
+    whole = db.first(
+        session,
+        "SELECT count(*), coalesce(sum(sign * amount_minor), 0)::bigint FROM book_source WHERE event = %(event)s"
+        " AND xid < %(horizon)s::text::xid8 AND book_date BETWEEN %(first)s AND %(last)s",
+        given,
     )
     assert whole is not None  # noqa: S101 - an aggregate is one row
     now = raw(session).execute(

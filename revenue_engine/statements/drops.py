@@ -31,7 +31,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from reconciliation import break_keys, breaks
 from reconciliation.breaks import BreakReason, NewBreak
-from revenue_engine import periods
+from revenue_engine import db, periods
 from revenue_engine.access import approvals
 from revenue_engine.channels import accounts
 from revenue_engine.collection.tools import Tools
@@ -233,15 +233,12 @@ def names_met(session: Session, drop: Drop, names: Collection[str]) -> set[str]:
 
 def content_met(session: Session, drop: Drop, sha256: bytes) -> str | None:
     """Under which name this content was taken from the drop before; None when it was not."""
-    row = (
-        raw(session)
-        .execute(
-            "SELECT name FROM fetched_file WHERE drop_name = %s AND sha256 = %s AND outcome = 'taken'",
-            (drop.name, sha256),
-        )
-        .fetchone()
+    name: str | None = db.found(
+        session,
+        "SELECT name FROM fetched_file WHERE drop_name = %s AND sha256 = %s AND outcome = 'taken'",
+        (drop.name, sha256),
     )
-    return str(row[0]) if row else None
+    return name
 
 
 def delivered(session: Session, account_id: int) -> list[int]:

@@ -414,6 +414,8 @@ def _weigh(
     _gather(run, opened, new, settled)
     before = _standing(run)
     pipeline.book(run.session, run.batch, run.channels, run.adapters, run.readers, limit_minor=run.limit_minor)
+    if proves:
+        returns.settle(run.session, run.batch, run.channel, run.channels, run.readers, new)
     if run.batch.named_channels:
         identities = [Identity(run.channel.id, Kind.PAYMENT.value, name) for name in run.batch.named_channels]
         standing = payments.find(run.session, identities)
@@ -442,12 +444,8 @@ def _gather(run: _Run, opened: StatementOpened, new: list[tuple[StatementLine, s
         for line, name in new:  # a report told of it by the bank's own name, and waits for nothing any more
             if line.kind is None and name != (told := interpretation.line_reference(line)):
                 run.batch.resolve([break_keys.unconfirmed(run.channel.id, told)], "the statement shows the payment")
-    named = {line.number: name for line, name in new}
     for line, meaning in meanings:
-        if opened.opening_minor is not None and returns.is_return(line):
-            found = returns.named(run.session, run.channel, line, named[line.number], delivery_id=run.arrived.id)
-            run.batch.opened.append(found)
-        elif isinstance(meaning, Paid | Reversed):
+        if isinstance(meaning, Paid | Reversed):
             item = line.number if isinstance(meaning, Paid) else _taking_back(line)
             pipeline.keep(run.batch, run.arrived, run.channel, item, meaning)
         elif isinstance(meaning, Unknown):

@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine.channels import deliveries
+from revenue_engine.collection import bank_words
 from revenue_engine.db import Base, Sealed, copy_rows, exists, one, raw, rows, scalar
 from revenue_engine.errors import IntegrityFault, Retryable
 from revenue_engine.identifiers import public_id
@@ -120,8 +121,8 @@ _LINE_TYPES = ("int8", "int8", "int8", "bytea", "date", "int8", "text", "text", 
 
 
 def kind_of(line: StatementLine) -> Kind:
-    """What a line is; a bank that only says credit or debit says payment or payout."""
-    return line.kind or (Kind.PAYMENT if line.amount_minor > 0 else Kind.PAYOUT)
+    """What a line is; a bank that only says credit or debit says payment or payout, and in its words return or fee."""
+    return bank_words.kind_of(line)
 
 
 def new_id(session: Session) -> int:

@@ -14,7 +14,7 @@ import psycopg
 from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine import ledger
+from revenue_engine import db, ledger
 from revenue_engine.access import approvals, audit
 from revenue_engine.db import Base, Sealed, raw
 from revenue_engine.errors import Conflict, InvalidValue
@@ -134,9 +134,7 @@ def ask_open(
 
 def of_channel(session: Session, channel_account_id: int) -> str | None:
     """The bank account whose statements a channel account brings, as the code of its account; None where none is."""
-    row = (
-        raw(session)
-        .execute("SELECT account FROM bank_account WHERE channel_account_id = %s", (channel_account_id,))
-        .fetchone()
+    found: str | None = db.found(
+        session, "SELECT account FROM bank_account WHERE channel_account_id = %s", (channel_account_id,)
     )
-    return str(row[0]) if row else None
+    return found

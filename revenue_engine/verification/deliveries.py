@@ -15,7 +15,7 @@ import psycopg
 
 from revenue_engine.channels.accounts import Channel
 from revenue_engine.channels.deliveries import Arrived
-from revenue_engine.collection import interpretation, same_payment
+from revenue_engine.collection import interpretation, returns, same_payment
 from revenue_engine.payments import Fact, typed_digest
 from revenue_engine.payments.evidence import STATEMENT_MESSAGE
 from revenue_engine.ports.callbacks import CallbackAdapter, Interpretation, Paid, Reversed
@@ -137,6 +137,7 @@ def _statements(connection: psycopg.Connection[Any], sources: Sources) -> Iterat
             found = tuple(stored) in heads
             yield None if found else Finding("statement", public, f"delivery {delivery_id} holds no such statement")
         yield from _lines(connection, delivery_id, lines)
+        yield from _returned(connection, delivery_id, lines)
 
 
 Lines = dict[int, tuple[StatementLine, StatementOpened]]
@@ -185,6 +186,42 @@ def _lines(connection: psycopg.Connection[Any], delivery_id: int, lines: Lines) 
         said_now = (told.amount_minor, told.occurred_at, typed_digest(words))
         same = said_now == (amount, at, bytes(typed)) or kind == "reversal"
         yield None if same else Finding("evidence", str(evidence_id), f"line {item} of {delivery_id} says otherwise")
+
+
+_RETURNED_SQL = """
+SELECT e.id, e.item, e.message, e.amount_minor, e.occurred_at, coalesce(e.reverses, ''), e.channel_account_id,
+       EXISTS (SELECT FROM deposit_return r JOIN evidence u ON u.id = r.evidence_id
+                 JOIN payment p ON p.id = r.payment_id AND p.reference = e.reverses
+                WHERE u.reference = e.reference AND u.channel_account_id = e.channel_account_id
+                  AND p.channel_account_id = e.channel_account_id)
+  FROM evidence e WHERE e.delivery_id = %s AND e.kind = 'reversal' AND e.item < 0 AND e.message IN (%s, %s)
+   AND e.reference NOT LIKE '%%/SETTLEMENT' ORDER BY e.id
+"""
+
+
+def _returned(connection: psycopg.Connection[Any], delivery_id: int, lines: Lines) -> Iterator[Finding | None]:
+    """Money that the bank took back: what the line says, and that the line, or two persons, name the deposit."""
+    for evidence_id, item, message, amount, at, reverses, account, by_two in connection.execute(
+        _RETURNED_SQL, (delivery_id, STATEMENT_MESSAGE, returns.RECOGNISED)
+    ).fetchall():
+        number = returns.number_of(item)
+        told = interpretation.of_line(*lines[number]) if number in lines else None
+        if not isinstance(told, Reversed) or (told.amount_minor, told.occurred_at) != (amount, at):
+            yield Finding("evidence", str(evidence_id), f"line {number} of {delivery_id} took no such money back")
+            continue
+        named = message != returns.RECOGNISED or by_two
+        if not named:
+            keys = returns.keys_of(lines[number][0])
+            named = (
+                reverses in keys.references
+                or connection.execute(
+                    "SELECT 1 FROM movement_name WHERE channel_account_id = %s AND reference = %s AND digest = ANY(%s)",
+                    (account, reverses, sorted(keys.hashes)),
+                ).fetchone()
+                is not None
+            )
+        what = f"line {number} of {delivery_id} does not name {reverses}, and no two persons did"
+        yield None if named else Finding("evidence", str(evidence_id), what)
 
 
 _PARTY_SQL = """

@@ -23,8 +23,8 @@ from tests.access.test_attacks import tried
 from tests.conftest import Database
 from tests.support import people
 from tests.support.books import COUNTIES, SHORTCODE, Books
+from tests.support.commands import run
 from tests.support.people import Someone
-from tests.test_cli import run
 
 WHY = "the provider moved"
 MINE = hashlib.sha256(b"a token of mine").hexdigest()
@@ -36,8 +36,8 @@ COPIED = (
 
 
 @pytest.fixture
-def books(database: Database) -> Iterator[Books]:
-    made = Books(database.url)
+def books(testland: Database) -> Iterator[Books]:
+    made = Books(testland.url)
     yield made
     made.close()
 

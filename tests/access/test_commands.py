@@ -16,8 +16,8 @@ import pytest
 
 from tests.conftest import Database
 from tests.support import people
+from tests.support.commands import command, run
 from tests.support.people import PASSWORD
-from tests.test_cli import run
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,18 +30,6 @@ def here(database: Database, tmp_path: Path) -> dict[str, str]:
         "REVENUE_REDIS_URL": database.servers.redis_url,
         "REVENUE_TOKEN_FILE": str(tmp_path / "session"),
     }
-
-
-def command(*words: str, env: dict[str, str], typed: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "revenue_engine.cli", *words],
-        input=typed,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200", **env},
-        cwd=ROOT,
-    )
 
 
 def enrol(login: str, code: str, env: dict[str, str]) -> tuple[str, list[str]]:

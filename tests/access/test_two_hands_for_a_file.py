@@ -27,8 +27,8 @@ from tests.support.people import Someone
 
 
 @pytest.fixture
-def books(database: Database) -> Iterator[Books]:
-    kept = Books(database.url)
+def books(testland: Database) -> Iterator[Books]:
+    kept = Books(testland.url)
     kept.readers["plain"] = Plain()
     yield kept
     kept.close()

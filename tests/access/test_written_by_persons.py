@@ -13,7 +13,7 @@ from tests.access.test_attacks import tried
 from tests.conftest import Database
 from tests.support import people
 from tests.support.books import Books
-from tests.test_cli import run
+from tests.support.commands import run
 
 BILL = (
     "INSERT INTO invoice (public_id, number, pay_account_number, stream_code, station_code, billing, total_minor,"

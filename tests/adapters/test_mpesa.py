@@ -110,7 +110,8 @@ def test_corpus(name: str) -> None:
     found = as_wire(adapter.interpret((SHARED / f"daraja_{name}.json").read_bytes()))
     keys = ("verdict", "kind", "reference", "amount", "occurred_at")
     assert tuple(found[key] for key in keys) == CORPUS[name]
-    assert (found["reason"] is None) == (found["verdict"] == "paid")
+    # The portal's sample of a notice has a receipt of 2023 beside a day of 2021.
+    assert (found["reason"] is None) == (found["verdict"] == "paid" and not name.startswith("bill_manager"))
 
 
 # --- what the wire form leaves out ---

@@ -13,9 +13,9 @@ from tests.support.books import Books
 
 
 @pytest.fixture
-def books(database: Database) -> Iterator[Books]:
+def books(testland: Database) -> Iterator[Books]:
     """A county with a paybill, open books, two officers and a published key."""
-    made = Books(database.url)
+    made = Books(testland.url)
     made.readers["rows"] = Rows("rows")
     closing.second(made)
     closing.publish(made)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.access.test_commands import command
 from tests.closing.test_controls import stated
 from tests.conftest import Database
 from tests.flows.test_statement_doubles import Move
 from tests.support import closing
 from tests.support.books import Books
+from tests.support.commands import command
 
 
 def found(told: str) -> set[str]:

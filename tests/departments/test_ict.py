@@ -18,10 +18,10 @@ from revenue_engine.departments.ict import availability, links, service_credits
 from revenue_engine.departments.ict.availability import Availability, Probe
 from revenue_engine.errors import InvalidValue, NotAllowed, Rejected
 from revenue_engine.periods import NAIROBI
-from tests.access.test_commands import command
 from tests.conftest import Database
 from tests.support import people
 from tests.support.books import Books
+from tests.support.commands import command
 
 BEGIN = datetime(2026, 7, 1, tzinfo=NAIROBI)
 BANDS = {"kind": "bands", "bands": [[999_000, 2], [990_000, 3], [950_000, 5]]}

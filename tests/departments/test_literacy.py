@@ -14,11 +14,11 @@ from sqlalchemy.orm import Session
 from revenue_engine.db import transaction
 from revenue_engine.departments.literacy import programme
 from revenue_engine.errors import Rejected
-from tests.access.test_commands import command
 from tests.conftest import Database
 from tests.secondary_ledgers.shelf import Shelf, nothing, share
 from tests.support import people
 from tests.support.books import DAY
+from tests.support.commands import command
 
 ON = date(2026, 9, 1)
 

@@ -16,10 +16,10 @@ from revenue_engine import periods
 from revenue_engine.db import transaction
 from revenue_engine.departments.partnerships import agreements, iati
 from revenue_engine.errors import InvalidValue, NotAllowed, Rejected
-from tests.access.test_commands import command
 from tests.conftest import Database
 from tests.support import people
 from tests.support.books import Books, reversal
+from tests.support.commands import command
 
 IATI = Path(__file__).parents[3] / "shared" / "corpus" / "iati" / "schema" / "iati-activities-schema.xsd"
 TODAY = periods.today()

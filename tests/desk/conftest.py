@@ -58,20 +58,25 @@ class County:
     books: Books
     app: FastAPI
 
-    def browser(self, login: str, *roles: str) -> Browser:
-        who = people.somebody(self.books.url, login, *roles)
+    def browser(self, login: str, *roles: str, sub_county: str | None = None) -> Browser:
+        who = people.somebody(self.books.url, login, *roles, sub_county=sub_county)
         client = TestClient(self.app, base_url=ORIGIN, raise_server_exceptions=False)
         client.cookies.set("__Host-sid", who.secret, domain="desk.example")
         return Browser(client, who)
 
 
-@pytest.fixture
-def county(database: Database) -> Iterator[County]:
+def opened(database: Database) -> Iterator[County]:
+    """The books and the desk on a database, closed after."""
     books = Books(database.url)
     engine = db.make_engine(database.role_url("api"), pool_size=5)
     yield County(books, application.make(engine, https=True))
     engine.dispose()
     books.close()
+
+
+@pytest.fixture
+def county(database: Database) -> Iterator[County]:
+    yield from opened(database)
 
 
 def enrolled(url: str, engine: Engine, login: str) -> bytes:

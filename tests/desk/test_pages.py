@@ -108,7 +108,7 @@ def test_the_search_finds_a_payment_and_tells_the_truth_of_what_is_not_there(cou
     (account,) = re.findall(r'class="big">(\d{3} \d{3} \d{3})<', shown.text)
     code = county.books.pay(600, account.replace(" ", ""))
     found = browser.client.get("/", params={"q": code.lower()})
-    assert f"{code} · KSh 600.00" in found.text
+    assert f"{code}</a> · KSh 600.00" in found.text
     paid = browser.see(made.headers["location"])
     assert ">paid<" in paid.text
     assert code in paid.text

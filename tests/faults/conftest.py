@@ -11,8 +11,8 @@ from tests.support.books import Books
 
 
 @pytest.fixture
-def books(database: Database) -> Iterator[Books]:
+def books(testland: Database) -> Iterator[Books]:
     """A small county with open books."""
-    made = Books(database.url)
+    made = Books(testland.url)
     yield made
     made.close()

@@ -10,8 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from tests.access.test_commands import command
 from tests.support.bank_drop import ACCOUNT, FOREIGN, KEY_FILE, County, day
+from tests.support.commands import command
 
 ROOT = Path(__file__).parents[2]
 

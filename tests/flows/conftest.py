@@ -13,14 +13,14 @@ import pytest
 from revenue_engine import embedded
 from revenue_engine.db import transaction
 from revenue_engine.verification.verify import verify
-from tests.conftest import TEMPLATE, Database, in_database
+from tests.conftest import Database, in_database
 from tests.support.books import Books
 
 
 @pytest.fixture
-def books(database: Database) -> Iterator[Books]:
+def books(testland: Database) -> Iterator[Books]:
     """A small county with open books, which must hold every invariant when the flow is over."""
-    made = Books(database.url)
+    made = Books(testland.url)
     yield made
     with transaction(made.engine) as session:
         found = verify(session)
@@ -29,21 +29,26 @@ def books(database: Database) -> Iterator[Books]:
 
 
 @pytest.fixture
-def new_books(migrated: embedded.Servers) -> Callable[[], AbstractContextManager[Books]]:
+def new_books(migrated: embedded.Servers, _testland: str) -> Iterator[Callable[[], AbstractContextManager[Books]]]:
     """Makes one fresh county after another, for a test that compares many."""
     numbers = itertools.count(1)
+    over: list[str] = []  # dropped when the next one is made: its connections are gone by then
 
     @contextmanager
     def make() -> Iterator[Books]:
         name = f"many_{os.getpid()}_{next(numbers)}"
         with psycopg.connect(migrated.database_url, autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
+            while over:
+                connection.execute(f"DROP DATABASE {over.pop()} WITH (FORCE)")
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {_testland} STRATEGY FILE_COPY")
             books = Books(in_database(migrated.database_url, name))
             try:
                 yield books
             finally:
                 books.close()
-                connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+                over.append(name)
 
-    return make
+    yield make
+    with psycopg.connect(migrated.database_url, autocommit=True) as connection:
+        for old in over:
+            connection.execute(f"DROP DATABASE {old} WITH (FORCE)")

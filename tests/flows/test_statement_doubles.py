@@ -306,7 +306,7 @@ def test_a_report_without_balances_proves_nothing_until_the_statement_comes(bank
     assert held(bank) == 0
     assert bank.open_breaks() == ["unconfirmed"]
     bring(bank, of(BANK, *moves), channel=2)
-    assert held(bank) == 750
+    assert (held(bank), held(bank, "5900")) == (730, 20)
     assert "unconfirmed" not in bank.open_breaks()
 
 
@@ -450,7 +450,7 @@ def test_a_statement_of_days_that_have_not_come_is_refused(bank: Books) -> None:
     assert bank.rows("SELECT count(*) FROM payment") == [(0,)]
 
 
-# --- what a payer writes, and what a bank takes back ---
+# --- what a payer writes ---
 
 
 def test_a_short_code_that_a_payer_writes_makes_no_settlement(bank: Books) -> None:
@@ -464,20 +464,6 @@ def test_a_short_code_that_a_payer_writes_makes_no_settlement(bank: Books) -> No
 def test_a_field_that_only_the_bank_writes_names_a_channel() -> None:
     line = StatementLine(1, 900_00, date(2026, 9, 15), text="PAYBILL 600100", party=Party(name="SAFARICOM 600200"))
     assert settlements.words_of_bank(line) == {"SAFARICOM", "600200"}
-
-
-def test_a_returned_cheque_is_named_with_the_payment_that_may_be_meant(bank: Books) -> None:
-    bill = bank.bill(2000)
-    said = f"CHQ DEP 000123 INV {bill.pay_account_number}"
-    back = f"CHQ RETURNED 000123 REFER TO DRAWER {bill.pay_account_number}"
-    bring(bank, of(BANK, Move("FT26306AAAAD", 2000, 14, said=said), Move("FT26306AAAAE", 2000, 14)), channel=2)
-    bring(bank, of(BANK, Move("FT26307AAAAF", -2000, 15, said=back), opening=4000), channel=2)
-    ((reason, detail, minor),) = bank.rows(
-        "SELECT reason, detail, amount_minor FROM break_case WHERE closed_at IS NULL AND key LIKE 'returned:%'"
-    )
-    assert (reason, minor) == ("returned_by_bank", 2000_00)
-    assert "the line names the bill that FT26306AAAAD paid" in detail
-    assert "settlement_not_banked" not in bank.open_breaks()
 
 
 def test_a_statement_file_that_waits_is_no_failure_of_the_books(bank: Books) -> None:

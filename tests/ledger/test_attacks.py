@@ -27,8 +27,8 @@ FIRST = date(2026, 7, 1)
 
 
 @pytest.fixture
-def books(database: Database) -> Iterator[Books]:
-    made = Books(database.url)
+def books(testland: Database) -> Iterator[Books]:
+    made = Books(testland.url)
     yield made
     made.close()
 

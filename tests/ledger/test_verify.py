@@ -156,21 +156,21 @@ TAMPERS: dict[str, tuple[list[str], set[tuple[str, str, str]]]] = {
             ("payment_amount_equals_postings", "payment", "1"),
             ("receivable_control", "account", "1300.SBP"),
             ("receivable_control", "open_bill", "1"),
-            ("clearing_control", "account", "1200.1"),
+            ("clearing_control", "account", "1200.mpesa-000111"),
             ("snapshots", "balance_slice", "1300.SBP 2026-11-19"),
         },
     ),
     "the amount of a settlement": (
         [f"UPDATE posting SET amount_minor = amount_minor - 100 WHERE journal_id = {SETTLED} AND seq = 0"],
-        {("journal_digests", "journal", "16"), ("snapshots", "balance_slice", "1100.KCB 2026-11-20")},
+        {("journal_digests", "journal", "16"), ("snapshots", "balance_slice", "1100.kcb-0099 2026-11-20")},
     ),
     "the account that a payment was debited to": (
-        [f"UPDATE posting SET debit = '1200.2' WHERE journal_id = {RECEIVED_1}"],
+        [f"UPDATE posting SET debit = '1200.kcb-0099' WHERE journal_id = {RECEIVED_1}"],
         {
             ("journal_digests", "journal", "3"),
             ("payment_amount_equals_postings", "payment", "1"),
-            ("clearing_control", "account", "1200.1"),
-            ("clearing_control", "account", "1200.2"),
+            ("clearing_control", "account", "1200.mpesa-000111"),
+            ("clearing_control", "account", "1200.kcb-0099"),
         },
     ),
     "the account that a payment was credited to": (
@@ -194,7 +194,7 @@ TAMPERS: dict[str, tuple[list[str], set[tuple[str, str, str]]]] = {
         [f"UPDATE posting SET book_date = '2026-11-18' WHERE journal_id = {RECEIVED_1}"],
         {
             ("posting_and_journal_dates_agree", "posting", "3/0"),
-            ("snapshots", "balance_slice", "1200.1 2026-11-18"),
+            ("snapshots", "balance_slice", "1200.mpesa-000111 2026-11-18"),
         },
     ),
     "the book date of a journal and its postings": (
@@ -248,7 +248,7 @@ TAMPERS: dict[str, tuple[list[str], set[tuple[str, str, str]]]] = {
         {
             ("payment_amount_equals_postings", "payment", "1"),
             ("applications_match_postings", "application", "1,2"),
-            ("snapshots", "balance_slice", "1200.1 2026-11-19"),
+            ("snapshots", "balance_slice", "1200.mpesa-000111 2026-11-19"),
         },
     ),
     "a settlement deleted with its postings": (

@@ -16,8 +16,8 @@ SAID = "Ziwa Traders shop rent"
 
 
 @pytest.fixture
-def books(database: Database) -> Iterator[Books]:
-    kept = Books(database.url)
+def books(testland: Database) -> Iterator[Books]:
+    kept = Books(testland.url)
     yield kept
     kept.close()
 

@@ -17,8 +17,8 @@ from tests.support.books import Books
 
 
 @pytest.fixture
-def books(database: Database) -> Iterator[Books]:
-    kept = Books(database.url)
+def books(testland: Database) -> Iterator[Books]:
+    kept = Books(testland.url)
     yield kept
     kept.close()
 

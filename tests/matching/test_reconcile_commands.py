@@ -21,8 +21,8 @@ from tests.support.people import Someone
 
 
 @pytest.fixture
-def books(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Books]:
-    kept = Books(database.url)
+def books(testland: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Books]:
+    kept = Books(testland.url)
     monkeypatch.setattr(bootstrap, "engine", lambda role, pool_size=5: kept.as_role(role))
     sits(monkeypatch, kept.clerk)
     yield kept

@@ -26,8 +26,8 @@ RUNNER = "timer"
 
 
 @pytest.fixture
-def books(database: Database) -> Iterator[Books]:
-    kept = Books(database.url)
+def books(testland: Database) -> Iterator[Books]:
+    kept = Books(testland.url)
     yield kept
     kept.close()
 

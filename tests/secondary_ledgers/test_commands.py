@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.access.test_commands import command as run
 from tests.secondary_ledgers.shelf import Shelf
 from tests.support import people
+from tests.support.commands import command as run
 
 
 @pytest.mark.parametrize("code", ["ict", "partnerships", "literacy"])

@@ -63,8 +63,11 @@ class Books:
     readers: dict[str, StatementReader] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        county(self.url, "testland")
         self.engine = self.as_role(None)
+        with db.transaction(self.engine) as session:
+            loaded = db.exists(session, "SELECT FROM county")
+        if not loaded:  # a copy of a database that has the county is not loaded again
+            county(self.url, "testland")
 
     def as_role(self, role: str | None) -> Engine:
         """An engine on this database, disposed with it. Through the API the clerk acts, unless somebody else does."""

@@ -10,25 +10,27 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from pathlib import Path
 
 from sqlalchemy.orm import Session
 
 from revenue_engine import ledger, payments
 from revenue_engine.access import audit
+from revenue_engine.billing import payers
+from revenue_engine.county import loading
 from revenue_engine.db import raw
 from revenue_engine.ledger import chart, postings
 from revenue_engine.ledger.postings import Bill, Placed
 from revenue_engine.payments import NewApplication, receipts
 from revenue_engine.payments.receipts import ToIssue
 from revenue_engine.periods import NAIROBI
+from revenue_engine.treasury import bank_accounts
 
+COUNTIES = Path(__file__).parent / "counties"
 THURSDAY, FRIDAY = date(2026, 11, 19), date(2026, 11, 20)
-STREAMS = (
-    ("SBP", "Single business permits", 1, "bill", "county"),
-    ("MKT", "Market fees", 2, "spot", "county"),
-    ("HOS", "Hospital fees", 3, "bill", "facility"),
-)
-BANK = chart.bank("KCB")
+BILLING = {"SBP": "bill", "MKT": "spot", "HOS": "bill"}
+PAYBILL, KCB = chart.clearing("mpesa-000111"), chart.clearing("kcb-0099")
+BANK = chart.bank("kcb-0099")
 
 
 def at(day: date, clock: str) -> datetime:
@@ -37,43 +39,23 @@ def at(day: date, clock: str) -> datetime:
 
 
 def set_up(session: Session) -> None:
-    """The county, its streams, stations, two payers, two live channel accounts and the chart of accounts."""
-    connection = raw(session)
-    connection.execute(
-        "INSERT INTO county (code, name, books_open_from, confirm_limit_minor) VALUES ('BUS', 'Busia', '2026-11-01', 1)"
-    )
-    specs = [*chart.CONTROL_ACCOUNTS, chart.clearing_account(1, "M-PESA"), chart.clearing_account(2, "KCB")]
-    specs.append(chart.bank_account("KCB", "KCB collection"))
-    for code, name, note, billing, retained in STREAMS:
-        connection.execute(
-            "INSERT INTO stream (code, name, note, billing, retained_by, law, prefixes)"
-            " VALUES (%s, %s, %s, %s, %s, '', '{}')",
-            (code, name, note, billing, retained),
-        )
-        specs += chart.stream_accounts(code, name)
-    for spec in specs:
-        connection.execute(
-            "INSERT INTO account (code, name, type, parent, stream_code, component) VALUES (%s, %s, %s, %s, %s, %s)",
-            (spec.code, spec.name, spec.type, spec.parent, spec.stream_code, spec.component),
-        )
-    connection.execute(
-        "INSERT INTO station (code, name, stream_code, sub_county, ward) VALUES"
-        " ('BUSMKT', 'Busia market', 'MKT', 'Matayos', 'Burumba'), ('BCRH', 'Referral hospital', 'HOS', 'Matayos', '')"
-    )
-    connection.execute("INSERT INTO payer (public_id, name) VALUES ('pyr_1', 'Akinyi Traders'), ('pyr_2', 'J. Wafula')")
-    connection.execute(
-        "INSERT INTO channel_account (public_id, name, adapter, identifier, mode, status, clearing_account, settings)"
-        " VALUES ('cha_1', 'M-PESA paybill', 'mpesa', '000111', 'live', 'active', '1200.1', '{}'),"
-        " ('cha_2', 'KCB till', 'kcb', '0099', 'live', 'active', '1200.2', '{}')"
-    )
+    """The county and its two live channel accounts, as ``init`` loads them, and two payers."""
+    loading.load(session, "workland", mode="live", directory=COUNTIES / "workland")
+    for name in ("Akinyi Traders", "J. Wafula"):
+        payers.add_payer(session, name=name)
 
 
 def bank_account(session: Session) -> None:
     """The bank account that settlements go to."""
-    raw(session).execute(
-        "INSERT INTO bank_account (account, bank, number, purpose, authority, destination, channel_account_id,"
-        " opened_by) VALUES (%s, 'kcb', '0099', 'collection', 'Letter CT/1', 'county', 2, 'setup')",
-        (BANK,),
+    bank_accounts.open_bank_account(
+        session,
+        bank="kcb",
+        number="0099",
+        name="KCB collection",
+        purpose="collection",
+        authority="Letter CT/1",
+        by="setup",
+        channel_account_id=2,
     )
 
 
@@ -90,7 +72,6 @@ def bill(
     """Issue a bill of these components (cents)."""
     connection = raw(session)
     account = f"{number:09d}"
-    billing = next(kept[3] for kept in STREAMS if kept[0] == stream)
     connection.execute(
         "INSERT INTO invoice (id, public_id, number, pay_account_number, payer_id, stream_code, station_code, billing,"
         " total_minor, issued_at, due_on, issued_by) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'clerk')",
@@ -102,7 +83,7 @@ def bill(
             payer,
             stream,
             station,
-            billing,
+            BILLING[stream],
             sum(parts.values()),
             when,
             when.date(),
@@ -177,7 +158,7 @@ def pay(
         (number, f"pay_{number}", channel, reference, amount, when, when),
     )
     journal = postings.payment_received(
-        places, payment_id=number, channel_account_id=channel, clearing=chart.clearing(channel), at=when
+        places, payment_id=number, channel_account_id=channel, clearing=PAYBILL if channel == 1 else KCB, at=when
     )
     posted = ledger.post(session, journal, key=f"payment:{number}:received")
     payments.apply(session, [NewApplication(number, i, c, a, posted.id, "exact") for i, c, a in parts])
@@ -210,9 +191,7 @@ def take_back(
         " recorded_at, reverses_id) VALUES (%s, %s, 1, 'reversal', %s, %s, %s, %s, %s)",
         (number, f"pay_{number}", f"REV{number:07d}", amount, when, when, original),
     )
-    journal = postings.payment_reversed(
-        places, payment_id=original, channel_account_id=1, clearing=chart.clearing(1), at=when
-    )
+    journal = postings.payment_reversed(places, payment_id=original, channel_account_id=1, clearing=PAYBILL, at=when)
     posted = ledger.post(session, journal, key=f"payment:{number}:reversed")
     payments.apply(session, [NewApplication(original, i, c, -a, posted.id, "reversal") for i, c, a in parts])
     receipts.cancel(session, [original], reason="the provider reversed the payment")
@@ -301,7 +280,7 @@ def two_days(session: Session) -> None:
     told(session, "KCB777", "payment", 25_000, channel=2, when=at(FRIDAY, "14:00"))
     shown_at_bank(session, 297_000, when=at(FRIDAY, "18:00"))
     settled = postings.settled(
-        297_000, 3_000, bank=BANK, clearing=chart.clearing(1), channel_account_id=1, at=at(FRIDAY, "18:00")
+        297_000, 3_000, bank=BANK, clearing=PAYBILL, channel_account_id=1, at=at(FRIDAY, "18:00")
     )
     ledger.post(session, settled, key="settled:2:FT1")
     audit.record(session, actor="clerk", action="cancel", subject="INV-2627-000005")

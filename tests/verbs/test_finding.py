@@ -18,8 +18,8 @@ from tests.support.books import Books, confirmation, reversal
 
 
 @pytest.fixture
-def books(database: Database) -> Iterator[Books]:
-    made = Books(database.url)
+def books(testland: Database) -> Iterator[Books]:
+    made = Books(testland.url)
     yield made
     made.close()
 

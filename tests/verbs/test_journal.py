@@ -15,7 +15,7 @@ from revenue_engine import db, ledger
 from revenue_engine.reports import journal
 from tests.conftest import Database
 from tests.support.books import DAY, NOON, Books, reversal
-from tests.test_cli import run
+from tests.support.commands import run
 
 LINE = re.compile(r"    ([a-z_]+:\S+)  KES (-?\d+\.\d\d)(?: = KES (-?\d+\.\d\d))?(?:  ; (.*))?")
 
@@ -53,8 +53,8 @@ def read(text: str) -> dict[str, int]:
 
 
 @pytest.fixture
-def books(database: Database) -> Iterator[Books]:
-    made = Books(database.url)
+def books(testland: Database) -> Iterator[Books]:
+    made = Books(testland.url)
     yield made
     made.close()
 

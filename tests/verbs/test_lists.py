@@ -23,12 +23,12 @@ from revenue_engine.reports import daily, render
 from revenue_engine.reports import lists as rendering
 from tests.conftest import Database
 from tests.support.books import DAY, Books
-from tests.test_cli import run
+from tests.support.commands import run
 
 
 @pytest.fixture
-def books(database: Database) -> Iterator[Books]:
-    made = Books(database.url)
+def books(testland: Database) -> Iterator[Books]:
+    made = Books(testland.url)
     made.pay(750, "who knows", reference="UI00000750")
     paid = made.bill(100)
     made.pay(100, paid.pay_account_number)

@@ -14,13 +14,13 @@ from python_calamine import CalamineWorkbook
 from tests.conftest import Database
 from tests.flows.test_three_ways import FRIDAY, SATURDAY, Dated, bring, statement
 from tests.support.books import Books
-from tests.test_cli import run
+from tests.support.commands import run
 
 
 @pytest.fixture
-def books(database: Database) -> Iterator[Books]:
+def books(testland: Database) -> Iterator[Books]:
     """1,000 paid and told on Friday, 5 charged; 995 paid out on Saturday, and no bank shows it."""
-    made = Books(database.url)
+    made = Books(testland.url)
     made.readers["dated"] = Dated()
     bring(
         made,

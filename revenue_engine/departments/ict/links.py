@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from psycopg.types.json import Jsonb
 from sqlalchemy.orm import Session
 
-from revenue_engine import periods
+from revenue_engine import db, periods
 from revenue_engine.access import sessions
 from revenue_engine.db import copy_rows, raw, rows
 from revenue_engine.departments.ict import availability, service_credits
@@ -58,18 +58,15 @@ def keep_terms(session: Session, described: Mapping[str, Any]) -> int:
     service_credits.check(described["formula"])
     values = [Jsonb(v) if f == "formula" else v for f, v in ((f, described.get(f)) for f in _TERMS)]
     marks = ", ".join(["%s"] * len(_TERMS))
-    row = (
-        raw(session)
-        .execute(
-            f"INSERT INTO ict_link ({', '.join(_TERMS)}, kept_by) VALUES ({marks}, '')"  # noqa: S608 - our own columns
-            " ON CONFLICT (office, effective_from) DO NOTHING RETURNING id",
-            values,
-        )
-        .fetchone()
+    link = db.found(
+        session,
+        f"INSERT INTO ict_link ({', '.join(_TERMS)}, kept_by) VALUES ({marks}, '')"  # noqa: S608 - our own columns
+        " ON CONFLICT (office, effective_from) DO NOTHING RETURNING id",
+        values,
     )
-    if row is None:
+    if link is None:
         raise Conflict(f"the office {described['office']} has terms from {described['effective_from']}", field="office")
-    return int(row[0])
+    return int(link)
 
 
 def terms(session: Session, *, office: str | None = None) -> list[Terms]:
@@ -290,18 +287,15 @@ def claim(session: Session, office: str, month: date, *, ticket: str, raised_on:
 def credited(session: Session, office: str, month: date, *, amount_minor: int, reference: str, on: date) -> None:
     """Keep the supplier's credit note of a claim. Raises NotFound without a claim, Conflict above the claim."""
     sessions.must(session, RECORD)
-    row = (
-        raw(session)
-        .execute(
-            "SELECT c.id FROM ict_claim c JOIN ict_link l ON l.id = c.link_id WHERE l.office = %s AND c.month = %s",
-            (office, month),
-        )
-        .fetchone()
+    claim = db.found(
+        session,
+        "SELECT c.id FROM ict_claim c JOIN ict_link l ON l.id = c.link_id WHERE l.office = %s AND c.month = %s",
+        (office, month),
     )
-    if row is None:
+    if claim is None:
         raise NotFound(f"nothing was claimed for {office} in {month:%Y-%m}", office=office)
     raw(session).execute(
         "INSERT INTO ict_credit_note (claim_id, amount_minor, reference, noted_on, kept_by)"
         " VALUES (%s, %s, %s, %s, '')",
-        (row[0], amount_minor, reference, on),
+        (claim, amount_minor, reference, on),
     )

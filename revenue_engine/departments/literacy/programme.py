@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import psycopg
 from sqlalchemy.orm import Session
 
+from revenue_engine import db
 from revenue_engine.access import sessions
-from revenue_engine.db import raw, rows, scalar
+from revenue_engine.db import rows, scalar
 from revenue_engine.errors import Conflict, InvalidValue, NotFound
 
 RECORD = "department.record"
@@ -44,14 +45,11 @@ def _keep(session: Session, table: str, values: Mapping[str, Any], *, returning:
 
 
 def _enrolment(session: Session, learner: str, cohort: str) -> tuple[int, int, int, str]:
-    row = (
-        raw(session)
-        .execute(
-            "SELECT e.id, e.learner_id, e.cohort_id, c.unit FROM enrolment e JOIN learner l ON l.id = e.learner_id"
-            " JOIN cohort c ON c.id = e.cohort_id WHERE l.number = %s AND c.code = %s",
-            (learner, cohort),
-        )
-        .fetchone()
+    row = db.first(
+        session,
+        "SELECT e.id, e.learner_id, e.cohort_id, c.unit FROM enrolment e JOIN learner l ON l.id = e.learner_id"
+        " JOIN cohort c ON c.id = e.cohort_id WHERE l.number = %s AND c.code = %s",
+        (learner, cohort),
     )
     if row is None:
         raise NotFound(f"the learner {learner} is not enrolled in the cohort {cohort}", learner=learner, cohort=cohort)
@@ -59,13 +57,10 @@ def _enrolment(session: Session, learner: str, cohort: str) -> tuple[int, int, i
 
 
 def _id(session: Session, table: str, column: str, value: str) -> int:
-    row = raw(session).execute(
-        f"SELECT id FROM {table} WHERE {column} = %s",  # noqa: S608 - our own names
-        (value,),
-    ).fetchone()  # fmt: skip
-    if row is None:
+    number = db.found(session, f"SELECT id FROM {table} WHERE {column} = %s", (value,))  # noqa: S608 - our own names
+    if number is None:
         raise NotFound(f"there is no {table} {value!r}", **{table: value})
-    return int(row[0])
+    return int(number)
 
 
 def add_cohort(session: Session, described: Mapping[str, Any]) -> int:
@@ -137,12 +132,10 @@ def certify(session: Session, learner: str, cohort: str, *, attempt: int, on: da
 
 def reissue(session: Session, former: str, *, reason: str, on: date) -> str:
     """Issue a certificate anew, such as after a name was corrected; the former stays and is superseded, once."""
-    row = (
-        raw(session)
-        .execute(
-            "SELECT id, learner_id, unit, cohort_id, attempt FROM literacy_certificate WHERE number = %s", (former,)
-        )
-        .fetchone()
+    row = db.first(
+        session,
+        "SELECT id, learner_id, unit, cohort_id, attempt FROM literacy_certificate WHERE number = %s",
+        (former,),
     )
     if row is None:
         raise NotFound(f"there is no certificate {former!r}", number=former)
@@ -165,16 +158,13 @@ def reissue(session: Session, former: str, *, reason: str, on: date) -> str:
 
 def verify(session: Session, number: str) -> str:
     """What a certificate's number is worth: valid, superseded or unknown."""
-    row = (
-        raw(session)
-        .execute(
-            "SELECT EXISTS (SELECT FROM literacy_certificate n WHERE n.supersedes_id = c.id)"
-            " FROM literacy_certificate c WHERE c.number = %s",
-            (number,),
-        )
-        .fetchone()
+    superseded = db.found(
+        session,
+        "SELECT EXISTS (SELECT FROM literacy_certificate n WHERE n.supersedes_id = c.id)"
+        " FROM literacy_certificate c WHERE c.number = %s",
+        (number,),
     )
-    return "unknown" if row is None else "superseded" if row[0] else "valid"
+    return "unknown" if superseded is None else "superseded" if superseded else "valid"
 
 
 def cost(session: Session, cohort: str, voucher: str, *, amount_minor: int) -> None:

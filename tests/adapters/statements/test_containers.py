@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Callable
 
 import pytest
+import xlsxwriter
+from xlsxwriter.worksheet import Worksheet
 
 from adapters.statements import rows
 from revenue_engine import bootstrap
@@ -150,6 +153,75 @@ def test_a_workbook_of_xml_with_an_entity_or_a_cut_is_refused() -> None:
     entity = xml_workbook(HEADINGS, *ROWS, head='<!DOCTYPE a [<!ENTITY b "c">]>')
     assert refusal(entity, "a.xls").fault is StatementFault.FORBIDDEN
     assert refusal(xml_workbook(HEADINGS, *ROWS)[:-60], "a.xls").fault is StatementFault.UNREADABLE
+
+
+GHOST = ("16/09/2026", "16/09/2026", "GHOST", "FT3", "", "5.00", "2,305.00")
+
+
+def workbook_of(*rows: tuple[str, ...], hide: Callable[[Worksheet], object] = lambda _: None) -> bytes:
+    """An .xlsx of text cells in the second sheet; ``hide`` hides what it likes of it."""
+    out = io.BytesIO()
+    made = xlsxwriter.Workbook(out, {"in_memory": True})
+    made.add_worksheet("Cover & more").write(0, 0, "Bank")
+    sheet = made.add_worksheet("Lines & more")
+    for at, row in enumerate(rows):
+        for place, cell in enumerate(row):
+            sheet.write_string(at, place, cell)
+    hide(sheet)
+    made.close()
+    return out.getvalue()
+
+
+HAUNTED = (HEADINGS, ROWS[0], GHOST, ROWS[1])
+HIDDEN_ROWS = {
+    "xlsx": lambda: workbook_of(*HAUNTED, hide=lambda sheet: sheet.set_row(2, None, None, {"hidden": 1})),
+    "flat": lambda: workbook_of(*HAUNTED, hide=lambda sheet: sheet.set_row(2, 0)),
+    "xml": lambda: xml_workbook(*HAUNTED).replace(b"<Row><Cell", b"<Row ><Cell", 2).replace(
+        b"<Row><Cell", b"<Row ss:Hidden='1'><Cell", 1
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("made", sorted(HIDDEN_ROWS))
+def test_a_hidden_row_of_a_workbook_is_no_row_and_is_named(made: str) -> None:
+    content = HIDDEN_ROWS[made]()
+    stream = io.BytesIO(content)
+    events = list(proved(bootstrap.statement_reader(stream, "a.xlsx").read(stream, filename="a.xlsx")))
+    assert [one.text for one in events if isinstance(one, StatementLine)] == ["PAY 482915363 & co", "FEE"]
+    (closed,) = [one for one in events if isinstance(one, StatementClosed)]
+    assert any(note.startswith("left out: hidden rows (3)") for note in closed.notes)
+
+
+def test_a_statement_that_needs_its_hidden_row_is_refused_and_told_why() -> None:
+    hidden = workbook_of(HEADINGS, *ROWS, hide=lambda sheet: sheet.set_row(1, None, None, {"hidden": True}))
+    assert [line.text for line in lines_of(hidden, "a.xlsx")] == ["FEE"]  # what opens it stands in no row
+    after = ("17/09/2026", "17/09/2026", "PAY", "FT4", "", "10.00", "2,310.00")
+    middle = workbook_of(HEADINGS, *ROWS, after, hide=lambda sheet: sheet.set_row(2, None, None, {"hidden": True}))
+    found = refusal(middle, "a.xlsx")
+    assert found.fault is StatementFault.DOES_NOT_ADD_UP
+    assert "Left out: hidden rows (3): where they belong to the statement, show them" in found.reason
+
+
+def test_hidden_columns_and_sheets_of_a_workbook_are_not_read() -> None:
+    noise = [(*row, "2,300.00") for row in (HEADINGS, *ROWS)]
+    assert refusal(workbook_of(*noise), "a.xlsx").fault is StatementFault.UNKNOWN_COLUMNS
+    seen = workbook_of(*noise, hide=lambda sheet: sheet.set_column(7, 7, None, None, {"hidden": True}))
+    assert len(lines_of(seen, "a.xlsx")) == 2
+    xml = xml_workbook(*noise)
+    assert refusal(xml, "a.xls").fault is StatementFault.UNKNOWN_COLUMNS
+    column = b'<Table><Column ss:Index="8" ss:Hidden="1"/>'
+    assert len(lines_of(xml.replace(b"<Table>", column), "a.xls")) == 2
+    options = b'<WorksheetOptions xmlns="urn:schemas-microsoft-com:office:excel"><Visible>SheetHidden</Visible>'
+    unseen = xml_workbook(HEADINGS, *ROWS).replace(b"</Worksheet>", options + b"</WorksheetOptions></Worksheet>")
+    assert refusal(unseen, "a.xls").fault is StatementFault.NOT_A_STATEMENT
+
+
+def test_a_cell_across_columns_of_a_workbook_of_xml_moves_those_behind_it() -> None:
+    wide = xml_workbook(HEADINGS, *ROWS).replace(
+        b'<Cell><Data ss:Type="String">FEE</Data></Cell><Cell><Data ss:Type="String">FT2</Data></Cell>',
+        b'<Cell ss:MergeAcross="1"><Data ss:Type="String">FEE</Data></Cell>',
+    )
+    assert [line.amount_minor for line in lines_of(wide, "a.xls")] == [150000, -20000]
 
 
 # --- archives ---
