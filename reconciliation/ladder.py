@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from reconciliation import spelling
+from reconciliation.object_words import SYNONYMS
 from reconciliation.spelling import LOOKALIKES, WALL, Said, folded, tokens_of
 from revenue_engine import identifiers
 from revenue_engine.identifiers import PAY_ACCOUNT_DIGITS, is_pay_account_number
@@ -82,11 +83,13 @@ def _heard_numbers(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _numbers_of(said: Said) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The numbers of a text, and those of them that are weak."""
+    """The numbers of a text, and those of them that are weak; none that the text writes as a phone too."""
     sure = numbers_in(said.sure)
+    if said.phones:
+        sure = tuple(number for number in sure if number not in said.phones)
     if said.loose is said.sure:
         return sure, ()
-    weak = tuple(number for number in numbers_in(said.loose) if number not in sure)
+    weak = tuple(number for number in numbers_in(said.loose) if number not in sure and number not in said.phones)
     return (*sure, *weak), weak
 
 
@@ -211,6 +214,8 @@ def clues(text: str, *, prefixes: Collection[str] = (), said: Said | None = None
     else:
         parted = spelling.unglued_tokens(tokens)
         pairs += _pairs(_numbers_that_end(parted), tuple(token for token in parted if token.isalpha()))
+    if lettered := spelling.lettered(tokens):
+        pairs += [f"{word}{one}" for word in _called(words) for one in lettered]
     return Clues(
         slips=tuple(one for one in digits if _LEAST_RUN <= len(one) <= _LONGEST_SLIP and not _is_phone(one)),
         cut=last if last.isdigit() and _LEAST_CUT <= len(last) < PAY_ACCOUNT_DIGITS else "",
@@ -355,12 +360,16 @@ def _numbers_that_end(tokens: list[str]) -> list[str]:
 def _pairs(numbers: list[str], words: tuple[str, ...]) -> list[str]:
     """A word and a number in any order, as one key."""
     whole = [str(int(number)) for number in numbers if len(number) < PAY_ACCOUNT_DIGITS]
-    called = dict.fromkeys(one for word in words if len(word) >= _LEAST_WORD for one in (word, *_same(word)))
-    return [f"{word}{number}" for word in called for number in whole]
+    return [f"{word}{number}" for word in _called(words) for number in whole] if whole else []
+
+
+def _called(words: tuple[str, ...]) -> dict[str, None]:
+    """Words of a text that may call a thing, and what the county may call the same thing."""
+    return dict.fromkeys(one for word in words if len(word) >= _LEAST_WORD for one in (word, *_same(word)))
 
 
 def _same(word: str) -> tuple[str, ...]:
-    return spelling.SYNONYMS.get(word, ())
+    return SYNONYMS.get(word, ())
 
 
 NOTHING = frozenset(("", "0", "NA", "N", "A", "NONE", "NIL", "NULL", "X", "TEST", "HAKUNA"))

@@ -13,6 +13,7 @@ import re
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from reconciliation.object_words import ASIDE, COUNTED, JOINING, LITTLE_WORDS, NUMBER_WORDS, PARTS, REMAINDERS
 from revenue_engine.identifiers import plain
 
 LOOKALIKE_PAIRS = tuple(zip("OILSBZG", "0115826", strict=True))
@@ -30,28 +31,35 @@ _GAP = r"[\s\-./()\[\]:_~=#]"
 _NINE = rf"[17IL](?:[\s\-./()\[\]:_~,]{{0,2}}{_LIKE}){{8}}(?![0-9])"
 _PHONE_WORDS = (
     "TELEPHONE|TEL|CELLPHONE|CELL|PHONE|PH|HP|SIMU|MOBILE|MOB|CONTACTS?|CALL|MSISDN|WHATSAPP|SMS"
-    "|LINE|LAINI|AIRTEL|SAFARICOM|TELKOM|EQUITEL"
+    "|LINE|LAINI|AIRTEL|SAFARICOM|TELKOM|EQUITEL|FAIBA|SIM ?CARD|SIM|KADI|HOLDER|OWNER|MWENYEWE|M-?PESA|SENDER"
+    "|SAFCOM|SAF|TIGO|FROM|SENT BY|KUTOKA|PERSON|MOBILE MONEY|LIPA NA|MTEJA|YANGU|WANGU|MY NUMBER"
 )
 _PHONE = re.compile(
     r"(?:"
     rf"(?:(?<![0-9])[(\[]?\+|(?<![0-9A-Z])[(\[]?(?:00)?)\s?254{_GAP}*(?:\(?0\)?{_GAP}*)?"  # +254, (254), 00254, 254 (0)
     rf"|(?<![0-9A-Z])[(\[]?[0O]{_GAP}*"  # 0, (0), O
-    rf"|(?<![0-9A-Z])(?:\+|KEN?(?:YA)?(?![A-Z])){_GAP}*"  # + or KE without its 254
+    rf"|(?<![0-9A-Z])(?:\+|K\.?EN?(?:YA)?(?![A-Z])\.?){_GAP}*"  # + or KE without its 254
     rf"|(?<![A-Z])(?:{_PHONE_WORDS})(?:{_GAP}*(?:NO|NUMBER|NAMBA|IS|NI|YA|YANGU|YAKE))*{_GAP}*"
     rf")({_NINE})"
 )
+_PHONE_BEHIND = re.compile(
+    rf"(?<![0-9A-Z])({_NINE})[\s\-./()\[\]:,]{{1,3}}(?:TEL|SIMU?|PHONE|CELL|MOBILE|MPESA|WHATSAPP)(?![A-Z])"
+)
+"""Nine digits and what they are behind them: ``712345609 simu``."""
 _LEAST_PHONE_DIGITS = 7
 _HIDDEN = re.compile(
     r"\+?[0-9]{1,9}[ \-]?(?:[*X]{2,}[ \-]?)+[0-9]{2,}|(?<![0-9A-Z*])(?:\*{2,}|X{3,})[ \-]?[0-9]{2,}"
     r"|(?<![0-9A-Z])\+?(?:\(?254\)?|0)?[ \-]?[17][0-9]{0,5}[ \-]?"  # the beginning of a phone…
-    r"[(\[]?(?:[*X#?_~]{2,}|[*#]|[.\-]{3,}|\s{3,})[)\]]?[\s\-]*[0-9]{2,4}(?![0-9])"  # …what hides it, and its end
+    r"[(\[]?(?:[*X#?_~^]{2,}|[*#^]|[.\-]{3,}|\s{3,})[)\]]?[\s\-]*[0-9]{2,4}(?![0-9])"  # …what hides it, and its end
 )
-_STARS = str.maketrans(dict.fromkeys("•●∗＊×", "*") | {"…": "..."})
+_STARS = str.maketrans(dict.fromkeys("•●∗＊×", "*") | {"…": "...", "—": "---"})
 _DATE = re.compile(
     r"(?<![0-9])(?:(?:0?[1-9]|[12][0-9]|3[01])([./\-])(?:0?[1-9]|1[0-2])\1(?:20)?[0-9]{2}"
     r"|20[0-9]{2}([./\-])(?:0?[1-9]|1[0-2])\2(?:0?[1-9]|[12][0-9]|3[01])"
     r"|(?<![A-Z])(?:JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEPT?|OCT|NOV|DEC)[A-Z]*[\-./'](?:20)?[123][0-9]"
-    r"|(?:0?[1-9]|[12][0-9]|3[01]) (?:0?[1-9]|1[0-2]) 20[0-4][0-9]"  # with blanks, or glued: only of these years
+    # With blanks, with two kinds of separators, or glued: only of these years.
+    r"|(?:0?[1-9]|[12][0-9]|3[01])[ ./\-]{1,2}(?:0?[1-9]|1[0-2])[ ./\-]{1,2}20[0-4][0-9]"
+    r"|20[0-4][0-9][ ./\-]{1,2}(?:0?[1-9]|1[0-2])[ ./\-]{1,2}(?:0?[1-9]|[12][0-9]|3[01])"
     r"|(?:0[1-9]|[12][0-9]|3[01]) ?(?:0[1-9]|1[0-2]) ?20[0-4][0-9]"
     r"|20[0-4][0-9] ?(?:0[1-9]|1[0-2]) ?(?:0[1-9]|[12][0-9]|3[01]))(?![0-9])"
 )
@@ -64,6 +72,8 @@ _CHEQUE = re.compile(
 _OF_A_BANK = re.compile(
     r"(?<![A-Z])(?:BATCH|TELLER|MICR|SORT|CTS|CLG|RCP?TS?|RECEIPT|TRN|VOUCHER|PV|BC|BR|BRN|BRANCH|SWIFT|SEQ)"
     r"(?:[\s.:#\-]*(?:NO|NUM|NUMBER|CODE))*[\s.:#\-]*[0-9]{1,8}[\s./\-]+[0-9]+(?:[\s./\-]+[0-9]+)*"
+    r"|(?<![A-Z])(?:TT|RTGS|EFT|MO|ORDER|MR|TRACE|STAN|AUTH|POS|TERMINAL|TID)(?:[\s.:#\-]*(?:NO|NUM|NUMBER|CODE))*[\s.:#\-]*"
+    r"(?![0-9]{3}[ \-][0-9]{3}[ \-][0-9]{3}(?![0-9]))[0-9]{1,8}[\s./\-]+[0-9]+(?:[\s./\-]+[0-9]+)*"
 )
 """A bank's own word before groups; a number in one piece behind it may be what was typed."""
 _BETWEEN = r"[\s./\-,()#:]"
@@ -76,7 +86,7 @@ _YEAR_AND_SERIAL = re.compile(
 )
 _PERMIT = re.compile(r"([A-Z]{2,})-?20[0-4][0-9]{6}(?![0-9])")
 _PERMIT_WORD = re.compile(
-    r"(?<![A-Z])(?:U?SBP|UBP|BSP|PERMIT|LICEN[CS]E|LIC|LESENI)(?:[\s.:#\-/]*(?:NO|NUMBER))?[\s.:#\-/]*"
+    r"(?<![A-Z])(?:U?SBP|UBP|BSP|PERMIT|LICEN[CS]E|LIC|LESENI|CERT(?:IFICATE)?|CHETI|APP(?:LICATION)?|SERIAL|RENEWAL)(?:[\s.:#\-/]*(?:NO|NUMBER))?[\s.:#\-/]*"
     rf"(?:20[0-4][0-9]{{6}}|[0-9]{{5}}20[12][0-9]|(?:{_TWO_YEARS})[0-9]{{5}})(?![0-9])"
 )
 _BEFORE_NUMBERS = frozenset(
@@ -92,7 +102,10 @@ _STROKE = re.compile(r"(?<=[0-9])\s*[/\\:*_=|~#?]+\s*(?=[0-9])")
 _MISLEADING_WORDS = (
     r"CHQ|CHEQ|CHECK|CQ|SLIP|DRAFT|HUNDI|BATCH|MICR|SORT|CTS|CLG|\bRCP?T|RECEIPT|TRN|VOUCHER|\bPV|\bBC|\bBR|SWIFT|SEQ"
     r"|TEL|PHONE|SIMU|CELL|MOB|CONTACT|\bCALL|MSISDN|WHATSAPP|\bSMS|\bPH|\bHP"
-    r"|\bLINE|LAINI|AIRTEL|SAFARICOM|TELKOM|EQUITEL|\bKEN?(?:YA)?\W*[17]|\+"
+    r"|\bLINE|LAINI|AIRTEL|SAFARICOM|TELKOM|EQUITEL|\bK\.?EN?(?:YA)?\W*[17]|\+"
+    r"|FAIBA|\bSIM|KADI|HOLDER|OWNER|MWENYEWE|PESA|SENDER|\bSAF|\bTIGO|\bFROM|SENT BY|KUTOKA|PERSON|MONEY|LIPA NA|MTEJA"
+    r"|YANGU|WANGU|MY NUMBER|\bTT|RTGS|\bEFT|\bMO\b|\bORDER|\bMR\b|TRACE|\bSTAN\b|\bAUTH|\bPOS\b|TERMINAL|\bTID"
+    r"|\bCERT|CHETI|\bAPP|SERIAL|RENEWAL"
 )
 _MAY_MISLEAD = re.compile(
     r"[0-9]\s*[/\\:*_=|~.#?]\s*[0-9]|[0-9]-[0-9]{1,2}-[0-9]|\*\*|[#?.\-]{2}|254"
@@ -138,6 +151,7 @@ def said(text: str) -> Said:
     phones: list[str] = []
     upper = _HIDDEN.sub(WALL, upper)
     upper = _PHONE.sub(lambda found: _phone(found, phones), upper)
+    upper = _PHONE_BEHIND.sub(lambda found: _phone(found, phones), upper)
     upper = _TIME.sub(WALL, _DATE.sub(WALL, upper))
     loose = _TOKEN.findall(upper)
     upper = _OF_A_BANK.sub(WALL, _CHEQUE.sub(WALL, _YEAR_AND_SERIAL.sub(WALL, upper)))
@@ -340,7 +354,7 @@ def _whole(text: Written, start: int, end: int, own: str, spelt: Fit, *, typed: 
         return Fit.WEAK if torn or others else spelt
     if after and (_goes_on(after, gap, own) or _goes_on_in_words(text, end)):
         return Fit.LONGER
-    weak = bool(after) and _may_go_on(after, gap, own)
+    weak = (bool(after) and _may_go_on(after, gap, own)) or (start > 0 and text.words[start - 1] in ASIDE)
     if start:
         before, gap = text.words[start - 1], text.gaps[start]
         if _is_stroke(gap) and before.isdigit() and len(before) <= _SHORT:
@@ -348,14 +362,14 @@ def _whole(text: Written, start: int, end: int, own: str, spelt: Fit, *, typed: 
                 return Fit.LONGER
             weak = True  # the number of something else, named beside this one
         weak |= typed and "/" in gap and before.isalpha() and len(before) > 1
-    weak = weak or _names_another(text, start, end) or _number_near(text, start, end) or after in _ASIDE
+    weak = weak or _names_another(text, start, end) or _number_near(text, start, end) or after in ASIDE
     return Fit.WEAK if weak or plates_of(text) else spelt
 
 
 def _goes_on(after: str, gap: str, own: str) -> bool:
     if len(after) == 1 and after.isalpha():
         return own[-1].isdigit()
-    if after in _REMAINDERS:
+    if after in REMAINDERS:
         return True
     if not _is_stroke(gap):
         return False
@@ -364,13 +378,13 @@ def _goes_on(after: str, gap: str, own: str) -> bool:
 
 def _goes_on_in_words(text: Written, end: int) -> bool:
     """Whether words behind a name say a part of the thing, or one thing more: ``part 2``, ``row B``, ``and 46``."""
-    rest = [word for word in text.words[end : end + 4] if word not in _NUMBER_WORDS]
-    if not rest or not (rest[0] in _PARTS or rest[0] in _JOINING):
+    rest = [word for word in text.words[end : end + 4] if word not in NUMBER_WORDS]
+    if not rest or not (rest[0] in PARTS or rest[0] in JOINING):
         return False
-    number = next((word for word in rest[1:] if word not in _JOINING), "")
+    number = next((word for word in rest[1:] if word not in JOINING), "")
     if not number or _YEAR.fullmatch(number):
         return False
-    if rest[0] in _JOINING:
+    if rest[0] in JOINING:
         return number[0].isdigit() and len(number) <= _SHORT
     return len(number) == 1 or (any(map(str.isdigit, number)) and len(number) <= _SHORT + 1)
 
@@ -382,7 +396,7 @@ def _may_go_on(after: str, gap: str, own: str) -> bool:
     if after.isalpha():
         if len(after) == 1:
             return True  # behind a letter: behind a figure the name goes on
-        return (len(after) == 2 and after not in _LITTLE_WORDS) or (_is_stroke(gap) and len(after) < _SHORT)
+        return (len(after) == 2 and after not in LITTLE_WORDS) or (_is_stroke(gap) and len(after) < _SHORT)
     return len(after) < _SHORT and own[-1].isdigit()
 
 
@@ -408,7 +422,7 @@ def _number_near(text: Written, start: int, end: int) -> bool:
         for place, word in enumerate(words):
             if _YEAR.fullmatch(word) or any(_MONTH.fullmatch(one) for one in words[max(0, place - 1) : place + 2]):
                 continue
-            if word in _COUNTED or (len(word) <= _SHORT and word.isdigit()):
+            if word in COUNTED or (len(word) <= _SHORT and word.isdigit()):
                 return True
             if len(word) == 1 or (len(word) < _SHORT and not word.isalpha()):
                 return True
@@ -420,43 +434,6 @@ _MONTH = re.compile(
     "JAN(?:UARY)?|FEB(?:RUARY)?|MAR(?:CH)?|APR(?:IL)?|MAY|JUNE?|JULY?|AUG(?:UST)?|SEPT?(?:EMBER)?|OCT(?:OBER)?"
     "|NOV(?:EMBER)?|DEC(?:EMBER)?|MWEZI|MONTHS?"
 )
-_COUNTED = frozenset(
-    word
-    for words in (
-        "ONE TWO THREE FOUR FIVE SIX SEVEN EIGHT NINE TEN SECOND THIRD II III IV",
-        "MOJA MBILI TATU NNE TANO SITA SABA NANE TISA KUMI PILI",
-    )
-    for word in words.split()
-)
-_ASIDE = frozenset(
-    word
-    for words in (
-        "ANNEX ANNEXE BIS EXT EXTENSION UPPER LOWER BACK FRONT REAR NEW OLD HALF QUARTER NUSU NYUMA MBELE JUU CHINI",
-        "NDOGO KUBWA MPYA MABAKI BAKI",
-    )
-    for word in words.split()
-)
-"""Words that make another thing of a name without a number."""
-_REMAINDERS = frozenset(("REM", "REMAINDER", "REMAINING", "RESIDUE"))
-"""What is left of a parcel of which a part was sold is a parcel of its own."""
-_PARTS = frozenset(
-    word
-    for words in (
-        "PART PT PARTS PHASE PH ROW SECTION SECT SEC BLOCK BLK UNIT ROOM RM FLOOR FLR LEVEL EXT EXTENSION ANNEX ANNEXE",
-        "SUBPLOT SUB SUBDIVISION PORTION WING SIDE DOOR SHOP HSE HOUSE STALL LOT BOOTH TABLE SLAB KIOSK LINE GATE BAY",
-        "SEHEMU AWAMU CHUMBA MLANGO SAFU MSTARI GHOROFA NYUMBA DUKA KIBANDA UPANDE ENEO LANGO MEZA KIPANDE",
-    )
-    for word in words.split()
-)
-"""Words that say a part of a thing where a number or a letter follows them."""
-_JOINING = frozenset(("AND", "NA", "N", "PLUS", "TO", "HADI", "MPAKA", "THRU", "PAMOJA", "WITH", "OR", "AU"))
-_NUMBER_WORDS = frozenset(("NO", "NOS", "NUMBER", "NUMBERS", "NUM", "NAMBA", "NAMBARI", "NR", "YA", "OF"))
-_LITTLE_WORDS = frozenset(
-    word
-    for words in ("AT BY IN IS IT KE KW LA MY NA NI NO OF OK ON OR TO WA YA ZA", "DR MR MS FY LR QR")
-    for word in words.split()
-)
-"""Two letters that are a word of their own."""
 _YEAR = re.compile("(?:19|20)[0-9]{2}")
 
 
@@ -509,7 +486,7 @@ def _unglued(text: Written) -> Written:
     return Written(tuple(words), tuple(gaps))
 
 
-_WORD_AND_NUMBER = re.compile(r"([A-Z]{4,}|LR)([0-9]{1,6})")
+_WORD_AND_NUMBER = re.compile(r"([A-Z]{4,}|LR|BLK|HSE)([0-9]{1,6})")
 
 
 def unglued_tokens(tokens: Sequence[str]) -> list[str]:
@@ -528,16 +505,22 @@ def as_year_and_serial(group: tuple[str, ...]) -> tuple[str, ...]:
     return group
 
 
-SYNONYMS = {
-    "KIWANJA": ("PLOT",), "SHAMBA": ("PLOT",), "PLOTI": ("PLOT",), "KIBANDA": ("STALL", "KIOSK"), "STALI": ("STALL",),
-    "MEZA": ("TABLE",), "DUKA": ("SHOP",), "NYUMBA": ("HOUSE", "HSE"), "HOUSE": ("HSE",), "HSE": ("HOUSE",),
-    "CHUMBA": ("ROOM",), "LESENI": ("PERMIT",), "STOO": ("STORE",), "BLK": ("BLOCK",), "BLOKI": ("BLOCK",),
-}  # fmt: skip
-"""What payers call a thing, beside what the county's references call the same."""
+_LETTERED = re.compile(r"0*([1-9][0-9]{0,4}[A-Z])")
+
+
+def lettered(words: Sequence[str]) -> list[str]:
+    """The numbers of a text that one letter goes on, glued or beside: ``45A``, ``45 A``."""
+    found = [one[1] for word in words if word[0] <= "9" and (one := _LETTERED.fullmatch(word))]
+    for number, letter in itertools.pairwise(words):
+        if len(letter) == 1 and letter.isalpha() and number.isdigit() and (one := _LETTERED.fullmatch(number + letter)):
+            found.append(one[1])
+    return list(dict.fromkeys(found))
 
 
 def fits_loosely(text: Written, reference: Written) -> bool:
     """Whether numbers of a text are the last numbers of a reference, or its plate stands in the text."""
+    if reference.words and (last := _LETTERED.fullmatch(reference.words[-1])):
+        return [last[1]] == lettered(text.words)
     own = [int(word) for word in reference.words if word.isdigit()]
     told = groups_of(text)
     groups = ([int(word) for word in group] for one in told for group in {one, as_year_and_serial(one)})

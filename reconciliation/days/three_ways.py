@@ -9,13 +9,14 @@ that list.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
 from sqlalchemy.orm import Session
 
-from revenue_engine import ledger
+from revenue_engine import ledger, periods
+from revenue_engine.billing import tariffs
 from revenue_engine.channels import accounts
 from revenue_engine.channels.accounts import Channel, Labelled
 from revenue_engine.errors import NotFound
@@ -54,6 +55,8 @@ class Item:
     amount_minor: int
     since: date
     age_days: int
+    expected_on: date | None = None
+    """The day by which the other side is to have it: of a payout, the bank's next working day; else None."""
 
     @property
     def effect_minor(self) -> int:
@@ -199,7 +202,15 @@ def _of_channel(session: Session, channel: Channel, shown: Labelled, day: date) 
         side_by_side.moved(session, channel.id, day, accounts=held_in, bank=bank),
         [] if bank else side_by_side.paid_out(session, channel.id, day),
     )
+    holidays = tariffs.holidays(session)
+    made.items = [_expected(item, holidays) for item in made.items]
     return made
+
+
+def _expected(item: Item, holidays: Collection[date]) -> Item:
+    if item.bucket is not Bucket.IN_TRANSIT:
+        return item
+    return replace(item, expected_on=periods.add_working_days(item.since, 1, holidays))
 
 
 def laid(made: ThreeWays, moved: Iterable[Moved], paid_out: Iterable[PaidOut]) -> None:

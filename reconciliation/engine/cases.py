@@ -56,7 +56,7 @@ _NINE_LIKE = "^[OILSBZG]*[0-9][0-9OILSBZG]*$"
 _GROUPS_THAT_MISLEAD = (
     "[0-9A-Za-z][^0-9A-Za-z]*[^0-9A-Za-z .\\-][^0-9A-Za-z]*[0-9A-Za-z]|[.\\-]{2}|   |[0-9]{8}"
     "|^[^0-9]*[0-9]{2}[^0-9][0-9]{2}[^0-9][0-9]{5}"
-    "|^[^0-9]*(?:19|20)[0-9]{2}[^0-9]|[^0-9](?:19|20)[0-9]{2}[^0-9]*$"
+    "|^[^0-9]*(?:19|20)[0-9]{2}[^0-9]|[^0-9](?:19|20)[0-9]{2}(?:[^0-9]|$)"
 )
 """Strokes or stars between groups, a year and a serial, a date are no groups of one number."""
 _COUNTRY = 254

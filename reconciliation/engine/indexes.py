@@ -21,8 +21,8 @@ from reconciliation.engine.senders import Sender, phone_pattern
 from reconciliation.spelling import LOOKALIKE_PAIRS, folded
 from revenue_engine.identifiers import PAY_ACCOUNT_DIGITS
 
-_WORD_AND_NUMBER = r"^(?P<word>[A-Z]{3,})[^A-Z0-9].*?0*(?P<number>[1-9][0-9]*)$"
-_LATER_WORD_AND_NUMBER = r"[^A-Z0-9](?P<word>[A-Z]{3,})[^A-Z0-9]+0*(?P<number>[1-9][0-9]*)$"
+_WORD_AND_NUMBER = r"^(?P<word>[A-Z]{3,})[^A-Z0-9].*?0*(?P<number>[1-9][0-9]*[A-Z]?)$"
+_LATER_WORD_AND_NUMBER = r"[^A-Z0-9](?P<word>[A-Z]{3,})[^A-Z0-9]+0*(?P<number>[1-9][0-9]*[A-Z]?)$"
 _TWO_NUMBERS = r"^[A-Z][^0-9]*[^A-Z0-9]0*(?P<word>[1-9][0-9]*)[/.\-]0*(?P<number>[1-9][0-9]*)$"
 _THREE_NUMBERS = r"^[A-Z][^0-9]*[^A-Z0-9]0*(?P<word>[1-9][0-9]*[/.\-][1-9][0-9]*)[/.\-]0*(?P<number>[1-9][0-9]*)$"
 _PLATE_BEHIND = r"^[A-Z]{2,}[^A-Z0-9]+(?P<word>[A-Z]{1,3}) ?(?P<number>[0-9]{3}[A-Z]{1,3})$"

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
-RULES_VERSION = "2026-11-30.1"
+RULES_VERSION = "2026-12-01.1"
 """Changes whenever the same files could be answered otherwise; stands in every manifest."""
 
 

@@ -29,7 +29,7 @@ from revenue_engine.payments import Fact, Identity, Stored
 from revenue_engine.payments.evidence import STATEMENT_MESSAGE
 from revenue_engine.ports.callbacks import Kind, Reversed, Strength
 from revenue_engine.ports.statements import StatementLine, StatementOpened
-from revenue_engine.treasury import bank_accounts
+from revenue_engine.treasury import bank_accounts, payouts
 
 _WORD = re.compile(r"[A-Z0-9]{5,}")
 _LEAST_IDENTIFIER = 5
@@ -50,6 +50,11 @@ class _Waiting:
     def reference(self) -> str:
         """What the movement is known by."""
         return self.key.split(":", 2)[-1]
+
+    @property
+    def credit(self) -> tuple[int, str]:
+        """The bank's channel account and the credit's reference, where the credit was settled."""
+        return int(self.key.split(":", 2)[1]), self.reference
 
 
 def bank_credits(
@@ -100,6 +105,12 @@ def bank_credits(
         _settle(session, bank, source, name, line.amount_minor, instant_of(line))
         if chosen:  # payouts of one amount and channel are alike: the oldest is the first to arrive
             waiting.remove(chosen[0])
+            payouts.note(
+                session,
+                bank=(bank.id, name),
+                payout=(source.id, chosen[0].reference),
+                amount_minor=line.amount_minor,
+            )
             breaks.close_many(session, [chosen[0].key], resolution=f"the bank shows the payout as {name}")
         else:
             batch.opened.append(_not_told(bank, source, name, line))
@@ -188,9 +199,11 @@ def _paying_bills(session: Session, bank_id: int, lines: Sequence[tuple[Statemen
     return {line.number for line, name in lines if name in names}
 
 
-def channel_payouts(session: Session, batch: Batch, channels: Mapping[int, Channel], payouts: Iterable[Stored]) -> None:
+def channel_payouts(
+    session: Session, batch: Batch, channels: Mapping[int, Channel], paid_out: Iterable[Stored]
+) -> None:
     """Settle payouts just told whose credit a bank showed before; the others wait for a bank."""
-    told = {one.identity: one for one in payouts}
+    told = {one.identity: one for one in paid_out}
     just_written = {one.id for one in batch.written}
     weighed = payments.evidence_of(session, told, written=batch.written)
     batch.opened += disagreements.among(weighed, {})
@@ -206,8 +219,12 @@ def channel_payouts(session: Session, batch: Batch, channels: Mapping[int, Chann
             banked.remove(fits[0])
             told_as = f"the statement of {channel.identifier} shows the payout as {identity.reference}"
             breaks.close_many(session, [fits[0].key], resolution=told_as)
+            credit = fits[0].credit
             if fits[0].payment_id is not None:  # else the bank's credit settled the payout already
-                _settle_from_suspense(session, batch, channels, channel, fits[0].payment_id)
+                credit = _settle_from_suspense(session, batch, channels, channel, fits[0].payment_id)
+            payouts.note(
+                session, bank=credit, payout=(identity.channel_account_id, identity.reference), amount_minor=amount
+            )
             continue
         batch.opened.append(
             NewBreak(
@@ -267,8 +284,11 @@ def held_for_channels(
 
 def _settle_from_suspense(
     session: Session, batch: Batch, channels: Mapping[int, Channel], channel: Channel, payment_id: int
-) -> None:
-    """Settle a payout with a bank's credit that is held in suspense as a payment: the payment is taken back first."""
+) -> tuple[int, str]:
+    """Settle a payout with a bank's credit that is held in suspense as a payment: the payment is taken back first.
+
+    Returns the credit: the bank's channel account and its reference.
+    """
     payment = payments.by_id(session, payment_id)
     bank = channels[payment.identity.channel_account_id]
     told = payments.evidence_of(session, [payment.identity], written=batch.written)[0]
@@ -288,6 +308,7 @@ def _settle_from_suspense(
         why = f"the credit is a payout of {channel.identifier}"
         reversals.take_back(session, batch, channels, [(stored, payment)], why=why)
         _settle(session, bank, channel, payment.identity.reference, payment.amount_minor, payment.occurred_at)
+    return bank.id, payment.identity.reference
 
 
 def _settle(session: Session, bank: Channel, channel: Channel, reference: str, amount_minor: int, at: datetime) -> None:

@@ -124,6 +124,8 @@ def _items(found: Sequence[ThreeWays]) -> Section:
             item.since,
             item.age_days,
             laying.band(item.age_days),
+            item.expected_on,
+            None if item.expected_on is None else max((one.day - item.expected_on).days, 0),
             item.amount_minor,
         )
         for one in found
@@ -137,6 +139,8 @@ def _items(found: Sequence[ThreeWays]) -> Section:
         Column("since", "Since"),
         Column("age_days", "Age, days", Kind.COUNT, totalled=False),
         Column("band", "Band"),
+        Column("expected", "Expected by"),
+        Column("late_days", "Late, days", Kind.COUNT, totalled=False),
         Column("amount", "Amount", Kind.MONEY, totalled=False),
     )
     return Section("items", "What waits, item by item", columns, rows, sheet="Items")

@@ -116,18 +116,24 @@ paid AS (SELECT DISTINCT ON (e.reference) e.reference, e.amount_minor,
                 greatest((e.occurred_at AT TIME ZONE 'Africa/Nairobi')::date, {_LATE.format(row="e")}) AS day
            FROM evidence e WHERE e.channel_account_id = %(channel)s AND e.kind = 'payout' AND e.message = %(message)s
           ORDER BY e.reference, e.id),
-banked AS (SELECT regexp_replace(j.key, '^settled:[0-9]+:', '') AS reference, j.book_date AS day,
+banked AS (SELECT j.key, regexp_replace(j.key, '^settled:[0-9]+:', '') AS reference, j.book_date AS day,
                   sum(CASE WHEN j.reverses_id IS NULL THEN p.amount_minor ELSE -p.amount_minor END)::bigint
                   AS amount_minor
              FROM posting p JOIN journal j ON j.id = p.journal_id AND j.book_date = p.book_date
             WHERE p.channel_account_id = %(channel)s AND j.kind IN ('settled', 'settled_undone')
-            GROUP BY j.key, j.book_date)
-SELECT coalesce(paid.reference, '') AS reference, coalesce(banked.reference, '') AS bank_reference, amount_minor,
-       paid.day AS paid_on, banked.day AS banked_on
-  FROM (SELECT *, row_number() OVER (PARTITION BY amount_minor ORDER BY day, reference COLLATE "C") AS n
-          FROM paid WHERE day <= %(on)s) paid
-  FULL JOIN (SELECT *, row_number() OVER (PARTITION BY amount_minor ORDER BY day, reference COLLATE "C") AS n
-               FROM banked WHERE day <= %(on)s) banked USING (amount_minor, n)
+            GROUP BY j.key, j.book_date),
+linked AS (SELECT payout_reference AS reference, 'settled:' || bank_channel_account_id || ':' || bank_reference AS key
+             FROM settlement_payout WHERE channel_account_id = %(channel)s)
+SELECT coalesce(paid.reference, '') AS reference, coalesce(banked.reference, '') AS bank_reference,
+       coalesce(paid.amount_minor, banked.amount_minor) AS amount_minor, paid.day AS paid_on, banked.day AS banked_on
+  FROM (SELECT p.*, coalesce(l.key, row_number() OVER (PARTITION BY p.amount_minor, l.key IS NULL
+                                                           ORDER BY p.day, p.reference COLLATE "C")
+                                    || ' of ' || p.amount_minor) AS pair
+          FROM paid p LEFT JOIN linked l USING (reference) WHERE p.day <= %(on)s) paid
+  FULL JOIN (SELECT b.*, coalesce(l.key, row_number() OVER (PARTITION BY b.amount_minor, l.key IS NULL
+                                                                ORDER BY b.day, b.reference COLLATE "C")
+                                         || ' of ' || b.amount_minor) AS pair
+               FROM banked b LEFT JOIN linked l USING (key) WHERE b.day <= %(on)s) banked USING (pair)
  WHERE paid.day IS NULL OR banked.day IS NULL OR greatest(paid.day, banked.day) = %(on)s
  ORDER BY coalesce(paid.day, banked.day), 1, 2
 """  # noqa: S608 - our own constants
@@ -176,8 +182,8 @@ def moved(session: Session, channel: int, on: date, *, accounts: list[str], bank
 def paid_out(session: Session, channel: int, on: date) -> list[PaidOut]:
     """The payouts of a channel account that are of a day, were banked on the day, or wait at its end.
 
-    A payout and a bank's credit pair by amount, the oldest with the oldest: the credit of one of two equal payouts may
-    be named for the other, and no sum changes by that.
+    A payout and a bank's credit pair as the settlement recorded it; those of before such records pair by amount, the
+    oldest with the oldest.
     """
     return rows(session, PaidOut, _PAID_OUT, _given(channel, on, [], bank=False))
 

@@ -187,6 +187,15 @@ SELECT a.code, CASE WHEN a.code LIKE '1100.%' THEN 'a bank account' ELSE 'the cl
 
 _JUDGED_SQL = "SELECT request, kind, fault FROM access.unjudged()"
 
+_PAYOUT_SQL = """
+SELECT l.bank_channel_account_id || ' ' || l.bank_reference, l.payout_reference, l.amount_minor,
+       coalesce((SELECT sum(p.amount_minor) FROM journal j
+                   JOIN posting p ON p.journal_id = j.id AND p.book_date = j.book_date
+                  WHERE j.key = 'settled:' || l.bank_channel_account_id || ':' || l.bank_reference
+                    AND p.channel_account_id = l.channel_account_id), 0)::bigint
+  FROM settlement_payout l
+"""
+
 SOURCES = (
     Check(
         "judgements_of_two",
@@ -243,6 +252,18 @@ SOURCES = (
         "Held money pays bills of its own destination; across, only where the holder owes it to the other.",
         (),
         (Part("posting", "{} held for {} pays a bill of {}", _HOMES_SQL),),
+    ),
+    Check(
+        "settlements_are_their_payouts",
+        "Every credit that was recorded as a payout settled as much of that channel's clearing, to the cent.",
+        (),
+        (
+            Part(
+                "settlement_payout",
+                "is the payout {} of {}; the books settled {}",
+                f"SELECT * FROM ({_PAYOUT_SQL}) l (key, payout, told, settled) WHERE told <> settled",  # noqa: S608
+            ),
+        ),
     ),
     Check(
         "statements_and_their_lines",

@@ -12,13 +12,16 @@ from typing import BinaryIO
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from adapters.statements.tally import Tally
 from reconciliation.days import settlement_parts
 from reconciliation.days.settlement_parts import taken_apart
 from reconciliation.days.three_ways import Bucket, ThreeWays, band, laid, three_ways
-from revenue_engine import db
+from revenue_engine import db, ledger
 from revenue_engine.errors import NotFound
+from revenue_engine.ledger import postings
 from revenue_engine.payments import Move
 from revenue_engine.periods import NAIROBI
 from revenue_engine.ports.callbacks import Kind, Party
@@ -74,9 +77,9 @@ def statement(*moves: tuple[str, ...] | tuple[object, ...], opening: int = 0, ac
     rows: list[list[object]] = [["opening", opening * 100, account, moves[0][4]]]
     rows += [[move[0], move[1], int(str(move[2])) * 100, *move[3:]] for move in moves]
     rows.append(["closing", (opening + sum(int(str(move[2])) for move in moves)) * 100])
-    text = io.StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue().encode()
+    written = io.StringIO()
+    csv.writer(written).writerows(rows)
+    return written.getvalue().encode()
 
 
 @pytest.fixture
@@ -368,3 +371,62 @@ def test_ages_are_in_the_bands_of_the_daily_reconciliation() -> None:
     assert [band(days) for days in (0, 1, 2, 3, 4, 7, 8, 30, 31, 400)] == [
         *("0-1", "0-1", "2-3", "2-3", "4-7", "4-7", "8-30", "8-30", "over 30", "over 30"),
     ]
+
+
+def test_the_close_names_a_foot_that_its_lines_do_not_make(bank: Books) -> None:
+    """A statement between two is missing: the day of the second is closed with that, named, until the file comes."""
+    bring(bank, statement(("payment", "UI00000F01", 1000, "who", FRIDAY)))
+    later = statement(("payment", "UI00000F03", 10, "who", MONDAY), opening=1500)
+    bank.bring(later, account=1, gap_accepted="the file of Saturday was lost", by="finance")
+    bank.work()
+
+    def feet(day: date) -> list[tuple[str, int]]:
+        asked = "SELECT item, amount_minor FROM open_items('statement_foot', %s, %s, '0'::xid8, '999999999'::xid8)"
+        return [(item, minor) for item, minor in bank.rows(asked, day, day)]
+
+    assert feet(FRIDAY) == []
+    assert feet(MONDAY) == [(f"statement of mpesa {SHORTCODE} to {MONDAY}", 500_00)]
+    bring(bank, statement(("payment", "UI00000F02", 500, "who", SATURDAY), opening=1000))
+    assert feet(MONDAY) == []
+
+
+def test_two_equal_payouts_keep_their_own_credits_and_the_bank_is_expected_the_next_working_day(bank: Books) -> None:
+    bring(
+        bank,
+        statement(
+            ("payment", "UI00000E01", 2000, "who", FRIDAY),
+            ("payout", "UI00000E08", -1000, "", FRIDAY),
+            ("payout", "UI00000E09", -1000, "", FRIDAY),
+        ),
+    )
+    # The bank names the second one: the first waits, and is late from Tuesday on
+    bring(bank, statement(("", "FT0009", 1000, "MPS UI00000E09", MONDAY), account=BANK), channel=2)
+    (item,) = laid_on(bank, MONDAY).items
+    assert (item.reference, item.expected_on) == ("UI00000E08", MONDAY)
+    assert bank.rows("SELECT bank_reference, payout_reference, amount_minor FROM settlement_payout") == [
+        ("FT0009", "UI00000E09", 1000_00)
+    ]
+
+
+def test_the_credit_that_came_before_its_payout_is_recorded_as_that_payout(bank: Books) -> None:
+    bring(
+        bank,
+        statement(("", "FT0001", 990, "MPS 600100 SETTLEMENT", MONDAY, "", SHORTCODE), account=BANK),
+        channel=2,
+    )
+    bring(
+        bank,
+        statement(("payment", "UI00000G01", 990, "who", SATURDAY), ("payout", "UI00000G09", -990, "", SATURDAY)),
+    )
+    assert bank.rows("SELECT bank_reference, payout_reference FROM settlement_payout") == [("FT0001", "UI00000G09")]
+
+
+def test_a_journal_that_three_ways_do_not_know_holds_the_close(bank: Books) -> None:
+    ((account,),) = bank.rows("SELECT account FROM bank_account WHERE channel_account_id = 2")
+    with Session(bank.engine) as session:  # and the books stay as they were
+        ledger.post(session, postings.bank_charged(5_00, bank=account, at=NOON), key="by:hand")
+        found = session.execute(
+            text("SELECT item, amount_minor FROM open_items('bank_book', :day, :day, '0'::xid8, '999999999'::xid8)"),
+            {"day": DAY},
+        ).all()
+    assert [tuple(row) for row in found] == [("journal by:hand", -5_00)]

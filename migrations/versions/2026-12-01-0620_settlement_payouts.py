@@ -1,6 +1,6 @@
-"""What a process of persons writes, a signed-in person writes, under their own name.
+"""A bank's credit says which payout of a channel it is; three ways hold the close of a day.
 
-Revision: written_by_persons
+Revision: settlement_payouts
 Revises: payments_by_day
 """
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "written_by_persons"
+revision = "settlement_payouts"
 down_revision = "payments_by_day"
 branch_labels = None
 depends_on = None
@@ -20,9 +20,9 @@ HERE = Path(__file__).parent
 
 def upgrade() -> None:
     # The driver's own connection: the file holds many statements and literal percent signs.
-    op.get_bind().connection.driver_connection.execute((HERE / "written_by_persons.sql").read_text(encoding="utf-8"))
+    op.get_bind().connection.driver_connection.execute((HERE / "settlement_payouts.sql").read_text(encoding="utf-8"))
 
 
 def downgrade() -> None:
     """There is no way back from a database that holds money: restore a backup instead."""
-    raise RuntimeError("what nobody may write is not opened by a migration: restore a backup instead")
+    raise RuntimeError("which payout a credit was is not removed by a migration: restore a backup instead")
