@@ -1,7 +1,7 @@
 """What a process of persons writes, a signed-in person writes, under their own name.
 
 Revision: written_by_persons
-Revises: settlement_payouts
+Revises: bills_at
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "written_by_persons"
-down_revision = "settlement_payouts"
+down_revision = "bills_at"
 branch_labels = None
 depends_on = None
 

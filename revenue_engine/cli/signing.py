@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from revenue_engine.errors import ConfigurationError, InvalidValue
+from revenue_engine.errors import ConfigurationError, InvalidValue, NotSignedIn
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -21,10 +21,11 @@ LARGEST = 4_096
 
 
 def token_file() -> Path:
-    """Where the secret of the session stands."""
+    """Where the secret of the session stands; that of the demo's books beside it, so that one ends no other."""
     from revenue_engine import bootstrap
 
-    return bootstrap.settings().token_file
+    path = bootstrap.settings().token_file
+    return path.with_name(f"{path.name}-{bootstrap.other_books()}") if bootstrap.other_books() else path
 
 
 def read() -> str | None:
@@ -62,6 +63,17 @@ def forget() -> None:
     token_file().unlink(missing_ok=True)
 
 
+def _how() -> str:
+    from revenue_engine import bootstrap
+
+    if bootstrap.other_books():
+        return (
+            "Sign in to the demo's books: revenue-engine login demo.treasurer --demo, with the password and the"
+            " authenticator that the demo printed when it began"
+        )
+    return "Sign in: revenue-engine login YOUR-LOGIN"
+
+
 @contextmanager
 def signed_in() -> Iterator[None]:
     """Do the block's work as who is signed in. Raises NotSignedIn, at once and with the reason, when nobody is."""
@@ -69,9 +81,15 @@ def signed_in() -> Iterator[None]:
     from revenue_engine.access import sessions
     from revenue_engine.db import acting_by, transaction
 
-    with acting_by(read() or ""):  # the database says why nobody acts
-        with transaction(bootstrap.engine("api")) as session:
-            sessions.seen(session)
+    secret = read()
+    with acting_by(secret or ""):
+        try:
+            with transaction(bootstrap.engine("api")) as session:  # a database that is not made yet says so
+                sessions.seen(session)
+        except NotSignedIn:
+            if secret is not None:
+                raise
+            raise NotSignedIn(f"nobody is signed in here. {_how()}") from None
         yield
 
 
