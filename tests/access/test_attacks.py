@@ -73,7 +73,7 @@ ALLOWED = {
             "whoami",
         ),
         *("who_may", "enrol", "disable_person", "revoke_sessions", "persons", "issue_token", "revoke_token", "tokens"),
-        *("end_scope", "scopes", "stations", "acting_login"),
+        *("end_scope", "scopes", "stations", "acting_login", "requests_page"),
         *("ask", "agree", "refuse", "agree_list", "withdraw", "requests", "enrolment_half", "unjudged"),
     },
     "worker": {
