@@ -14,6 +14,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from reconciliation import break_keys
 from revenue_engine import periods
+from revenue_engine.access import sessions
 from revenue_engine.access.scope import WHOLE, Scope
 from revenue_engine.db import Base, Sealed, copy_rows, exists, raw, rows
 from revenue_engine.errors import Conflict, InvalidValue, NotFound
@@ -378,6 +379,16 @@ def suspense_by_age(session: Session, *, at: datetime) -> list[Aged]:
     )
 
 
+def oldest_suspense(session: Session) -> datetime | None:
+    """Since when the oldest money that is in suspense now waits; None where none is."""
+    row = raw(session).execute(
+        "SELECT occurred_at FROM break_case WHERE closed_at IS NULL AND starts_with(key, %s) ORDER BY occurred_at, id"
+        " LIMIT 1",
+        (break_keys.SUSPENSE_PREFIX,),
+    )
+    return next((at for (at,) in row), None)
+
+
 class Owned(NamedTuple):
     """Breaks of one reason and owner, and their money in cents."""
 
@@ -506,7 +517,7 @@ def _key_of(session: Session, public: str) -> str:
 
 def assign(session: Session, public: str, *, owner: str, by: str = ENGINE) -> None:
     """Give an open break to somebody. Raises NotFound when none of that id is open."""
-    if not _tell(session, [_key_of(session, public)], "assigned", by=by, owner=owner):
+    if not _tell(session, [_key_of(session, public)], "assigned", by=sessions.actor(session, by), owner=owner):
         raise NotFound(f"no open break {public!r}", public_id=public)
 
 
@@ -540,7 +551,7 @@ def note(session: Session, public: str, *, words: str, by: str) -> None:
         raise InvalidValue("say what is to be noted", field="words")
     raw(session).execute(
         "INSERT INTO break_event (key, event, actor, words) VALUES (%s, 'noted', %s, %s)",
-        (_key_of(session, public), by, words.strip()),
+        (_key_of(session, public), sessions.actor(session, by), words.strip()),
     )
 
 
