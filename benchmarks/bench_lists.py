@@ -64,10 +64,12 @@ def run(*, keep: Path, rounds: int = ROUNDS) -> dict[str, Any]:
                     _list(client, path, wanted, rounds, asked)
             _look_ups(client, owner, rounds, asked)
             issued = _issue(client)
+            issued_in_batches = _issue_in_batches(client)
         slow = sorted(statements.items(), key=lambda one: -max(one[1][0]))[:SLOWEST]
     result: dict[str, Any] = {f"p95_ms {name}": _p95(times) for name, times in sorted(asked.items())}
     result["over_the_goal"] = [name for name, times in asked.items() if _p95(times) > GOAL_MS]
     result["issued_a_second"] = round(issued)
+    result["issued_a_second_in_batches_of_100"] = round(issued_in_batches)
     result["load"] = round(os.getloadavg()[0], 1)
     with psycopg.connect(servers.role_urls["api"]) as connection:
         result["plans"] = [_plan(connection, statement, values) for statement, (_, values) in slow]
@@ -144,6 +146,17 @@ def _issue(client: TestClient, count: int = 300) -> float:
         )
         answered.raise_for_status()
     return count / (time.perf_counter() - began)
+
+
+def _issue_in_batches(client: TestClient, batches: int = 10) -> float:
+    """Bills issued a second by calls that each issue a hundred."""
+    one = {"items": [{"item": "HOSPITAL.LAB"}], "station": "ALUPE"}
+    began = time.perf_counter()
+    for number in range(batches):
+        key = f"bench-{time.time_ns()}-{number}"
+        body = {"invoices": [one] * 100}
+        client.post("/api/v1/invoices/batch", json=body, headers={"Idempotency-Key": key}).raise_for_status()
+    return 100 * batches / (time.perf_counter() - began)
 
 
 class _told:  # noqa: N801 - a context manager

@@ -379,6 +379,16 @@ def suspense_by_age(session: Session, *, at: datetime) -> list[Aged]:
     )
 
 
+def payments_in_doubt(session: Session, *, limit: int) -> list[int]:
+    """The payments of open breaks, those of the oldest breaks first."""
+    found = raw(session).execute(
+        "SELECT payment_id FROM break_case WHERE closed_at IS NULL AND payment_id IS NOT NULL"
+        " ORDER BY occurred_at, id LIMIT %s",
+        (limit,),
+    )
+    return [payment_id for (payment_id,) in found]
+
+
 def oldest_suspense(session: Session) -> datetime | None:
     """Since when the oldest money that is in suspense now waits; None where none is."""
     row = raw(session).execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Literal
 
@@ -140,42 +141,51 @@ class InvoicePage(Page):
 
 def issue_invoice(session: Session, asked: IssueInvoice) -> Reply:
     """Issue a bill by the tariff in force. Its pay account number is what the payer types."""
-    made = _issue(session, asked)
+    (made,) = _issue(session, [asked])
     return Reply(made, {"Location": f"/api/v1/invoices/{made.number}"})
 
 
 def issue_invoices(session: Session, asked: IssueMany) -> Issued:
     """Issue many bills, all or none; a refusal names the line, counted from 0, as ``/invoices/3``."""
-    made = []
-    for line, one in enumerate(asked.invoices):
+    try:
+        return Issued(data=_issue(session, asked.invoices))
+    except RevenueError as error:
+        line = error.facts.get("index")
+        if line is None:
+            raise
+        problem = of_error(error)
+        pointers = [wrong.pointer or "" for wrong in problem.errors] or [""]
+        problem.errors = [
+            Wrong(pointer=f"/invoices/{line}{pointer}", code=problem.code, message=error.message)
+            for pointer in pointers
+        ]
+        problem.detail = f"line {line}: {problem.detail} No bill of the batch was issued."
+        raise problem from error
+
+
+def _issue(session: Session, asked: Sequence[IssueInvoice]) -> list[Invoice]:
+    for index, station in enumerate(one.station for one in asked):
+        if station in [one.station for one in asked[:index]]:
+            continue
         try:
-            made.append(_issue(session, one))
+            sessions.must(session, "bill.issue", place=counter.sub_county(session, station))
         except RevenueError as error:
-            problem = of_error(error)
-            pointers = [wrong.pointer or "" for wrong in problem.errors] or [""]
-            problem.errors = [
-                Wrong(pointer=f"/invoices/{line}{pointer}", code=problem.code, message=error.message)
-                for pointer in pointers
-            ]
-            problem.detail = f"line {line}: {problem.detail} No bill of the batch was issued."
-            raise problem from error
-    return Issued(data=made)
-
-
-def _issue(session: Session, asked: IssueInvoice) -> Invoice:
-    sessions.must(session, "bill.issue", place=counter.sub_county(session, asked.station))
-    bill = counter.issue_from_items(
-        session,
-        items=[f"{one.item}:{one.quantity}" for one in asked.items],
-        by=sessions.whoami(session).login,
-        payer_public_id=asked.payer,
-        name=asked.name,
-        phone=asked.phone,
-        station_code=asked.station,
-        due_on=asked.due_on,
-        expected_minor=None if asked.expected_total is None else parse_wire(asked.expected_total),
-    )
-    return Invoice.model_validate({**bill, "payments": []})
+            error.facts.setdefault("index", index)
+            raise
+    wanted = [
+        counter.Wanted(
+            items=[f"{item.item}:{item.quantity}" for item in one.items],
+            payer_public_id=one.payer,
+            name=one.name,
+            phone=one.phone,
+            station_code=one.station,
+            due_on=one.due_on,
+            expected_minor=None if one.expected_total is None else parse_wire(one.expected_total),
+        )
+        for one in asked
+    ]
+    made = counter.issue_many(session, wanted, by=sessions.whoami(session).login)
+    return [Invoice.model_validate({**bill, "payments": []}) for bill in made]
 
 
 def show_invoice(session: Session, number: Number) -> Invoice:

@@ -16,64 +16,119 @@ from revenue_engine.billing import invoices, payers, tariffs
 from revenue_engine.billing.payers import Invoice, InvoiceLine, OpenBill, Payer
 from revenue_engine.billing.tariffs import Charge, Station
 from revenue_engine.db import raw
-from revenue_engine.errors import Conflict, InvalidValue, NotFound
+from revenue_engine.errors import Conflict, InvalidValue, NotFound, RevenueError
 from revenue_engine.money import wire
 
 USUAL_DAYS_TO_PAY = 30
 
 
-def issue_from_items(
-    session: Session,
-    *,
-    items: Sequence[str],
-    by: str,
-    payer_public_id: str | None = None,
-    name: str | None = None,
-    phone: str | None = None,
-    station_code: str | None = None,
-    due_on: date | None = None,
-    expected_minor: int | None = None,
-) -> dict[str, Any]:
-    """Issue one bill for tariff items (``ITEM`` or ``ITEM:quantity``) to a known payer, a new one, or nobody.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A bill as a counter asks for it: tariff items (``ITEM`` or ``ITEM:quantity``) to a known payer, a new one, or
+    nobody. ``expected_minor`` is the total that the payer was told, in cents."""
 
-    Answers what ``describe`` answers. Raises InvalidValue for a malformed item or a payer named twice, NotFound for an
-    unknown payer or an item without a tariff in force. ``expected_minor`` is the total that the payer was told, in
-    cents; raises Conflict where the tariff says another.
+    items: Sequence[str]
+    payer_public_id: str | None = None
+    name: str | None = None
+    phone: str | None = None
+    station_code: str | None = None
+    due_on: date | None = None
+    expected_minor: int | None = None
+
+
+def issue_from_items(session: Session, *, by: str, **wanted: Any) -> dict[str, Any]:
+    """Issue one bill, whose parts are those of ``Wanted``; answers and raises as ``issue_many``."""
+    return issue_many(session, [Wanted(**wanted)], by=by)[0]
+
+
+def issue_many(session: Session, wanted: Sequence[Wanted], *, by: str) -> list[dict[str, Any]]:
+    """Issue bills, all or none, in a fixed number of statements beside one for each new payer.
+
+    Answers what ``describe`` answers, in the order asked. Raises InvalidValue for a malformed item or a payer named
+    twice, NotFound for an unknown payer or an item without a tariff in force, Conflict where the tariff says another
+    total than the payer was told. The fact ``index`` says which bill is wrong, where it is one of them.
     """
-    if not items:
-        raise InvalidValue("name at least one tariff item", field="item")
-    if payer_public_id and name:
-        raise InvalidValue("name a known payer or a new one, not both", field="payer")
-    if phone and not name:
-        raise InvalidValue("a phone needs the name of its payer", field="name")
-    charges = [_charge(item) for item in items]
     today = periods.today()
-    stream = tariffs.assess(session, item_code=charges[0].item_code, quantity=1, on=today).stream_code
-    payer_id = None
-    if payer_public_id:
-        payer_id = session.scalar(select(Payer.id).where(Payer.public_id == payer_public_id))
-        if payer_id is None:
-            raise NotFound(f"no payer {payer_public_id!r}", payer=payer_public_id)
-    elif name:
-        payer_id = payers.add_payer(session, name=name, phone=phone).id
-    issued = invoices.issue_invoice(
-        session,
-        invoices.InvoiceRequest(
-            stream_code=stream,
-            lines=charges,
-            due_on=due_on or today + timedelta(days=USUAL_DAYS_TO_PAY),
-            payer_id=payer_id,
-            station_code=station_code,
-        ),
-        issued_by=by,
-    )
-    if expected_minor is not None and issued.total_minor != expected_minor:
-        raise Conflict(
-            f"the tariff in force makes this bill {wire(issued.total_minor)}, not {wire(expected_minor)}: no bill was"
-            " issued; tell the payer the new total",
-            field="expected_total",
+    streams: dict[str, str] = {}
+    requests, owners = [], []
+    for index, one in enumerate(wanted):
+        try:
+            charges, owner = _charges(one), _owner(session, one)
+            first = charges[0].item_code
+            if first not in streams:
+                streams[first] = tariffs.assess(session, item_code=first, quantity=1, on=today).stream_code
+        except RevenueError as error:
+            error.facts.setdefault("index", index)
+            raise
+        owners.append(owner)
+        requests.append(
+            invoices.InvoiceRequest(
+                stream_code=streams[first],
+                lines=charges,
+                due_on=one.due_on or today + timedelta(days=USUAL_DAYS_TO_PAY),
+                payer_id=None if owner is None else owner.id,
+                station_code=one.station_code,
+            )
         )
-    return describe(session, issued.number)
+    issued = invoices.issue_invoices(session, requests, issued_by=by)
+    for index, (made, one) in enumerate(zip(issued, wanted, strict=True)):
+        if one.expected_minor is not None and made.total_minor != one.expected_minor:
+            raise Conflict(
+                f"the tariff in force makes this bill {wire(made.total_minor)}, not {wire(one.expected_minor)}: no bill"
+                " was issued; tell the payer the new total",
+                field="expected_total",
+                index=index,
+            )
+    return [_as_issued(made, owner, today) for made, owner in zip(issued, owners, strict=True)]
+
+
+def _charges(one: Wanted) -> list[Charge]:
+    if not one.items:
+        raise InvalidValue("name at least one tariff item", field="item")
+    if one.payer_public_id and one.name:
+        raise InvalidValue("name a known payer or a new one, not both", field="payer")
+    if one.phone and not one.name:
+        raise InvalidValue("a phone needs the name of its payer", field="name")
+    return [_charge(item) for item in one.items]
+
+
+def _owner(session: Session, one: Wanted) -> Payer | None:
+    if one.payer_public_id:
+        found = session.scalar(select(Payer).where(Payer.public_id == one.payer_public_id))
+        if found is None:
+            raise NotFound(f"no payer {one.payer_public_id!r}", payer=one.payer_public_id)
+        return found
+    return payers.add_payer(session, name=one.name, phone=one.phone) if one.name else None
+
+
+def _as_issued(made: invoices.Issued, owner: Payer | None, today: date) -> dict[str, Any]:
+    """A bill that was just issued, as ``describe`` shows it: all of it is left."""
+    pay = made.pay_account_number
+    return {
+        "id": made.public_id,
+        "number": made.number,
+        "pay_account_number": pay,
+        "pay_account_printed": f"{pay[:3]} {pay[3:6]} {pay[6:]}",
+        "state": "overdue" if made.due_on < today else "unpaid",
+        "stream": made.stream_code,
+        "station": made.station_code,
+        "payer": None if owner is None else owner.public_id,
+        "total": wire(made.total_minor),
+        "outstanding": wire(made.total_minor),
+        "currency": "KES",
+        "issued_at": made.issued_at.astimezone(periods.NAIROBI).isoformat(),
+        "due_on": made.due_on.isoformat(),
+        "lines": [
+            {
+                "description": line.description,
+                "component": line.component,
+                "quantity": line.quantity,
+                "unit_amount": wire(line.unit_amount_minor),
+                "amount": wire(line.amount_minor),
+            }
+            for line in made.lines
+        ],
+    }
 
 
 def sub_county(session: Session, station_code: str | None) -> str | None:
@@ -182,7 +237,12 @@ class BillRow:
 
 
 _OPEN = "b.outstanding_minor > 0 AND NOT b.cancelled"
-_OF_STATE = {"unpaid": _OPEN, "part-paid": _OPEN, "overdue": _OPEN, "cancelled": "b.cancelled"}
+_OF_STATE = {
+    "unpaid": f"{_OPEN} AND b.due_on >= %(today)s",
+    "part-paid": _OPEN,
+    "overdue": f"{_OPEN} AND b.due_on < %(today)s",
+    "cancelled": "b.cancelled",
+}
 """What bills of a state have in common, written so that an index holds them."""
 
 

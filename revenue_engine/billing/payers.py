@@ -172,6 +172,7 @@ class OpenBill(Base):
         ),
         Index("ix_open_bill_object_id", "object_id", postgresql_where=text("outstanding_minor > 0")),
         Index("ix_open_bill_open", "invoice_id", postgresql_where=text("outstanding_minor > 0 AND NOT cancelled")),
+        Index("ix_open_bill_due", "due_on", postgresql_where=text("outstanding_minor > 0 AND NOT cancelled")),
         Index("ix_open_bill_cancelled", "invoice_id", postgresql_where=text("cancelled")),
         Index("ix_open_bill_payer_id", "payer_id", postgresql_where=text("outstanding_minor > 0")),
         {"postgresql_with": {"fillfactor": 80}},

@@ -142,8 +142,9 @@ def _by_number(session: Session, asked: Asked, by: dict[int, str]) -> None:
     bills = payers.bills_named(session, words=asked.words, phone=asked.phone) if asked.words or asked.phone else []
     for payment_id in payments.paying(session, bills) if bills else ():
         by.setdefault(payment_id, "number")
-    if len(asked.words) >= 4:  # shorter words stand in half of what people type
-        held = [one.payment_id for one in breaks.listed(session, limit=5_000) if one.payment_id is not None]
+    # Shorter words stand in half of what people type; and a payment that was found by its code is not looked for.
+    if len(asked.words) >= 4 and "code" not in by.values():
+        held = breaks.payments_in_doubt(session, limit=5_000)
         for payment_id in payments.typed_words(session, held, asked.words):
             by.setdefault(payment_id, "typed")
 

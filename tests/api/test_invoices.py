@@ -133,3 +133,12 @@ def test_a_batch_is_issued_whole_or_not_at_all_and_the_line_is_named(desk: Desk)
     assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
     assert refused.json()["errors"][0]["pointer"] == "/invoices/2/expected_total"
     assert desk.books.rows("SELECT count(*) FROM invoice") == [(2,)]
+    unknown = {"invoices": [BILL, {**BILL, "items": [{"item": "NO.SUCH"}]}]}
+    refused = desk.client.post("/api/v1/invoices/batch", json=unknown, headers=desk.headers("clerk"))
+    assert (refused.status_code, "line 1" in refused.json()["detail"]) == (404, True), refused.text
+    elsewhere = {"invoices": [BILL, {**BILL, "station": "NOWHERE"}]}
+    refused = desk.client.post("/api/v1/invoices/batch", json=elsewhere, headers=desk.headers("clerk"))
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (404, "/invoices/1/station"), refused.text
+    shown = desk.client.get(f"/api/v1/invoices/{answered.json()['data'][1]['number']}", headers=desk.headers("clerk"))
+    assert shown.json() == answered.json()["data"][1]
+    assert desk.books.rows("SELECT count(*) FROM invoice") == [(2,)]
