@@ -50,6 +50,9 @@ day.close             .         .     .       .          ∞       .       .    
 book.ask              .         .     .       ∞          ∞       .       ∞    .   .
 book.agree            .         .     .       .          ∞       .       .    .   .
 department.record     .         .     .       ∞          .       .       ∞    ∞   .
+treasury.ask          .         .     ∞       ∞          ∞       .       .    .   .
+treasury.agree        .         .     .       .          ∞       .       .    .   .
+treasury.record       .         .     ∞       .          ∞       .       .    .   .
 person.ask            .         .     .       .          .       .       .    .   ∞
 person.agree          .         .     .       .          .       .       .    .   ∞
 person.disable        .         .     .       .          .       .       .    .   ∞
