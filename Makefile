@@ -52,6 +52,8 @@ lock: $(STAMP)  ## Resolve the lock files anew from pyproject.toml (ARGS=--upgra
 	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header -q $(ARGS) pyproject.toml -o requirements/run.txt
 	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header -q --extra dev $(ARGS) \
 		pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header -q --extra dev --extra browser $(ARGS) \
+		pyproject.toml -o requirements/browser.txt
 
 golden: $(STAMP)  ## Write the golden schema anew; read the difference before committing it
 	REVENUE_TEST_WRITE_GOLDEN=1 $(BIN)/python -m pytest -q tests/test_schema.py

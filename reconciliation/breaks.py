@@ -14,6 +14,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from reconciliation import break_keys
 from revenue_engine import periods
+from revenue_engine.access import sessions
 from revenue_engine.access.scope import WHOLE, Scope
 from revenue_engine.db import Base, Sealed, copy_rows, exists, raw, rows
 from revenue_engine.errors import Conflict, InvalidValue, NotFound
@@ -96,6 +97,7 @@ class Break(Base):
     __tablename__ = "break_case"
     __table_args__ = (
         CheckConstraint("(closed_at IS NULL) = (resolution IS NULL)", name="closed"),
+        Index("ix_break_case_oldest", "occurred_at", "id", postgresql_where=text("closed_at IS NULL")),
         Index("ix_break_case_open", "reason", "opened_at", postgresql_where=text("closed_at IS NULL")),
         Index("ix_break_case_invoice_id", "invoice_id", postgresql_where=text("invoice_id IS NOT NULL")),
         Index("ix_break_case_payment_id", "payment_id", postgresql_where=text("payment_id IS NOT NULL")),
@@ -308,12 +310,14 @@ def listed(
     occurred_until: datetime | None = None,
     open_at: datetime | None = None,
     suspense: bool = False,
+    after: tuple[datetime, int] | None = None,
     limit: int = 200,
     scope: Scope = WHOLE,
 ) -> list[Listed]:
     """Breaks that are open now, or were open at an instant, the oldest first.
 
     ``occurred_from`` is included and ``occurred_until`` is not.
+    ``after`` is when the last one shown happened, and its number: those behind it are listed.
     ``suspense`` takes those of money in suspense alone; ``scope`` is where who asks may look.
     What a break says of its owner and amount is today's.
     """
@@ -325,6 +329,7 @@ def listed(
         "   AND (%(key)s::text IS NULL OR key LIKE %(key)s)"
         "   AND (%(from)s::timestamptz IS NULL OR occurred_at >= %(from)s)"
         "   AND (%(until)s::timestamptz IS NULL OR occurred_at < %(until)s)"
+        "   AND (%(after_at)s::timestamptz IS NULL OR (occurred_at, id) > (%(after_at)s, %(after_id)s::bigint))"
         f"  AND {scope.station('station_code')}"
         " ORDER BY occurred_at, id LIMIT %(limit)s",
         {
@@ -335,6 +340,8 @@ def listed(
             "from": occurred_from,
             "until": occurred_until,
             "at": open_at,
+            "after_at": after and after[0],
+            "after_id": after and after[1],
             "limit": limit,
         },
     )
@@ -501,7 +508,7 @@ def _key_of(session: Session, public: str) -> str:
 
 def assign(session: Session, public: str, *, owner: str, by: str = ENGINE) -> None:
     """Give an open break to somebody. Raises NotFound when none of that id is open."""
-    if not _tell(session, [_key_of(session, public)], "assigned", by=by, owner=owner):
+    if not _tell(session, [_key_of(session, public)], "assigned", by=sessions.actor(session, by), owner=owner):
         raise NotFound(f"no open break {public!r}", public_id=public)
 
 
@@ -535,7 +542,7 @@ def note(session: Session, public: str, *, words: str, by: str) -> None:
         raise InvalidValue("say what is to be noted", field="words")
     raw(session).execute(
         "INSERT INTO break_event (key, event, actor, words) VALUES (%s, 'noted', %s, %s)",
-        (_key_of(session, public), by, words.strip()),
+        (_key_of(session, public), sessions.actor(session, by), words.strip()),
     )
 
 

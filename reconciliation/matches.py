@@ -249,14 +249,19 @@ def replace_left(session: Session, run_id: int, left: Sequence[Left], suggested:
     _note_left(session, run_id, left, suggested)
 
 
-def left(session: Session) -> list[tuple[Any, ...]]:
-    """What is left: payment id, cents, reason, why, and [invoice id, cents, why] of each suggestion, the best first."""
+def left(session: Session, payment_ids: Sequence[int] | None = None) -> list[tuple[Any, ...]]:
+    """What is left: payment id, cents, reason, why, and [invoice id, cents, why] of each suggestion, the best first.
+
+    Of some payments alone where they are named.
+    """
     return (
         raw(session)
         .execute(
             "SELECT l.payment_id, l.amount_minor, l.reason, l.why, coalesce(json_agg(json_build_array("
             "s.invoice_id, s.amount_minor, s.why) ORDER BY s.rank) FILTER (WHERE s.rank IS NOT NULL), '[]')"
-            " FROM match_left l LEFT JOIN match_suggestion s ON s.payment_id = l.payment_id GROUP BY l.payment_id"
+            " FROM match_left l LEFT JOIN match_suggestion s ON s.payment_id = l.payment_id"
+            " WHERE %(ids)s::bigint[] IS NULL OR l.payment_id = ANY(%(ids)s) GROUP BY l.payment_id",
+            {"ids": None if payment_ids is None else list(payment_ids)},
         )
         .fetchall()
     )

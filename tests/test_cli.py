@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 
 from adapters.sandbox import mpesa_bodies as bodies
+from revenue_engine import bootstrap
+from revenue_engine.cli import signing
+from revenue_engine.config import Settings
+from revenue_engine.errors import NotSignedIn
 from tests.conftest import Database
 from tests.support import people
 from tests.support.books import NOON, Books
@@ -74,6 +78,7 @@ def test_a_file_that_is_not_there_is_a_usage_error() -> None:
 def test_init_is_safe_to_run_again_and_a_bill_can_be_made_paid_and_seen(here: dict[str, str], tmp_path: Path) -> None:
     assert json.loads(run("init", "--json", env=here))["ok"]
     assert "loaded already" in run("init", env=here)
+    here |= people.clerk(here["REVENUE_DATABASE_URL"]).signed_in(tmp_path)
     bill = json.loads(
         run(
             "invoice",
@@ -123,16 +128,17 @@ def test_bad_input_is_refused_with_a_code_and_a_sentence(
 
 
 @pytest.fixture
-def county(database: Database, here: dict[str, str]) -> dict[str, str]:
+def county(database: Database, here: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """Busia, and a clerk who is signed in."""
     run("init", env=here)
-    return here
+    return here | people.clerk(database.url).signed_in(tmp_path)
 
 
 @pytest.mark.parametrize(
     "words",
     [
-        ("channel", "add", "kcb", "1100100", "--name", "KCB", "--test", "--json"),
-        ("invoice", "create", "--item", "SBP.KIOSK", "--name", "Achieng Odera", "--json"),
+        ("channel", "show", "1100100", "--json"),
+        ("invoice", "list", "--json"),
         ("report", "daily", "--format", "json"),
         ("ledger", "verify", "--json"),
         ("reconcile", "left", "--json"),
@@ -186,3 +192,14 @@ def test_doctor_is_content_with_a_made_database(database: Database) -> None:
 def test_every_command_has_help() -> None:
     for words in ((), ("invoice",), ("callback",), ("channel",), ("ledger",), ("report",), ("bench",)):
         assert "Usage" in run(*words, "--help")
+
+
+def test_a_session_in_the_demos_books_ends_none_in_ones_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(bootstrap, "settings", lambda: Settings(token_file=tmp_path / "session"))
+    own = signing.token_file()
+    with pytest.raises(NotSignedIn, match="revenue-engine login YOUR-LOGIN"), signing.signed_in():
+        pass
+    monkeypatch.setattr(bootstrap, "_other_books", "revenue_demo")
+    assert signing.token_file() == own.with_name("session-revenue_demo")
+    with pytest.raises(NotSignedIn, match=r"login demo\.treasurer --demo"), signing.signed_in():
+        pass

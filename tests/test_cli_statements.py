@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 from revenue_engine import bootstrap
 from revenue_engine.cli import output, statements
 from revenue_engine.cli.app import app
-from revenue_engine.cli.statements import Preview
 from revenue_engine.errors import ConfigurationError
 from revenue_engine.ports.statements import StatementFault, StatementRefused
+from revenue_engine.statements.preview import Preview
 
 ROOT = Path(__file__).parents[1]
 FIXTURES = ROOT / "tests" / "adapters" / "statements"

@@ -1,7 +1,7 @@
 """Transfers to the County Revenue Fund, the payments that each covers, and what shows them.
 
 Revision: remittances
-Revises: settlement_payouts
+Revises: set_up_by_two
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "remittances"
-down_revision = "settlement_payouts"
+down_revision = "set_up_by_two"
 branch_labels = None
 depends_on = None
 

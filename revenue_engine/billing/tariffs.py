@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -22,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from revenue_engine.access import approvals
 from revenue_engine.db import Base, Sealed
 from revenue_engine.errors import Conflict, IntegrityFault, InvalidValue, NotFound, Rejected
 from revenue_engine.ledger.chart import COMPONENTS
@@ -219,7 +221,15 @@ def _not_in_force(session: Session, item_code: str, on: date) -> Rejected:
         )
     if today:
         return NotFound(f"tariff line {item_code!r} is {today[0].status} on {on}", item_code=item_code, on=on)
-    return NotFound(f"no tariff line {item_code!r} is in force on {on}", item_code=item_code, on=on)
+    known = sorted({line.item_code for line in session.scalars(select(TariffLine)) if _covers(line, on)})
+    near = difflib.get_close_matches(item_code.upper(), known, n=1)
+    return NotFound(
+        f"no tariff line {item_code!r} is in force on {on}"
+        + (f"; did you mean {near[0]}" if near else "")
+        + ". The lines: revenue-engine tariff list",
+        item_code=item_code,
+        on=on,
+    )
 
 
 def holidays(session: Session) -> frozenset[date]:
@@ -233,6 +243,19 @@ def county(session: Session) -> County:
     if found is None:
         raise NotFound("no county is loaded yet: run 'revenue-engine init'")
     return found
+
+
+def ask_limits(
+    session: Session, *, confirm_limit_minor: int | None = None, refuse_unknown: bool | None = None, reason: str
+) -> str:
+    """Ask for other limits of the county; answers the request's public id.
+
+    ``confirm_limit_minor`` is up to what amount, in cents, a provider's own word is enough; ``refuse_unknown`` whether
+    money for an unknown account is refused before it is paid. Raises what ``approvals.ask`` raises.
+    """
+    told = {"confirm_limit_minor": confirm_limit_minor, "refuse_unknown_accounts": refuse_unknown}
+    payload = {name: value for name, value in told.items() if value is not None}
+    return approvals.ask(session, LIMITS, subject="the county", payload=payload, reason=reason)
 
 
 def streams(session: Session) -> dict[str, Stream]:
@@ -257,6 +280,9 @@ def stations(session: Session, *, stream_code: str | None = None) -> list[Statio
         statement = statement.where(Station.stream_code == stream_code)
     return list(session.scalars(statement))
 
+
+LIMITS = "county_set"
+"""The kind of request that changes the county's limits."""
 
 UNITS = frozenset(
     {"application", "bag", "bundle", "crate", "day", "document", "entry", "head", "month", "night", "service", "tonne"}

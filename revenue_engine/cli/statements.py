@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,11 +11,11 @@ from revenue_engine.cli.output import FAILED, JsonFlag, answering, err, out, pri
 from revenue_engine.money import grouped
 
 if TYPE_CHECKING:
-    from revenue_engine.ports.statements import StatementClosed, StatementLine, StatementOpened, StatementRefused
+    from revenue_engine.ports.statements import StatementRefused
+    from revenue_engine.statements.preview import Preview
 
 app = typer.Typer(help="Statements of channels and banks.", no_args_is_help=True)
 
-FIRST_LINES = 5
 WIDE = 120
 """Characters of a terminal that has room for what a payer typed and the text."""
 TYPED, TAKEN = 16, 84
@@ -35,9 +35,11 @@ def check(
     as_json: JsonFlag = False,
 ) -> None:
     """Say what a statement file holds and whether it adds up. Exit 1 when it may not be imported."""
+    from revenue_engine import bootstrap
     from revenue_engine.ports.statements import StatementFault, StatementRefused
+    from revenue_engine.statements.preview import Preview
 
-    preview = Preview()
+    preview = Preview(bootstrap.statement_readers())
     with answering(as_json=as_json):
         try:
             try:
@@ -55,101 +57,6 @@ def check(
             print_json({"statements": [one.as_dict() for one in preview.statements]})
         else:
             _show(preview)
-
-
-class Preview:
-    """What was read of a file: of each statement its counts and its first lines, never the whole."""
-
-    def __init__(self) -> None:
-        self.statements: list[StatementPreview] = []
-
-    def read(self, stream: BinaryIO, filename: str) -> None:
-        """Read and prove a file, keeping count. Raises StatementRefused."""
-        from revenue_engine import bootstrap, periods
-        from revenue_engine.ports.statements import StatementClosed, StatementOpened, proved
-
-        reader = bootstrap.statement_reader(stream, filename)
-        for event in proved(reader.read(stream, filename=filename), today=periods.today()):
-            if isinstance(event, StatementOpened):
-                self.statements.append(StatementPreview(event))
-            elif isinstance(event, StatementClosed):
-                self.statements[-1].close(event)
-            else:
-                self.statements[-1].add(event)
-
-    def stop(self, refused: StatementRefused) -> None:
-        """Mark the statement in which a refusal stopped the reading, when its sums were the reason."""
-        from revenue_engine.ports.statements import StatementFault
-
-        if self.statements and refused.fault is StatementFault.DOES_NOT_ADD_UP:
-            self.statements[-1].adds_up = False
-
-
-class StatementPreview:
-    """One statement as far as it was read; money in cents."""
-
-    def __init__(self, opened: StatementOpened) -> None:
-        self.opened = opened
-        self.closed: StatementClosed | None = None
-        self.adds_up: bool | None = None
-        self.lines = self.shown = self.credits = self.debits = 0
-        self.first: list[StatementLine] = []
-        self._days: list[Any] = []
-
-    def add(self, line: StatementLine) -> None:
-        """Count one line."""
-        if len(self.first) < FIRST_LINES:
-            self.first.append(line)
-        if not line.counts:
-            self.shown += 1
-            return
-        self.lines += 1
-        if line.amount_minor > 0:
-            self.credits += line.amount_minor
-        else:
-            self.debits -= line.amount_minor
-        day = line.booked_on
-        self._days = [min(self._days[0], day), max(self._days[1], day)] if self._days else [day, day]
-
-    def close(self, closed: StatementClosed) -> None:
-        """Take what the foot says."""
-        self.closed = closed
-        self.adds_up = closed.adds_up
-
-    @property
-    def days(self) -> tuple[Any, Any]:
-        """The period: of the lines, else what the head names."""
-        if self._days:
-            return self._days[0], self._days[1]
-        return self.opened.from_day, self.opened.to_day
-
-    def as_dict(self) -> dict[str, Any]:
-        """The stable form of ``--json``: money as decimal strings, days in ISO 8601, null where a thing is not said."""
-        first, last = self.days
-        return {
-            "format": self.opened.format,
-            "account": self.opened.account,
-            "currency": self.opened.currency,
-            "opening": money(self.opened.opening_minor),
-            "closing": money(self.closed.closing_minor if self.closed else None),
-            "lines": self.lines,
-            "credits": money(self.credits),
-            "debits": money(self.debits),
-            "from": first.isoformat() if first else None,
-            "to": last.isoformat() if last else None,
-            "adds_up": self.adds_up,
-            "shown": self.shown,
-            "reference": self.opened.reference or None,
-            "number": self.opened.number or None,
-            "notes": list(self.closed.notes) if self.closed else [],
-        }
-
-
-def money(minor: int | None) -> str | None:
-    """Cents as a decimal string, None where there is no amount."""
-    from revenue_engine.money import wire
-
-    return None if minor is None else wire(minor)
 
 
 def _show_refusal(refused: StatementRefused, preview: Preview, *, as_json: bool) -> None:
@@ -176,6 +83,7 @@ def _show(preview: Preview) -> None:
     from rich.table import Table
 
     from revenue_engine.ports.statements import line_in_file
+    from revenue_engine.statements.preview import control_total
 
     for one in preview.statements:
         opened = one.opened
@@ -200,24 +108,9 @@ def _show(preview: Preview) -> None:
             )
             table.add_row(*cells[: len(table.columns)])
         out.print(table)
-        out.print(_control_total(one), highlight=False)
+        out.print(control_total(one), highlight=False)
         for note in one.closed.notes if one.closed else ():
             out.print(f"  {_plain(note)}", highlight=False)
-
-
-def _control_total(one: StatementPreview) -> str:
-    total = f"{one.lines:,} line{'' if one.lines == 1 else 's'}, {one.opened.currency} {grouped(one.credits)}"
-    closing = one.closed.closing_minor if one.closed else None
-    if one.closed is None:
-        return f"{total}, not read to its end"
-    if one.opened.opening_minor is None or closing is None:
-        return f"{total}, with no balances to prove it by"
-    sums = f"{grouped(one.opened.opening_minor)} + {grouped(one.credits)} - {grouped(one.debits)}"
-    if one.adds_up is False:
-        return f"{total}, opening + credits - debits is not closing: {sums} and {grouped(closing)}"
-    if one.adds_up is None:
-        return f"{total}, not proved: the opening balance was worked out from the only balance there is"
-    return f"{total}, opening + credits - debits = closing: {sums} = {grouped(closing)}"
 
 
 def _plain(text: str) -> str:

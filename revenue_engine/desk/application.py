@@ -11,7 +11,8 @@ from sqlalchemy import Engine
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from revenue_engine.desk import approvals, bills, door, payments, signing
+from revenue_engine import bootstrap
+from revenue_engine.desk import approvals, bills, door, payments, signing, statements, unreconciled
 from revenue_engine.errors import NotFound, Rejected
 
 log = structlog.get_logger("desk")
@@ -21,7 +22,7 @@ _STYLE = files("revenue_engine.desk").joinpath("static", "desk.css")
 def make(engine: Engine, *, https: bool) -> FastAPI:
     """The whole desk on a database by the api's own login; ``https``: browsers reach it by TLS."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.engine, app.state.https = engine, https
+    app.state.engine, app.state.https, app.state.readers = engine, https, bootstrap.statement_readers
     style = _STYLE.read_bytes()
 
     @app.middleware("http")
@@ -41,7 +42,7 @@ def make(engine: Engine, *, https: bool) -> FastAPI:
     def no_icon() -> Response:
         return Response(status_code=204, headers={"Cache-Control": "public, max-age=86400"})
 
-    for room in (signing, bills, payments, approvals):
+    for room in (signing, bills, payments, unreconciled, statements, approvals):
         app.include_router(room.router())
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _fault)

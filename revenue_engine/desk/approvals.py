@@ -9,12 +9,11 @@ from fastapi import APIRouter, Request
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from revenue_engine.access import approvals, sessions
+from revenue_engine.access import approvals
 from revenue_engine.access.approvals import Request as Asked
-from revenue_engine.db import acting_by
 from revenue_engine.desk import door
 from revenue_engine.desk.door import Visit
-from revenue_engine.errors import Conflict, InvalidValue, NotSignedIn, Rejected, RevenueError
+from revenue_engine.errors import Conflict, Rejected, RevenueError
 from revenue_engine.money import wire
 
 MOST = 100
@@ -63,24 +62,15 @@ def _decide(request: Request, form: dict[str, str], approval: str) -> Response:
     """Agree or refuse. A code that was right has made a new session, whose cookie goes out whatever follows."""
     visit = door.admitted(request, form)
     one: Asked = door.done(visit, lambda session: approvals.one(session, approval))
-    secret = visit.secret
     try:
         if form.get("do") == "agree":
-            code = form.get("code", "").replace(" ", "")
-            if not code:
-                raise InvalidValue("give the six figures of your authenticator, to agree", field="code")
-            with acting_by(visit.secret):
-                secret = sessions.step_up(visit.engine, code=code[:40])
-            visit = Visit(request, secret, visit.me, form)
-        elif not form.get("reason"):
-            raise InvalidValue("say why you refuse: who asked reads the reason", field="reason")
+            visit = door.stepped_up(visit)
+        else:
+            door.needed(form, "reason", "say why you refuse: who asked reads the reason")
         door.done(visit, lambda session: _judge(session, one, form))
-    except NotSignedIn:
-        wrong = InvalidValue("this code is wrong or was used already: wait for the next one", field="code")
-        return _page(visit, one, wrong, form.get("reason", ""))
     except Rejected as error:
-        return door.with_session(request, _page(visit, one, error, form.get("reason", "")), secret)
-    return door.with_session(request, door.away(f"/approvals/{quote(one.public_id)}"), secret)
+        return door.with_session(request, _page(visit, one, error, form.get("reason", "")), visit.secret)
+    return door.with_session(request, door.away(f"/approvals/{quote(one.public_id)}"), visit.secret)
 
 
 def _judge(session: Session, one: Asked, form: dict[str, str]) -> None:

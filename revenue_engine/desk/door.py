@@ -8,7 +8,7 @@ import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from typing import Any, cast
 from urllib.parse import parse_qsl
@@ -231,6 +231,21 @@ def once(session: Session, visit: Visit, said: list[str], make: Callable[[], str
     answer = idempotency.Kept(303, "text/plain", made.encode())
     idempotency.keep(session, person_id=person, key=f"desk {key}", fingerprint=fingerprint, answer=answer)
     return made
+
+
+def stepped_up(visit: Visit) -> Visit:
+    """The visit with a fresh second factor, by the code of its form: a judgement wants one. The new session's cookie
+    must go out whatever follows. Raises InvalidValue for no code, and for a wrong one; Retryable after many."""
+    code = visit.form.get("code", "").replace(" ", "")
+    if not code:
+        raise InvalidValue("give the six figures of your authenticator, to agree", field="code")
+    try:
+        with acting_by(visit.secret):
+            secret = sessions.step_up(visit.engine, code=code[:40])
+    except NotSignedIn as error:
+        words = "this code is wrong or was used already: wait for the next one"
+        raise InvalidValue(words, field="code") from error
+    return replace(visit, secret=secret)
 
 
 def told(request: Request, work: Callable[[], Response], form: Mapping[str, str] | None = None) -> Response:

@@ -53,6 +53,8 @@ department.record     .         .     .       ∞          .       .       ∞  
 treasury.ask          .         .     ∞       ∞          ∞       .       .    .   .
 treasury.agree        .         .     .       .          ∞       .       .    .   .
 treasury.record       .         .     ∞       .          ∞       .       .    .   .
+county.ask            .         .     .       ∞          ∞       .       .    .   .
+county.agree          .         .     .       .          ∞       .       .    .   .
 person.ask            .         .     .       .          .       .       .    .   ∞
 person.agree          .         .     .       .          .       .       .    .   ∞
 person.disable        .         .     .       .          .       .       .    .   ∞
