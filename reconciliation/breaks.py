@@ -14,6 +14,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from reconciliation import break_keys
 from revenue_engine import periods
+from revenue_engine.access import sessions
 from revenue_engine.access.scope import WHOLE, Scope
 from revenue_engine.db import Base, Sealed, copy_rows, exists, raw, rows
 from revenue_engine.errors import Conflict, InvalidValue, NotFound
@@ -95,6 +96,7 @@ class Break(Base):
     __tablename__ = "break_case"
     __table_args__ = (
         CheckConstraint("(closed_at IS NULL) = (resolution IS NULL)", name="closed"),
+        Index("ix_break_case_oldest", "occurred_at", "id", postgresql_where=text("closed_at IS NULL")),
         Index("ix_break_case_open", "reason", "opened_at", postgresql_where=text("closed_at IS NULL")),
         Index("ix_break_case_invoice_id", "invoice_id", postgresql_where=text("invoice_id IS NOT NULL")),
         Index("ix_break_case_payment_id", "payment_id", postgresql_where=text("payment_id IS NOT NULL")),
@@ -307,12 +309,14 @@ def listed(
     occurred_until: datetime | None = None,
     open_at: datetime | None = None,
     suspense: bool = False,
+    after: tuple[datetime, int] | None = None,
     limit: int = 200,
     scope: Scope = WHOLE,
 ) -> list[Listed]:
     """Breaks that are open now, or were open at an instant, the oldest first.
 
     ``occurred_from`` is included and ``occurred_until`` is not.
+    ``after`` is when the last one shown happened, and its number: those behind it are listed.
     ``suspense`` takes those of money in suspense alone; ``scope`` is where who asks may look.
     What a break says of its owner and amount is today's.
     """
@@ -324,6 +328,7 @@ def listed(
         "   AND (%(key)s::text IS NULL OR key LIKE %(key)s)"
         "   AND (%(from)s::timestamptz IS NULL OR occurred_at >= %(from)s)"
         "   AND (%(until)s::timestamptz IS NULL OR occurred_at < %(until)s)"
+        "   AND (%(after_at)s::timestamptz IS NULL OR (occurred_at, id) > (%(after_at)s, %(after_id)s::bigint))"
         f"  AND {scope.station('station_code')}"
         " ORDER BY occurred_at, id LIMIT %(limit)s",
         {
@@ -334,6 +339,8 @@ def listed(
             "from": occurred_from,
             "until": occurred_until,
             "at": open_at,
+            "after_at": after and after[0],
+            "after_id": after and after[1],
             "limit": limit,
         },
     )
@@ -370,6 +377,16 @@ def suspense_by_age(session: Session, *, at: datetime) -> list[Aged]:
         """,
         {"at": at, "suspense": break_keys.SUSPENSE_PREFIX},
     )
+
+
+def oldest_suspense(session: Session) -> datetime | None:
+    """Since when the oldest money that is in suspense now waits; None where none is."""
+    row = raw(session).execute(
+        "SELECT occurred_at FROM break_case WHERE closed_at IS NULL AND starts_with(key, %s) ORDER BY occurred_at, id"
+        " LIMIT 1",
+        (break_keys.SUSPENSE_PREFIX,),
+    )
+    return next((at for (at,) in row), None)
 
 
 class Owned(NamedTuple):
@@ -500,7 +517,7 @@ def _key_of(session: Session, public: str) -> str:
 
 def assign(session: Session, public: str, *, owner: str, by: str = ENGINE) -> None:
     """Give an open break to somebody. Raises NotFound when none of that id is open."""
-    if not _tell(session, [_key_of(session, public)], "assigned", by=by, owner=owner):
+    if not _tell(session, [_key_of(session, public)], "assigned", by=sessions.actor(session, by), owner=owner):
         raise NotFound(f"no open break {public!r}", public_id=public)
 
 
@@ -534,7 +551,7 @@ def note(session: Session, public: str, *, words: str, by: str) -> None:
         raise InvalidValue("say what is to be noted", field="words")
     raw(session).execute(
         "INSERT INTO break_event (key, event, actor, words) VALUES (%s, 'noted', %s, %s)",
-        (_key_of(session, public), by, words.strip()),
+        (_key_of(session, public), sessions.actor(session, by), words.strip()),
     )
 
 

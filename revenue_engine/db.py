@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, TypeVar, cast
@@ -166,17 +167,21 @@ def acting_by(secret: str | None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def transaction(engine: Engine) -> Iterator[Session]:
+def transaction(engine: Engine, *, snapshot: bool = False) -> Iterator[Session]:
     """One unit of work: commits when the block ends well, rolls back when it raises. Nothing else commits.
 
     It carries the secret of ``acting_by``, for this transaction only: a pooled connection remembers nobody. What the
-    database refuses in words of its own (``REFUSALS``) is raised as the engine's error.
+    database refuses in words of its own (``REFUSALS``) is raised as the engine's error. With ``snapshot`` all that is
+    read is of one moment.
     """
-    with Session(engine, expire_on_commit=False) as session:
+    of_one_moment = engine.execution_options(isolation_level="REPEATABLE READ") if snapshot else engine
+    with Session(of_one_moment, expire_on_commit=False) as session:
         try:
             secret = _secret.get()
             if secret is not None:
                 event.listen(session, "after_begin", _telling(secret))
+            if snapshot:
+                session.connection()  # the transaction begins, so that its isolation stands
             yield session
             session.commit()
         except (DBAPIError, psycopg.Error) as error:
@@ -188,6 +193,20 @@ def transaction(engine: Engine) -> Iterator[Session]:
         except BaseException:
             session.rollback()
             raise
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaState:
+    """Which migration a database is at, and whether it only follows another."""
+
+    revision: str
+    replica: bool
+
+
+def schema_state(session: Session) -> SchemaState:
+    """The state of a session's database."""
+    row = raw(session).execute("SELECT version_num, pg_is_in_recovery() FROM alembic_version").fetchone()
+    return SchemaState(*row) if row else SchemaState("nothing", replica=False)
 
 
 def _telling(secret: str) -> Callable[..., None]:
