@@ -1,7 +1,7 @@
 """Transfers to the County Revenue Fund, the payments that each covers, and what shows them.
 
 Revision: remittances
-Revises: set_up_by_two
+Revises: api_speed
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "remittances"
-down_revision = "set_up_by_two"
+down_revision = "api_speed"
 branch_labels = None
 depends_on = None
 
