@@ -1,7 +1,7 @@
 """Which open bills are due.
 
 Revision: bills_due
-Revises: api_speed
+Revises: remittances
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "bills_due"
-down_revision = "api_speed"
+down_revision = "remittances"
 branch_labels = None
 depends_on = None
 
