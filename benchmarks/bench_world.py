@@ -30,6 +30,7 @@ from revenue_engine.errors import Conflict
 from revenue_engine.worker import Worker, settle_memory
 
 ROOT = Path(__file__).parents[1]
+WORKED = ("interpret", "apply_credit")
 MOST_WAITING = 20_000
 """Deliveries that may wait for the worker before the next chunk is written."""
 _MARKS = """
@@ -73,7 +74,7 @@ def run(*, payments: int, keep: Path, chunks: int | None = None, say: Say = prin
     world = opened(keep, payments, say)
     plan = world_shape.plan(payments)
     done = int(world.one("SELECT count(*) FROM bench.chunk"))
-    if done < len(plan):
+    if done < len(plan) or world.one(_WAITING, list(WORKED)):
         if world.one("SELECT registered_at FROM bench.world") is None:
             began = time.perf_counter()
             world_people.register(world.engine, payments)
@@ -134,7 +135,7 @@ def _fill(world: World, plan: list[world_shape.Chunk], of: int, say: Say) -> Non
                 f"chunk {chunk.number + 1} of {of}, {chunk.first:%b %Y}: {done} payments,"
                 f" {(done - plan[0].before) / took:.0f}/s, {waiting} wait, {took:.0f} s"
             )
-        _wait(world, worker, 0, "interpret", "apply_credit")
+        _wait(world, worker, 0, *WORKED)
     finally:
         if worker.stdin is not None:
             worker.stdin.close()

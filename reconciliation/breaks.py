@@ -95,6 +95,7 @@ class Break(Base):
     __tablename__ = "break_case"
     __table_args__ = (
         CheckConstraint("(closed_at IS NULL) = (resolution IS NULL)", name="closed"),
+        Index("ix_break_case_oldest", "occurred_at", "id", postgresql_where=text("closed_at IS NULL")),
         Index("ix_break_case_open", "reason", "opened_at", postgresql_where=text("closed_at IS NULL")),
         Index("ix_break_case_invoice_id", "invoice_id", postgresql_where=text("invoice_id IS NOT NULL")),
         Index("ix_break_case_payment_id", "payment_id", postgresql_where=text("payment_id IS NOT NULL")),
@@ -307,12 +308,14 @@ def listed(
     occurred_until: datetime | None = None,
     open_at: datetime | None = None,
     suspense: bool = False,
+    after: tuple[datetime, int] | None = None,
     limit: int = 200,
     scope: Scope = WHOLE,
 ) -> list[Listed]:
     """Breaks that are open now, or were open at an instant, the oldest first.
 
     ``occurred_from`` is included and ``occurred_until`` is not.
+    ``after`` is when the last one shown happened, and its number: those behind it are listed.
     ``suspense`` takes those of money in suspense alone; ``scope`` is where who asks may look.
     What a break says of its owner and amount is today's.
     """
@@ -324,6 +327,7 @@ def listed(
         "   AND (%(key)s::text IS NULL OR key LIKE %(key)s)"
         "   AND (%(from)s::timestamptz IS NULL OR occurred_at >= %(from)s)"
         "   AND (%(until)s::timestamptz IS NULL OR occurred_at < %(until)s)"
+        "   AND (%(after_at)s::timestamptz IS NULL OR (occurred_at, id) > (%(after_at)s, %(after_id)s::bigint))"
         f"  AND {scope.station('station_code')}"
         " ORDER BY occurred_at, id LIMIT %(limit)s",
         {
@@ -334,6 +338,8 @@ def listed(
             "from": occurred_from,
             "until": occurred_until,
             "at": open_at,
+            "after_at": after and after[0],
+            "after_id": after and after[1],
             "limit": limit,
         },
     )

@@ -252,14 +252,18 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        problems = {f"{PREFIX}{str(e['loc'][0]).upper()}": _problem(e["loc"][0], e["msg"]) for e in error.errors()}
+        problems = {
+            f"{PREFIX}{str(e['loc'][0]).upper()}": _problem(e["loc"][0], e["type"], e["msg"]) for e in error.errors()
+        }
     lines = [f"{variable} {problem}" for variable, problem in problems.items()]
     raise ConfigurationError("; ".join(lines), variables=list(problems), problems=lines)
 
 
-def _problem(field: object, message: str) -> str:
-    """One problem in our words: pydantic's sentence, then the fix that stands beside the field."""
+def _problem(field: object, kind: str, message: str) -> str:
+    """One problem in our words: pydantic's sentence, then the fix that stands beside the field; no pattern."""
     text = message.removeprefix("Value error, ")
+    if kind == "string_pattern_mismatch":
+        text = "is not written as it must be"
     extra = _extra(Settings.model_fields[str(field)])
     return f"{text[:1].lower()}{text[1:]} (fix: {extra['fix']})"
 

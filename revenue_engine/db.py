@@ -166,17 +166,21 @@ def acting_by(secret: str | None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def transaction(engine: Engine) -> Iterator[Session]:
+def transaction(engine: Engine, *, snapshot: bool = False) -> Iterator[Session]:
     """One unit of work: commits when the block ends well, rolls back when it raises. Nothing else commits.
 
     It carries the secret of ``acting_by``, for this transaction only: a pooled connection remembers nobody. What the
-    database refuses in words of its own (``REFUSALS``) is raised as the engine's error.
+    database refuses in words of its own (``REFUSALS``) is raised as the engine's error. With ``snapshot`` all that is
+    read is of one moment.
     """
-    with Session(engine, expire_on_commit=False) as session:
+    of_one_moment = engine.execution_options(isolation_level="REPEATABLE READ") if snapshot else engine
+    with Session(of_one_moment, expire_on_commit=False) as session:
         try:
             secret = _secret.get()
             if secret is not None:
                 event.listen(session, "after_begin", _telling(secret))
+            if snapshot:
+                session.connection()  # the transaction begins, so that its isolation stands
             yield session
             session.commit()
         except (DBAPIError, psycopg.Error) as error:

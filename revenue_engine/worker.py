@@ -108,9 +108,26 @@ class Worker:
     def do(self, work: Work[Tools]) -> int:
         """Do what is due of one kind, each row in a transaction of its own; returns how many jobs were claimed."""
         held = self._claim(work.kind, work.at_once, lease_seconds=work.lease_seconds)
+        spared = self._spared(held, work)
         for claimed in held:
-            self._single(claimed, work)
+            if claimed.id not in spared:
+                self._single(claimed, work)
         return len(held)
+
+    def _spared(self, held: Sequence[Claim], work: Work[Tools]) -> set[int]:
+        """The jobs among those claimed that turned out to need no work, and have ended; none where that failed."""
+        if work.spared is None or not held:
+            return set()
+        try:
+            with transaction(self.engine) as session:
+                refs = work.spared(session, [claimed.ref_id for claimed in held])
+                ended = [claimed for claimed in held if claimed.ref_id in refs]
+                jobs.finish(session, worker=self.name, claims=ended)
+                given_up.resolve(session, work.kind, [claimed.ref_id for claimed in ended])
+        except Exception as error:  # noqa: BLE001 - each row is then done by itself, and says what is wrong with it
+            log.warning("not spared", kind=work.kind.value, jobs=len(held), error=type(error).__name__)
+            return set()
+        return {claimed.id for claimed in ended}
 
     def _tools(self, claimed: Claim, work: Work[Tools]) -> Tools:
         return Tools(

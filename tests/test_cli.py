@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 
 from adapters.sandbox import mpesa_bodies as bodies
+from revenue_engine import bootstrap
+from revenue_engine.cli import signing
+from revenue_engine.config import Settings
+from revenue_engine.errors import NotSignedIn
 from tests.conftest import Database
 from tests.support import people
 from tests.support.books import NOON, Books
@@ -186,3 +190,14 @@ def test_doctor_is_content_with_a_made_database(database: Database) -> None:
 def test_every_command_has_help() -> None:
     for words in ((), ("invoice",), ("callback",), ("channel",), ("ledger",), ("report",), ("bench",)):
         assert "Usage" in run(*words, "--help")
+
+
+def test_a_session_in_the_demos_books_ends_none_in_ones_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(bootstrap, "settings", lambda: Settings(token_file=tmp_path / "session"))
+    own = signing.token_file()
+    with pytest.raises(NotSignedIn, match="revenue-engine login YOUR-LOGIN"), signing.signed_in():
+        pass
+    monkeypatch.setattr(bootstrap, "_other_books", "revenue_demo")
+    assert signing.token_file() == own.with_name("session-revenue_demo")
+    with pytest.raises(NotSignedIn, match=r"login demo\.treasurer --demo"), signing.signed_in():
+        pass

@@ -81,3 +81,13 @@ def test_a_broken_table_of_the_county_is_named(folder: Path) -> None:
     export.write_text(EXPORT)
     said = run("check", str(export), status=4).replace("\n", " ")
     assert "own.toml" in said
+
+
+def test_a_file_that_has_a_reader_needs_no_table(folder: Path) -> None:
+    export = folder / "mpesa.csv"
+    export.write_text(
+        "Receipt No.,Completion Time,Details,Transaction Status,Paid In,Withdrawn,Balance\n"
+        "UIF0000001,15-09-2026 10:00:00,Pay Bill Online,Completed,10.00,,10.00\n"
+    )
+    assert "is read already, by mpesa_org" in run("table", "new", str(export), status=1)
+    assert not (folder / "mpesa.toml").exists()

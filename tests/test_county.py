@@ -306,7 +306,7 @@ def test_test_books_take_no_live_account(engine: Engine, folder: Path) -> None:
         ("county.toml", "books_open_from = 2026-07-01", 'books_open_from = "soon"', "books_open_from", "a day"),
         ("county.toml", 'code = "busia"', 'code = "kisumu"', "code", "was asked for"),
         ("county.toml", 'name = "Busia County"', 'names = "Busia County"', "names", "not known"),
-        ("channel_accounts.toml", '"600101", kind', '"six", kind', "settings", "shortcode: String should match"),
+        ("channel_accounts.toml", '"600101", kind', '"six", kind', "settings", "shortcode: has a letter or a sign"),
         ("channel_accounts.toml", 'status = "sample"', 'status = "disabled"', "status", "sample or active"),
         (
             "channel_accounts.toml",

@@ -465,6 +465,12 @@ class _Statement:
             )
         if self._left_out:
             self._notes.append(f"entries without any day, only shown and left out: {self._left_out}")
+        if self._frame is not None and self._frame.apart:
+            apart = self._frame.apart
+            self._notes.append(
+                f"entries whose parts do not come to their amounts, booked whole: {len(apart)},"
+                f" the first {apart[0][:40]!r}"
+            )
         closed = self.running().close(closing, notes=tuple(self._notes))
         if closed.adds_up is False and closing is not None and opened.opening_minor is not None:
             sums = opened.opening_minor + closed.credits_minor - closed.debits_minor

@@ -6,7 +6,7 @@ The direction is ``CdtDbtInd`` and nothing else: ``RvslInd`` says why, not which
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Final, TypeAlias
@@ -130,6 +130,8 @@ class Frame:
     """Whether the bank writes the side of the original beside a reversal, as the balances prove."""
     day: date | None = None
     """The day on which the statement was made: that of an entry that is only shown and bears none."""
+    apart: list[str] = field(default_factory=list)
+    """Entries, by their names, whose parts are told and do not come to them: such a one is booked whole."""
 
 
 def movement(values: Fields, details: list[Fields], here: Here, number: int, frame: Frame) -> StatementLine | None:
@@ -170,6 +172,8 @@ def movement(values: Fields, details: list[Fields], here: Here, number: int, fra
     if reference in _NOTHING or "\n" in reference:
         reference = ""
     parts = _parts(values, details, size * sign, money, here, turn=turn)
+    if not parts and counts and _contradicts(details, size * sign, money, here, turn=turn):
+        frame.apart.append(reference or get("NtryRef") or f"number {number}")
     references: list[tuple[str, str]] = []
     own = get("NtryRef", "")
     if own not in _NOTHING:
@@ -337,12 +341,21 @@ def _parts(
             return (*parts, StatementDetail(kept, text=_KEPT, kind=Kind.CHARGE))
     same = all(one is None or one[0] * one[1] == total for one in told)
     included = _included(entry, kept, money, here)
+    if not included and len(details) == 1 and not any(path in details[0] for path in _PAID):
+        included = _included(details[0], kept, money, here)
     if included and same and len(details) < 2 and (total - included) * total > 0:
         kept = included
         alone = details[0] if details else entry  # the bank says itself that the amount is what is left
         way = 1 if total > 0 else -1
         return (_part(alone, total - kept, way), StatementDetail(kept, text=_KEPT, kind=Kind.CHARGE))
     return (_adding_up(details, told, total) or _adding_up(details, instructed, total)) if len(details) > 1 else ()
+
+
+def _contradicts(details: list[Fields], total: int, money: str, here: Here, *, turn: int) -> bool:
+    """Whether every payment inside an entry has an amount, and they do not come to ``total``."""
+    told = [_gross(values, _PAID, total, money, here, turn=turn) for values in details]
+    known = [size * way for size, way in (one for one in told if one is not None)]
+    return bool(known) and len(known) == len(details) and sum(known) != total
 
 
 def _included(entry: Fields, kept: int, money: str, here: Here) -> int:

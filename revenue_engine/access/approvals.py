@@ -69,6 +69,14 @@ def listed(session: Session, which: str | None = None) -> list[Request]:
     return [Request(*row) for row in rows]
 
 
+def page(
+    session: Session, which: str | None = None, *, before: int | None = None, limit: int = 50
+) -> list[tuple[int, Request]]:
+    """Requests with their keys, the newest first: below a key, of one standing where it is named."""
+    rows = raw(session).execute("SELECT * FROM access.requests_page(%s, %s, %s)", (which, before, limit)).fetchall()
+    return [(row[0], Request(*row[1:])) for row in rows]
+
+
 def one(session: Session, public_id: str) -> Request:
     """A request by its public id, or the only one whose id begins so. Raises NotFound."""
     found = listed(session, public_id)

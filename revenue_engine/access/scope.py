@@ -43,6 +43,10 @@ class Scope:
         """The condition that a thing's own station (a bill's, a break's) is within; ``column`` is our own constant."""
         return f"(%(scope)s::text[] IS NULL OR {column} = ANY(%(scope)s::text[]))"
 
+    def bill(self, column: str) -> str:
+        """The condition that a bill (its id) is within, for a room that has no more of the bill than that."""
+        return f"(%(scope)s::text[] IS NULL OR bill_is_at({column}, %(scope)s::text[]))"
+
     def payment(self, column: str) -> str:
         """The condition that a payment (its id) is within, by its bills or else its suspense."""
         return f"(%(scope)s::text[] IS NULL OR payment_is_at({column}, %(scope)s::text[]))"

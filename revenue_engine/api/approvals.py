@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 
 from revenue_engine.access import approvals
 from revenue_engine.access.approvals import Request
-from revenue_engine.api.calls import Door, Query, Rules, serve
+from revenue_engine.api.calls import Door, Rules, serve
 from revenue_engine.api.problems import Problem
-from revenue_engine.api.shapes import Asked, Limit, Money, Told, When, Words, instant
+from revenue_engine.api.shapes import Asked, Money, Page, Paged, Told, When, Words, after, cut, instant
+from revenue_engine.errors import NotFound
 from revenue_engine.money import wire
 
 Stands = Literal["waiting", "agreed", "refused", "expired", "done", "void"]
@@ -39,18 +40,10 @@ class Approval(Told):
     shown_sha256: str
 
 
-class Approvals(Told):
-    """Requests: what waits first, the largest amount first. ``has_more`` says that the list was cut."""
-
-    data: list[Approval]
-    has_more: bool
-
-
-class Which(Query):
+class Which(Page):
     """Which requests."""
 
     stands: Stands | None = None
-    limit: Limit = 50
 
 
 class Agreement(Asked):
@@ -89,13 +82,21 @@ def as_told(one: Request) -> Approval:
 
 def shown(session: Session, public_id: str) -> Approval:
     """The request of an id as it now stands. Raises NotFound."""
-    return as_told(approvals.one(session, public_id))
+    return as_told(_one(session, public_id))
 
 
-def list_approvals(session: Session, which: Annotated[Which, InQuery()]) -> Approvals:
-    """Requests that persons asked for: what waits first, the largest amount first."""
-    found = approvals.listed(session, which.stands)
-    return Approvals(data=[as_told(one) for one in found[: which.limit]], has_more=len(found) > which.limit)
+def _one(session: Session, public_id: str) -> Request:
+    found = approvals.page(session, public_id, limit=1)
+    if not found:
+        raise NotFound(f"there is no request {public_id}", public_id=public_id)
+    return found[0][1]
+
+
+def list_approvals(session: Session, which: Annotated[Which, InQuery()]) -> Paged[Approval]:
+    """Requests that persons asked for, the newest first; ``stands=waiting`` for what waits."""
+    found = approvals.page(session, which.stands, before=after(which), limit=which.limit + 1)
+    rows, more, cursor = cut(which, found, [key for key, _ in found])
+    return Paged[Approval](data=[as_told(one) for _, one in rows], has_more=more, next_cursor=cursor)
 
 
 def show_approval(session: Session, approval: Named) -> Approval:
@@ -119,13 +120,13 @@ def refuse(session: Session, approval: Named, asked: Refusal) -> Approval:
 
 def withdraw(session: Session, approval: Named) -> Approval:
     """Take one's own request back while nobody has agreed to it."""
-    found = approvals.one(session, approval)
+    found = _one(session, approval)
     approvals.withdraw(session, found.public_id)
     return shown(session, found.public_id)
 
 
 def _as_seen(session: Session, public_id: str, told: str) -> Request:
-    found = approvals.one(session, public_id)
+    found = _one(session, public_id)
     if found.shown_sha256.hex() != told:
         raise Problem("conflict", "This is not what you were shown: look at the request again.")
     return found
@@ -136,7 +137,7 @@ def router() -> APIRouter:
     made = APIRouter(route_class=Door, tags=["approvals"])
     judged = Rules(placed=True)
     stale = ("stale_factor",)
-    serve(made, "GET", "/approvals", list_approvals, rules=Rules(), answer=Approvals)
+    serve(made, "GET", "/approvals", list_approvals, rules=Rules(), answer=Paged[Approval])
     serve(made, "GET", "/approvals/{approval}", show_approval, rules=Rules(), answer=Approval)
     serve(made, "POST", "/approvals/{approval}/agreement", agree, rules=judged, answer=Approval, refusals=stale)
     serve(made, "POST", "/approvals/{approval}/refusal", refuse, rules=judged, answer=Approval, refusals=stale)

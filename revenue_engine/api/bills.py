@@ -10,10 +10,12 @@ from fastapi import Query as InQuery
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from revenue_engine.access import sessions
+from revenue_engine.access import scope, sessions
 from revenue_engine.api.calls import Door, Reply, Rules, serve
+from revenue_engine.api.problems import Wrong, of_error
 from revenue_engine.api.shapes import Asked, Code, Money, Page, Paged, Told, When, Words, after, cut, instant
 from revenue_engine.billing import counter, invoices
+from revenue_engine.errors import NotFound, RevenueError
 from revenue_engine.money import parse_wire, wire
 from revenue_engine.reports import bills
 
@@ -42,6 +44,12 @@ class IssueInvoice(Asked):
     expected_total: Annotated[
         Money | None, Field(description="What the payer was told; another total issues no bill")
     ] = None
+
+
+class IssueMany(Asked):
+    """Invoices to issue together: all of them, or none when one is refused."""
+
+    invoices: Annotated[list[IssueInvoice], Field(min_length=1, max_length=100)]
 
 
 class Line(Told):
@@ -86,6 +94,12 @@ class Invoice(Told):
     payments: list[PaidBy]
 
 
+class Issued(Told):
+    """The invoices of a batch, in the order in which they were asked for."""
+
+    data: list[Invoice]
+
+
 class InvoiceRow(Told):
     """An invoice as a list shows it."""
 
@@ -126,6 +140,29 @@ class InvoicePage(Page):
 
 def issue_invoice(session: Session, asked: IssueInvoice) -> Reply:
     """Issue a bill by the tariff in force. Its pay account number is what the payer types."""
+    made = _issue(session, asked)
+    return Reply(made, {"Location": f"/api/v1/invoices/{made.number}"})
+
+
+def issue_invoices(session: Session, asked: IssueMany) -> Issued:
+    """Issue many bills, all or none; a refusal names the line, counted from 0, as ``/invoices/3``."""
+    made = []
+    for line, one in enumerate(asked.invoices):
+        try:
+            made.append(_issue(session, one))
+        except RevenueError as error:
+            problem = of_error(error)
+            pointers = [wrong.pointer or "" for wrong in problem.errors] or [""]
+            problem.errors = [
+                Wrong(pointer=f"/invoices/{line}{pointer}", code=problem.code, message=error.message)
+                for pointer in pointers
+            ]
+            problem.detail = f"line {line}: {problem.detail} No bill of the batch was issued."
+            raise problem from error
+    return Issued(data=made)
+
+
+def _issue(session: Session, asked: IssueInvoice) -> Invoice:
     sessions.must(session, "bill.issue", place=counter.sub_county(session, asked.station))
     bill = counter.issue_from_items(
         session,
@@ -138,12 +175,12 @@ def issue_invoice(session: Session, asked: IssueInvoice) -> Reply:
         due_on=asked.due_on,
         expected_minor=None if asked.expected_total is None else parse_wire(asked.expected_total),
     )
-    made = Invoice.model_validate({**bill, "payments": []})
-    return Reply(made, {"Location": f"/api/v1/invoices/{made.number}"})
+    return Invoice.model_validate({**bill, "payments": []})
 
 
 def show_invoice(session: Session, number: Number) -> Invoice:
     """An invoice by either of its numbers, with every payment that was ever set against it."""
+    _within(session, number)
     return Invoice.model_validate(bills.describe(session, number))
 
 
@@ -157,9 +194,16 @@ def list_invoices(session: Session, page: Annotated[InvoicePage, InQuery()]) -> 
         station=page.station,
         before=after(page),
         limit=page.limit + 1,
+        scope=scope.of(session),
     )
     rows, more, cursor = cut(page, found, [one.id for one in found])
     return Paged[InvoiceRow](data=[as_row(one) for one in rows], has_more=more, next_cursor=cursor)
+
+
+def _within(session: Session, number: str) -> None:
+    """Raise NotFound for a bill of another sub-county than the caller's."""
+    if not scope.of(session).holds(counter.describe(session, number)["station"]):
+        raise NotFound(f"there is no invoice {number!r} in your sub-county", number=number)
 
 
 def as_row(one: counter.BillRow) -> InvoiceRow:
@@ -191,10 +235,12 @@ def router() -> APIRouter:
     """The endpoints of this page."""
     made = APIRouter(route_class=Door, tags=["invoices"])
     keyed = ("idempotency_key_missing", "idempotency_key_in_flight", "idempotency_key_reused")
+    reading = Rules("read", scoped=True)
     issuing = Rules("bill.issue", placed=True, keyed=True, status=201)
     serve(made, "POST", "/invoices", issue_invoice, rules=issuing, answer=Invoice, refusals=keyed)
-    serve(made, "GET", "/invoices", list_invoices, rules=Rules("read"), answer=Paged[InvoiceRow])
-    serve(made, "GET", "/invoices/{number}", show_invoice, rules=Rules("read"), answer=Invoice)
+    serve(made, "POST", "/invoices/batch", issue_invoices, rules=issuing, answer=Issued, refusals=keyed)
+    serve(made, "GET", "/invoices", list_invoices, rules=reading, answer=Paged[InvoiceRow])
+    serve(made, "GET", "/invoices/{number}", show_invoice, rules=reading, answer=Invoice)
     asking = Rules("bill.cancel.ask", placed=True, keyed=True, status=202)
     serve(
         made, "POST", "/invoices/{number}/cancellation", cancel_invoice, rules=asking, answer=AskedFor, refusals=keyed

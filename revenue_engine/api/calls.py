@@ -27,7 +27,7 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from revenue_engine.access import idempotency, sessions
+from revenue_engine.access import idempotency, scope, sessions
 from revenue_engine.access.idempotency import Kept
 from revenue_engine.api.problems import MEDIA_TYPE, PROBLEMS, Problem, ProblemBody, of_error
 from revenue_engine.db import acting_by, refusal, transaction
@@ -57,11 +57,15 @@ class Rules:
     """What stands around an endpoint. ``permission`` None: whoever is signed in; ``open_to_all``: nobody need be."""
 
     permission: str | None = None
+    scoped: bool = False
+    """Whoever has the permission anywhere is let in, and the endpoint shows what is within their sub-counties."""
     placed: bool = False
     """The endpoint itself asks for the permission, at the place that its thing belongs to."""
     keyed: bool = False
     """The call makes something: an Idempotency-Key is required."""
     if_match: bool = False
+    snapshot: bool = False
+    """All that the call reads is of one moment."""
     status: int = 200
 
 
@@ -113,7 +117,9 @@ def _admit(request: Request, rules: Rules) -> Caller:
         _refuse_forged(request, secret)
     with acting_by(secret), transaction(engine_of(request)) as session:
         person = sessions.seen(session)
-        if rules.permission is not None and not rules.placed:
+        if rules.permission is not None and (rules.scoped or rules.placed):
+            scope.of(session, rules.permission)
+        elif rules.permission is not None:
             sessions.must(session, rules.permission)
     request.app.state.pace.spend(f"person {person}", request)
     return Caller(person, secret, by_cookie, request.headers.get("if-match", ""))
@@ -187,7 +193,11 @@ def serve(
     handle.__signature__ = inspect.Signature([asking, *only])  # type: ignore[attr-defined]
     handle.__name__, handle.__doc__ = endpoint.__name__, endpoint.__doc__
     handle.rules = rules  # type: ignore[attr-defined]
-    more: dict[str, Any] = {"x-permission": rules.permission or "signed in", "parameters": _headers(rules)}
+    more: dict[str, Any] = {
+        "x-permission": rules.permission or "signed in",
+        "x-scoped": rules.scoped or rules.placed,
+        "parameters": _headers(rules),
+    }
     router.add_api_route(
         path,
         handle,
@@ -258,7 +268,7 @@ def _perform(request: Request, endpoint: Callable[..., Any], fields: Mapping[str
     given = {**fields, "caller": caller} if wants_caller else dict(fields)
     if rules.if_match and not request.headers.get("if-match"):
         raise Problem("precondition_required", "Send If-Match with the ETag that you looked at.")
-    with acting_by(caller.secret), transaction(engine_of(request)) as session:
+    with acting_by(caller.secret), transaction(engine_of(request), snapshot=rules.snapshot) as session:
         if key is None:
             return _written(endpoint(session, **given), rules.status)
         return _once(session, request, caller, key, lambda: _written(endpoint(session, **given), rules.status), fields)

@@ -12,11 +12,12 @@ from sqlalchemy.orm import Session
 
 from reconciliation import breaks
 from reconciliation.breaks import BreakReason
-from revenue_engine.access import sessions
-from revenue_engine.api.calls import Caller, Door, Query, Reply, Rules, serve
+from revenue_engine.access import scope, sessions
+from revenue_engine.api.calls import Caller, Door, Reply, Rules, serve
 from revenue_engine.api.problems import Problem
-from revenue_engine.api.shapes import Asked, Limit, Money, Told, When, Words
-from revenue_engine.errors import Conflict
+from revenue_engine.api.shapes import Asked, Money, Page, Paged, Told, When, Words, after_instant, cut
+from revenue_engine.billing import counter
+from revenue_engine.errors import Conflict, NotFound
 from revenue_engine.reports import breaks as lists
 from revenue_engine.reports.lists import plain as as_plain
 
@@ -41,13 +42,6 @@ class BreakRow(Told):
     detail: str
 
 
-class Breaks(Told):
-    """Open breaks, the oldest first; ``has_more`` says that the list was cut."""
-
-    data: list[BreakRow]
-    has_more: bool
-
-
 class Break(Told):
     """A break: what is wrong, where its money is, and what was said of it. Its ETag is the answer's header."""
 
@@ -70,13 +64,12 @@ class Break(Told):
     said: list[str]
 
 
-class WhichBreaks(Query):
+class WhichBreaks(Page):
     """Which open breaks."""
 
     reason: BreakReason | None = None
     owner: Annotated[str | None, Field(min_length=1, max_length=60)] = None
     day: Annotated[date | None, Field(description="The Nairobi day on which it happened")] = None
-    limit: Limit = 50
 
 
 class Assignment(Asked):
@@ -91,27 +84,36 @@ class Note(Asked):
     words: Words
 
 
-def list_breaks(session: Session, which: Annotated[WhichBreaks, InQuery()]) -> Breaks:
+def list_breaks(session: Session, which: Annotated[WhichBreaks, InQuery()]) -> Paged[BreakRow]:
     """Open breaks, the oldest first, with the money in doubt and who must look."""
     return _listed(session, which, suspense=False)
 
 
-def list_suspense(session: Session, which: Annotated[WhichBreaks, InQuery()]) -> Breaks:
+def list_suspense(session: Session, which: Annotated[WhichBreaks, InQuery()]) -> Paged[BreakRow]:
     """Money in suspense, the oldest first: each a break with the reason why no bill took the money."""
     return _listed(session, which, suspense=True)
 
 
-def _listed(session: Session, which: WhichBreaks, *, suspense: bool) -> Breaks:
-    reasons = [which.reason] if which.reason else []
-    found = lists.section(
-        session, reasons=reasons, owner=which.owner, day=which.day, suspense=suspense, limit=which.limit
+def _listed(session: Session, which: WhichBreaks, *, suspense: bool) -> Paged[BreakRow]:
+    found, last = lists.page(
+        session,
+        reasons=[which.reason] if which.reason else [],
+        owner=which.owner,
+        day=which.day,
+        suspense=suspense,
+        after=after_instant(which),
+        limit=which.limit,
+        scope=scope.of(session),
     )
     rows = [BreakRow.model_validate(one) for one in as_plain(found)]
-    return Breaks(data=rows, has_more=bool(found.note))
+    keys = [None if last is None else [last[0].isoformat(), last[1]]] * (len(rows) + 1)
+    shown, more, cursor = cut(which, [*rows, None] if last else rows, keys)
+    return Paged[BreakRow](data=shown, has_more=more, next_cursor=cursor)
 
 
 def show_break(session: Session, name: Named) -> Reply:
     """A break by its number or id."""
+    _within(session, breaks.named(session, name))
     return _shown(session, name)
 
 
@@ -123,6 +125,7 @@ def _shown(session: Session, name: str) -> Reply:
 def assign_break(session: Session, name: Named, asked: Assignment, caller: Caller) -> Reply:
     """Give an open break to somebody, as long as nobody changed the break since it was looked at."""
     one = breaks.named(session, name)
+    sessions.must(session, "break.assign", place=counter.sub_county(session, one.station_code))
     _unchanged(session, one.public_id, caller)
     breaks.assign(session, one.public_id, owner=asked.owner, by=sessions.whoami(session).login)
     return _shown(session, one.public_id)
@@ -131,8 +134,14 @@ def assign_break(session: Session, name: Named, asked: Assignment, caller: Calle
 def note_on_break(session: Session, name: Named, asked: Note) -> Reply:
     """Say something of a break; the words stay with the break and are never changed."""
     one = breaks.named(session, name)
+    sessions.must(session, "break.assign", place=counter.sub_county(session, one.station_code))
     breaks.note(session, one.public_id, words=asked.words, by=sessions.whoami(session).login)
     return _shown(session, one.public_id)
+
+
+def _within(session: Session, one: breaks.Listed) -> None:
+    if not scope.of(session).holds(one.station_code):
+        raise NotFound(f"there is no break {one.number} in your sub-county", break_=one.number)
 
 
 def _unchanged(session: Session, public_id: str, caller: Caller) -> None:
@@ -147,11 +156,12 @@ def router() -> APIRouter:
     """The endpoints of this page."""
     made = APIRouter(route_class=Door, tags=["breaks"])
     keyed = ("idempotency_key_missing", "idempotency_key_in_flight", "idempotency_key_reused")
-    serve(made, "GET", "/breaks", list_breaks, rules=Rules("read"), answer=Breaks)
-    serve(made, "GET", "/suspense", list_suspense, rules=Rules("read"), answer=Breaks)
-    serve(made, "GET", "/breaks/{name}", show_break, rules=Rules("read"), answer=Break)
-    changing = Rules("break.assign", if_match=True)
+    reading = Rules("read", scoped=True)
+    serve(made, "GET", "/breaks", list_breaks, rules=reading, answer=Paged[BreakRow])
+    serve(made, "GET", "/suspense", list_suspense, rules=reading, answer=Paged[BreakRow])
+    serve(made, "GET", "/breaks/{name}", show_break, rules=reading, answer=Break)
+    changing = Rules("break.assign", placed=True, if_match=True)
     serve(made, "PUT", "/breaks/{name}/owner", assign_break, rules=changing, answer=Break)
-    noting = Rules("break.assign", keyed=True, status=201)
+    noting = Rules("break.assign", placed=True, keyed=True, status=201)
     serve(made, "POST", "/breaks/{name}/notes", note_on_break, rules=noting, answer=Break, refusals=keyed)
     return made

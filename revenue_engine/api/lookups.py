@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path
 from fastapi import Query as InQuery
 from pydantic import Field
 from sqlalchemy.orm import Session
 
+from revenue_engine import payments
+from revenue_engine.access import scope
 from revenue_engine.api.bills import InvoiceRow, as_row
 from revenue_engine.api.calls import Door, Query, Rules, serve
 from revenue_engine.api.shapes import Money, Page, Paged, Told, When, after, cut, instant
-from revenue_engine.billing import counter
+from revenue_engine.billing import counter, payers
+from revenue_engine.channels import accounts
+from revenue_engine.errors import NotFound
 from revenue_engine.money import wire
 from revenue_engine.payments import receipts
 from revenue_engine.reports import channel_health, payment_search
@@ -50,6 +54,40 @@ class Payment(Told):
     reversed_by: str | None
     open_breaks: list[str]
     timeline: list[Message]
+
+
+class PaymentRow(Told):
+    """A payment, reversal, charge or payout as a list shows it."""
+
+    reference: str
+    kind: str
+    channel: str
+    amount: Money
+    occurred_at: When
+
+
+class WhichPayments(Page):
+    """Which payments."""
+
+    channel: Annotated[str | None, Field(min_length=1, max_length=60, description="A channel's identifier")] = None
+
+
+class PushRow(Told):
+    """A request of ours that a payer's phone ask for money. ``state`` is derived from what the provider told."""
+
+    request: str
+    pay_account_number: str
+    """The number of the bill that is asked for."""
+    amount: Money
+    requested_at: When
+    requested_by: str
+    state: Literal["asked", "paid", "failed", "cancelled"]
+
+
+class WhichPushes(Page):
+    """Which push requests."""
+
+    invoice: Annotated[str | None, Field(min_length=1, max_length=40, description="An invoice's number")] = None
 
 
 class PaymentsFound(Told):
@@ -109,6 +147,53 @@ class Channels(Told):
     oldest_seconds: int
 
 
+def list_payments(session: Session, page: Annotated[WhichPayments, InQuery()]) -> Paged[PaymentRow]:
+    """Payments and reversals in the order in which the books learned of them, the newest first."""
+    labels = accounts.labels(session)
+    account = None if page.channel is None else accounts.id_of(session, page.channel)
+    found = payments.listed(
+        session, channel_account_id=account, before=after(page), limit=page.limit + 1, scope=scope.of(session)
+    )
+    rows, more, cursor = cut(page, found, [one.id for one in found])
+    data = [
+        PaymentRow.model_validate(
+            {
+                "reference": one.identity.reference,
+                "kind": one.identity.kind,
+                "channel": labels.get(one.identity.channel_account_id, ""),
+                "amount": wire(one.amount_minor),
+                "occurred_at": instant(one.occurred_at),
+            }
+        )
+        for one in rows
+    ]
+    return Paged[PaymentRow](data=data, has_more=more, next_cursor=cursor)
+
+
+def list_push_requests(session: Session, page: Annotated[WhichPushes, InQuery()]) -> Paged[PushRow]:
+    """Our requests that payers' phones ask for money, the newest first."""
+    bill = None if page.invoice is None else payers.find_invoice(session, number=page.invoice).id
+    found = payments.listed_pushes(
+        session, invoice_id=bill, before=after(page), limit=page.limit + 1, scope=scope.of(session)
+    )
+    rows, more, cursor = cut(page, found, [one.id for one in found])
+    bills = payers.pay_account_numbers(session, [one.invoice_id for one in rows])
+    data = [
+        PushRow.model_validate(
+            {
+                "request": one.request_id,
+                "pay_account_number": bills[one.invoice_id],
+                "amount": wire(one.amount_minor),
+                "requested_at": instant(one.requested_at),
+                "requested_by": one.requested_by,
+                "state": one.state,
+            }
+        )
+        for one in rows
+    ]
+    return Paged[PushRow](data=data, has_more=more, next_cursor=cursor)
+
+
 def find_payments(session: Session, sought: Annotated[Sought, InQuery()]) -> PaymentsFound:
     """Find payments by the provider's code, a phone, a plate, a bill's number, or the whole SMS pasted."""
     return PaymentsFound.model_validate(_found(session, sought.q))
@@ -117,12 +202,13 @@ def find_payments(session: Session, sought: Annotated[Sought, InQuery()]) -> Pay
 def search(session: Session, sought: Annotated[Sought, InQuery()]) -> Everything:
     """Whatever words name: payments as find_payments finds them, and invoices."""
     asked = payment_search.understood(sought.q)
-    rows = counter.listed(session, words=asked.words, limit=MOST_BILLS) if asked.words else []
+    within = scope.of(session)
+    rows = counter.listed(session, words=asked.words, limit=MOST_BILLS, scope=within) if asked.words else []
     return Everything.model_validate({**_found(session, sought.q), "invoices": [as_row(one) for one in rows]})
 
 
 def _found(session: Session, text: str) -> dict[str, Any]:
-    answer = payment_search.find(session, text)
+    answer = payment_search.find(session, text, scope=scope.of(session))
     return {
         "payments": [_payment(one) for one in answer.found],
         "told_only": answer.told_only,
@@ -164,12 +250,15 @@ def show_receipt(
     number: Annotated[str, Path(min_length=5, max_length=60, description="Its printed number")],
 ) -> Receipt:
     """A receipt or acknowledgement by its printed number: whether it still proves anything."""
-    return Receipt.model_validate(_receipt(receipts.named(session, number)))
+    found = receipts.named(session, number)
+    if not receipts.is_within(session, found.id, scope.of(session)):
+        raise NotFound(f"there is no receipt {number!r} in your sub-county", number=number)
+    return Receipt.model_validate(_receipt(found))
 
 
 def list_receipts(session: Session, page: Annotated[Page, InQuery()]) -> Paged[Receipt]:
     """Receipts and acknowledgements, the newest first."""
-    found = receipts.listed(session, before=after(page), limit=page.limit + 1)
+    found = receipts.listed(session, before=after(page), limit=page.limit + 1, scope=scope.of(session))
     rows, more, cursor = cut(page, found, [one.id for one in found])
     data = [Receipt.model_validate(_receipt(one)) for one in rows]
     return Paged[Receipt](data=data, has_more=more, next_cursor=cursor)
@@ -214,9 +303,13 @@ def list_channels(session: Session) -> Channels:
 def router() -> APIRouter:
     """The endpoints of this page."""
     made = APIRouter(route_class=Door, tags=["look-ups"])
-    reading = Rules("read")
+    reading = Rules("read", scoped=True)
     refusals = ("invalid_value",)
-    serve(made, "GET", "/payments", find_payments, rules=reading, answer=PaymentsFound, refusals=refusals)
+    serve(
+        made, "GET", "/payments", list_payments, rules=reading, answer=Paged[PaymentRow], refusals=("invalid_cursor",)
+    )
+    serve(made, "GET", "/push-requests", list_push_requests, rules=reading, answer=Paged[PushRow])
+    serve(made, "GET", "/payments/search", find_payments, rules=reading, answer=PaymentsFound, refusals=refusals)
     serve(made, "GET", "/search", search, rules=reading, answer=Everything, refusals=refusals)
     serve(made, "GET", "/receipts", list_receipts, rules=reading, answer=Paged[Receipt])
     serve(made, "GET", "/receipts/{number}", show_receipt, rules=reading, answer=Receipt)

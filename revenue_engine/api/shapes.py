@@ -88,18 +88,46 @@ def _filters(page: Page) -> str:
 
 def after(page: Page) -> int | None:
     """The key that a page begins behind; None for the first. Raises Problem for a cursor of another list or filter."""
+    found = _behind(page)
+    if found is None:
+        return None
+    if type(found) is not int or not 0 <= found < LARGEST_KEY:
+        raise Problem("invalid_cursor", _OTHER_LIST)
+    return found
+
+
+def after_instant(page: Page) -> tuple[datetime, int] | None:
+    """As ``after``, for a list that is in the order of instants and keys."""
+    found = _behind(page)
+    if found is None:
+        return None
+    try:
+        moment, key = found
+        instant_ = datetime.fromisoformat(moment)
+    except (TypeError, ValueError) as error:
+        raise Problem("invalid_cursor", _OTHER_LIST) from error
+    if type(key) is not int or not 0 <= key < LARGEST_KEY or instant_.tzinfo is None:
+        raise Problem("invalid_cursor", _OTHER_LIST)
+    return instant_, key
+
+
+LARGEST_KEY = 2**63
+_OTHER_LIST = "This cursor is of a list with other parameters: begin without a cursor."
+
+
+def _behind(page: Page) -> Any:
     if page.cursor is None:
         return None
     try:
         key, filters = json.loads(base64.urlsafe_b64decode(page.cursor.encode("ascii")))
     except (ValueError, TypeError, binascii.Error) as error:
         raise Problem("invalid_cursor", "Give next_cursor of the page before, unchanged.") from error
-    if type(key) is not int or not 0 <= key < 2**63 or filters != _filters(page):
-        raise Problem("invalid_cursor", "This cursor is of a list with other parameters: begin without a cursor.")
+    if filters != _filters(page):
+        raise Problem("invalid_cursor", _OTHER_LIST)
     return key
 
 
-def cut(page: Page, found: Sequence[Any], keys: Sequence[int]) -> tuple[list[Any], bool, str | None]:
+def cut(page: Page, found: Sequence[Any], keys: Sequence[Any]) -> tuple[list[Any], bool, str | None]:
     """Of one more than ``limit`` rows and their keys: the page, whether there are more, and the cursor behind it."""
     more = len(found) > page.limit
     shown = list(found[: page.limit])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -219,7 +220,15 @@ def _not_in_force(session: Session, item_code: str, on: date) -> Rejected:
         )
     if today:
         return NotFound(f"tariff line {item_code!r} is {today[0].status} on {on}", item_code=item_code, on=on)
-    return NotFound(f"no tariff line {item_code!r} is in force on {on}", item_code=item_code, on=on)
+    known = sorted({line.item_code for line in session.scalars(select(TariffLine)) if _covers(line, on)})
+    near = difflib.get_close_matches(item_code.upper(), known, n=1)
+    return NotFound(
+        f"no tariff line {item_code!r} is in force on {on}"
+        + (f"; did you mean {near[0]}" if near else "")
+        + ". The lines: revenue-engine tariff list",
+        item_code=item_code,
+        on=on,
+    )
 
 
 def holidays(session: Session) -> frozenset[date]:

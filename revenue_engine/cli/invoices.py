@@ -49,6 +49,8 @@ def create(
             )
             bill = bills.describe(session, bill["number"])  # credit of its payer may have paid it at once
         _show(bill, as_json=as_json)
+        if not as_json and not (payer or name or phone):
+            out.print("  nobody is named: only its number finds the bill. A payer: --name and --phone", highlight=False)
 
 
 @app.command("show")

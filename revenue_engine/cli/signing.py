@@ -17,10 +17,11 @@ LARGEST = 4_096
 
 
 def token_file() -> Path:
-    """Where the secret of the session stands."""
+    """Where the secret of the session stands; that of the demo's books beside it, so that one ends no other."""
     from revenue_engine import bootstrap
 
-    return bootstrap.settings().token_file
+    path = bootstrap.settings().token_file
+    return path.with_name(f"{path.name}-{bootstrap.other_books()}") if bootstrap.other_books() else path
 
 
 def read() -> str | None:
@@ -58,6 +59,17 @@ def forget() -> None:
     token_file().unlink(missing_ok=True)
 
 
+def _how() -> str:
+    from revenue_engine import bootstrap
+
+    if bootstrap.other_books():
+        return (
+            "Sign in to the demo's books: revenue-engine login demo.treasurer --demo, with the password and the"
+            " authenticator that the demo printed when it began"
+        )
+    return "Sign in: revenue-engine login YOUR-LOGIN"
+
+
 @contextmanager
 def signed_in() -> Iterator[None]:
     """Do the block's work as who is signed in. Raises NotSignedIn, at once and with the reason, when nobody is."""
@@ -67,7 +79,7 @@ def signed_in() -> Iterator[None]:
 
     secret = read()
     if secret is None:
-        raise NotSignedIn("nobody is signed in here. Sign in: revenue-engine login YOUR-LOGIN")
+        raise NotSignedIn(f"nobody is signed in here. {_how()}")
     with acting_by(secret):
         with transaction(bootstrap.engine("api")) as session:
             sessions.seen(session)

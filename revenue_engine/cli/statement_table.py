@@ -32,13 +32,24 @@ def new(
     """
     import re
 
-    from adapters.statements.tables import drafting
+    from adapters.statements.tables import TableReader, drafting
     from revenue_engine import bootstrap
     from revenue_engine.errors import Conflict
+    from revenue_engine.ports.statements import StatementRefused
 
     with answering(as_json=as_json):
         called = name or re.sub(r"[^a-z0-9]+", "_", file.stem.lower()).strip("_") or "bank"
         with file.open("rb") as stream:
+            try:
+                reader = bootstrap.statement_reader(stream, file.name)
+            except StatementRefused:
+                reader = None  # nobody reads the file yet: that is what a table is for
+            if reader is not None and not isinstance(reader, TableReader):  # a table may take another's place
+                raise Conflict(
+                    f"{file.name} is read already, by {reader.name}, and needs no table: revenue-engine statement check"
+                    f" {file}"
+                )
+            stream.seek(0)
             draft = drafting.draft(stream, file.name, called)
         written = target or (bootstrap.settings().tables_dir or Path()) / f"{called}.toml"
         try:

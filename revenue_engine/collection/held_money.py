@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from reconciliation import break_keys, breaks, matches
 from reconciliation.breaks import BreakReason
 from revenue_engine import ledger, payments, periods
-from revenue_engine.billing import open_bills
+from revenue_engine.billing import open_bills, payers
 from revenue_engine.collection.tools import Tools
 from revenue_engine.ledger import chart, postings
 from revenue_engine.ledger.postings import Placed
@@ -252,7 +252,24 @@ def _spend_credit(session: Session, one: payments.Held, bill: open_bills.Open, *
         breaks.close_many(session, keys, resolution="the credit of the payer paid a bill")
 
 
+def without_credit(session: Session, invoice_ids: Sequence[int]) -> set[int]:
+    """Which of some new bills no credit can pay, because their payers never had any. Waits for who works on it now.
+
+    A county bills tens of thousands of payers on one day, and nearly none of them has credit.
+    """
+    owed = payers.of_bills(session, invoice_ids)
+    open_bills.lock_payers(session, owed.values())
+    rich = payments.with_credit(session, list(owed.values()))
+    return {invoice_id for invoice_id in invoice_ids if owed.get(invoice_id) not in rich}
+
+
+AT_ONCE = 500
 JOBS = (
-    Work[Tools](Kind.APPLY_CREDIT, lambda session, invoice_id, _: apply_credit(session, invoice_id)),
+    Work[Tools](
+        Kind.APPLY_CREDIT,
+        lambda session, invoice_id, _: apply_credit(session, invoice_id),
+        at_once=AT_ONCE,
+        spared=without_credit,
+    ),
     Work[Tools](Kind.PAY_REOPENED, lambda session, invoice_id, _: pay_reopened(session, invoice_id)),
 )

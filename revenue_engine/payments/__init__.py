@@ -26,7 +26,7 @@ from revenue_engine.payments.evidence import (
     typed_digest,
     write_evidence,
 )
-from revenue_engine.payments.held import Held, crossing, held, held_for
+from revenue_engine.payments.held import Held, crossing, held, held_for, with_credit
 from revenue_engine.payments.payments import (
     NewPayment,
     Payment,
@@ -37,6 +37,7 @@ from revenue_engine.payments.payments import (
     called,
     find,
     from_phones,
+    listed,
     lock,
     named,
     of_amount,
@@ -54,6 +55,8 @@ from revenue_engine.payments.pushes import (
     Push,
     PushEnd,
     PushRequest,
+    PushShown,
+    listed_pushes,
     paid_otherwise,
     push_without_end,
     pushes,
@@ -78,6 +81,7 @@ __all__ = [
     "Push",
     "PushEnd",
     "PushRequest",
+    "PushShown",
     "Recorded",
     "Stored",
     "applied",
@@ -93,6 +97,8 @@ __all__ = [
     "held_for",
     "history",
     "last_application",
+    "listed",
+    "listed_pushes",
     "lock",
     "named",
     "not_posted",
@@ -121,6 +127,7 @@ __all__ = [
     "total_minor",
     "typed_digest",
     "typed_words",
+    "with_credit",
     "within",
     "without_statement",
     "write_evidence",

@@ -48,6 +48,16 @@ def held(session: Session, *, payment_ids: Sequence[int] = (), payer_id: int | N
     return [Held(*row) for row in rows]
 
 
+def with_credit(session: Session, payer_ids: Sequence[int]) -> set[int]:
+    """Which of these payers ever had unapplied credit, whatever is left of it."""
+    rows = raw(session).execute(
+        "SELECT w.id FROM unnest(%s::bigint[]) w (id) WHERE EXISTS (SELECT FROM posting p WHERE p.payer_id = w.id"
+        " AND p.credit = %s)",
+        (sorted(set(payer_ids)), chart.UNAPPLIED_CREDIT),
+    )
+    return {row[0] for row in rows}
+
+
 def held_for(
     session: Session, invoice_id: int, *, payer_id: int | None, standing_stream: str | None = None
 ) -> list[Held]:

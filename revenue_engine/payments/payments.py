@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, text
 from sqlalchemy import Identity as Serial
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from revenue_engine.access.scope import Scope
+from revenue_engine.access.scope import WHOLE, Scope
 from revenue_engine.db import Base, Sealed, copy_rows, next_ids, raw, rows, scalar
 from revenue_engine.errors import Conflict, NotFound
 from revenue_engine.identifiers import public_id
@@ -88,6 +88,25 @@ def _recorded(
 ) -> Recorded:
     """A row in the order of the columns, read by position: payments are looked up for every batch of messages."""
     return Recorded(payment_id, Identity(channel_account_id, kind, reference), amount_minor, occurred_at, reverses_id)
+
+
+def listed(
+    session: Session,
+    *,
+    channel_account_id: int | None = None,
+    before: int | None = None,
+    limit: int = 50,
+    scope: Scope = WHOLE,
+) -> list[Recorded]:
+    """Payments and reversals in the order in which the books learned of them, the newest first; below a key."""
+    found = raw(session).execute(
+        "SELECT id, channel_account_id, kind, reference, amount_minor, occurred_at, reverses_id FROM payment"  # noqa: S608 - our own constant
+        " WHERE (%(before)s::bigint IS NULL OR id < %(before)s)"
+        "   AND (%(account)s::bigint IS NULL OR channel_account_id = %(account)s)"
+        f"  AND {scope.payment('id')} ORDER BY id DESC LIMIT %(limit)s",
+        {**scope.given, "before": before, "account": channel_account_id, "limit": limit},
+    )
+    return [_recorded(*row) for row in found]
 
 
 def find(session: Session, identities: Iterable[Identity]) -> dict[Identity, Recorded]:

@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, text
 from sqlalchemy import Identity as Serial
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from revenue_engine.access.scope import WHOLE, Scope
 from revenue_engine.db import Base, Sealed, exists, one, raw, rows
 from revenue_engine.payments.evidence import Waiting
 
@@ -60,6 +61,37 @@ def pushes(session: Session, request_ids: Iterable[str]) -> dict[str, Push]:
         (wanted,),
     )
     return {push.request_id: push for push in found}
+
+
+@dataclass(frozen=True, slots=True)
+class PushShown:
+    """A push request as a list shows it; ``state`` is asked, paid, failed or cancelled, the amount in cents."""
+
+    id: int
+    request_id: str
+    invoice_id: int
+    amount_minor: int
+    requested_at: datetime
+    requested_by: str
+    state: str
+
+
+def listed_pushes(
+    session: Session, *, invoice_id: int | None = None, before: int | None = None, limit: int = 50, scope: Scope = WHOLE
+) -> list[PushShown]:
+    """Push requests, the newest first: below a key, of one bill where it is named, within ``scope``."""
+    return rows(
+        session,
+        PushShown,
+        "SELECT p.id, p.request_id, p.invoice_id, p.amount_minor, p.requested_at, p.requested_by,"  # noqa: S608 - our own constant
+        " CASE WHEN EXISTS (SELECT FROM evidence e WHERE e.request_id = p.request_id) THEN 'paid'"
+        " ELSE coalesce((SELECT x.state FROM push_end x WHERE x.request_id = p.request_id), 'asked') END AS state"
+        " FROM push_request p"
+        " WHERE (%(before)s::bigint IS NULL OR p.id < %(before)s)"
+        "   AND (%(bill)s::bigint IS NULL OR p.invoice_id = %(bill)s)"
+        f" AND {scope.bill('p.invoice_id')} ORDER BY p.id DESC LIMIT %(limit)s",
+        {**scope.given, "before": before, "bill": invoice_id, "limit": limit},
+    )
 
 
 _WITHOUT_END = (

@@ -282,6 +282,12 @@ def named(session: Session, name: str) -> Shown:
     return found
 
 
+def is_within(session: Session, receipt_id: int, scope: Scope) -> bool:
+    """Whether a paper's payment is where who asks may look."""
+    found = "SELECT 1 FROM receipt r WHERE r.id = %(id)s AND " + scope.payment("r.payment_id")  # noqa: S608 - our own constant
+    return raw(session).execute(found, {**scope.given, "id": receipt_id}).fetchone() is not None
+
+
 def listed(session: Session, *, before: int | None = None, limit: int = 50, scope: Scope = WHOLE) -> list[Shown]:
     """Papers, the newest first; ``before`` is the key of the last one shown, ``scope`` where who asks may look."""
     return rows(

@@ -67,6 +67,35 @@ def section(
     return _section(session, found[:limit], at=periods.now(), note=note)
 
 
+def page(
+    session: Session,
+    *,
+    reasons: Sequence[BreakReason],
+    owner: str | None,
+    day: date | None,
+    suspense: bool,
+    after: tuple[datetime, int] | None,
+    limit: int,
+    scope: Scope,
+) -> tuple[Section, tuple[datetime, int] | None]:
+    """Open breaks behind one already shown, the oldest first; and what the next page begins behind, if there is one."""
+    begin = None if day is None else datetime.combine(day, time(), periods.NAIROBI)
+    found = breaks.listed(
+        session,
+        reasons=reasons,
+        owner=owner,
+        suspense=suspense,
+        occurred_from=begin,
+        occurred_until=None if begin is None else begin + timedelta(days=1),
+        after=after,
+        limit=limit + 1,
+        scope=scope,
+    )
+    shown = found[:limit]
+    last = (shown[-1].occurred_at, shown[-1].number) if len(found) > limit else None
+    return _section(session, shown, at=periods.now(), note=""), last
+
+
 def of_day(session: Session, end: datetime) -> Section:
     """The breaks that were open at an instant, the end of a report's day."""
     found = breaks.listed(session, open_at=end, limit=MOST_ROWS + 1)

@@ -6,7 +6,7 @@ A new kind is a name here and a :class:`Work` in the list ``JOBS`` of the room t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Generic, TypeVar
@@ -59,6 +59,8 @@ class Work(Generic[Lent]):
     do: Callable[[Session, int, Lent], object]
     at_once: int = 50
     lease_seconds: int = 0
+    spared: Callable[[Session, Sequence[int]], set[int]] | None = None
+    """Which of the rows that were claimed together need no work, told in one transaction that ends their jobs."""
 
 
 def gather(*rooms: Iterable[Work[Lent]]) -> tuple[Work[Lent], ...]:

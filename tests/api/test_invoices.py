@@ -121,3 +121,15 @@ def test_a_bill_is_cancelled_when_another_person_agrees(desk: Desk) -> None:
     assert (shown["state"], shown["outstanding"]) == ("cancelled", "0.00")
     done = desk.client.get(f"/api/v1/approvals/{request['id']}", headers=desk.headers("auditor")).json()
     assert done["stands"] == "done", done["why"]
+
+
+def test_a_batch_is_issued_whole_or_not_at_all_and_the_line_is_named(desk: Desk) -> None:
+    right = {"invoices": [BILL, {**BILL, "name": "Akinyi"}]}
+    answered = desk.client.post("/api/v1/invoices/batch", json=right, headers=desk.headers("clerk"))
+    assert answered.status_code == 201, answered.text
+    assert [one["total"] for one in answered.json()["data"]] == ["600.00", "600.00"]
+    wrong = {"invoices": [BILL, BILL, {**BILL, "expected_total": "1.00"}]}
+    refused = desk.client.post("/api/v1/invoices/batch", json=wrong, headers=desk.headers("clerk"))
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+    assert refused.json()["errors"][0]["pointer"] == "/invoices/2/expected_total"
+    assert desk.books.rows("SELECT count(*) FROM invoice") == [(2,)]

@@ -9,7 +9,7 @@ def test_a_payment_is_found_with_what_told_of_it_and_its_receipt(desk: Desk) -> 
     bill = desk.issue()
     code = desk.books.pay(600, bill["pay_account_number"])
     headers = desk.headers("clerk")
-    found = desk.client.get("/api/v1/payments", params={"q": code.lower()}, headers=headers).json()
+    found = desk.client.get("/api/v1/payments/search", params={"q": code.lower()}, headers=headers).json()
     (payment,) = found["payments"]
     assert (payment["reference"], payment["amount"], payment["reversed_by"]) == (code, "600.00", None)
     assert len(payment["timeline"]) == 1
@@ -25,7 +25,7 @@ def test_a_payment_is_found_with_what_told_of_it_and_its_receipt(desk: Desk) -> 
 
 
 def test_what_is_not_there_is_told_truthfully(desk: Desk) -> None:
-    told = desk.client.get("/api/v1/payments", params={"q": "UKSZMW9G3S"}, headers=desk.headers("clerk")).json()
+    told = desk.client.get("/api/v1/payments/search", params={"q": "UKSZMW9G3S"}, headers=desk.headers("clerk")).json()
     assert told["payments"] == []
     assert "so far" in told["not_there"][0]
     assert any("never heard" in one for one in told["not_there"])
@@ -56,3 +56,68 @@ def test_channels_say_when_they_were_last_heard(desk: Desk) -> None:
     told = desk.client.get("/api/v1/channels", headers=desk.headers("ict")).json()
     assert told["data"][0]["adapter"] == "mpesa"
     assert told["dead"] == 0
+
+
+def test_every_list_goes_on_behind_its_cursor(desk: Desk) -> None:
+    headers = desk.headers("supervisor")
+    for number in range(3):
+        desk.books.pay(50 + number, f"NOTHING {number}")
+        desk.issue()
+        name = {"name": f"Payer {number}", "phone": "0712000101"}
+        assert desk.client.post("/api/v1/payers", json=name, headers=desk.headers("clerk")).status_code == 201
+        desk.client.post(
+            f"/api/v1/invoices/{desk.issue()['number']}/cancellation",
+            json={"reason": "issued twice"},
+            headers=desk.headers("supervisor"),
+        )
+    whole = {}
+    for path in ("approvals", "breaks", "suspense", "payments", "invoices", "payers", "objects", "receipts"):
+        address, seen, cursor = f"/api/v1/{path}", [], None
+        whole[path] = desk.client.get(address, params={"limit": 200}, headers=headers).json()["data"]
+        while True:
+            asked = {"limit": 1} | ({"cursor": cursor} if cursor else {})
+            page = desk.client.get(address, params=asked, headers=headers).json()
+            seen += page["data"]
+            cursor = page["next_cursor"]
+            assert page["has_more"] == (cursor is not None)
+            if cursor is None:
+                break
+        assert seen == whole[path], path
+    assert {path: len(found) for path, found in whole.items()} == {
+        **dict.fromkeys(("approvals", "breaks", "suspense", "payments", "payers", "receipts"), 3),
+        "invoices": 6,
+        "objects": len(whole["objects"]),
+    }
+
+
+def test_a_phone_is_masked_for_who_may_not_see_phones(desk: Desk) -> None:
+    desk.client.post(
+        "/api/v1/payers", json={"name": "Akinyi", "phone": "0712000101"}, headers=desk.headers("clerk")
+    ).raise_for_status()
+    for role, phone in (("clerk", "+2547•••101"), ("supervisor", "+254712000101")):
+        (found,) = desk.client.get("/api/v1/payers?phone=0712000101", headers=desk.headers(role)).json()["data"]
+        assert found["phone"] == phone
+        shown = desk.client.get(f"/api/v1/payers/{found['id']}", headers=desk.headers(role)).json()
+        assert shown == found
+
+
+def test_an_object_is_registered_found_by_its_name_and_shows_what_is_owed(desk: Desk) -> None:
+    stall = {"stream": "RENT", "kind": "stall", "reference": "STL 17", "aliases": ["Stall seventeen"]}
+    made = desk.client.post("/api/v1/objects", json=stall, headers=desk.headers("clerk"))
+    assert made.status_code == 201, made.text
+    again = desk.client.post("/api/v1/objects", json=stall, headers=desk.headers("clerk"))
+    assert (again.status_code, again.json()["code"]) == (409, "conflict")
+    for name in ("stl-17", "stall seventeen", made.json()["pay_account_number"]):
+        found = desk.client.get("/api/v1/objects", params={"named": name}, headers=desk.headers("auditor")).json()
+        assert [one["id"] for one in found["data"]] == [made.json()["id"]]
+    assert (made.json()["open_bills"], made.json()["outstanding"]) == (0, "0.00")
+
+
+def test_the_daily_report_is_answered_as_data(desk: Desk) -> None:
+    headers = desk.headers("auditor")
+    assert desk.client.get("/api/v1/reports", headers=headers).json() == {"data": ["daily"]}
+    told = desk.client.get("/api/v1/reports/daily", headers=headers)
+    assert told.status_code == 200, told.text
+    assert told.json()["ties"]
+    late = desk.client.get("/api/v1/reports/daily?day=2099-01-01", headers=headers)
+    assert (late.status_code, late.json()["code"]) == (422, "invalid_value")

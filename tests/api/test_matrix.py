@@ -17,6 +17,9 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "refuse": {"shown_sha256": "0" * 64, "reason": "not seen"},
     "assign_break": {"owner": "ict"},
     "note_on_break": {"words": "looked at"},
+    "issue_invoices": {"invoices": [BILL]},
+    "register_payer": {"name": "Akinyi"},
+    "register_object": {"stream": "RENT", "kind": "stall", "reference": "nothing"},
 }
 """A body for each endpoint that reads one; a new endpoint without one fails here."""
 QUERIES = {"find_payments": {"q": "UKSZMW9G3S"}, "search": {"q": "UKSZMW9G3S"}}
@@ -37,7 +40,13 @@ def endpoints(desk: Desk) -> list[tuple[str, str, dict[str, Any]]]:
 
 def called(desk: Desk, method: str, path: str, one: dict[str, Any], headers: dict[str, str], number: str) -> Any:
     """Call an endpoint with a sample: the bill of a number, and things that do not exist."""
-    address = path.replace("{number}", number).replace("{approval}", "req_0000000000").replace("{name}", "999999")
+    address = (
+        path.replace("{number}", number)
+        .replace("{approval}", "req_0000000000")
+        .replace("{name}", "daily" if "report" in path else "999999")
+        .replace("{payer}", "pyr_0000000")
+        .replace("{thing}", "obj_0000000")
+    )
     body = SAMPLES[one["operationId"]] if "requestBody" in one else None
     answered = desk.client.request(
         method,
@@ -89,3 +98,39 @@ def test_a_clerk_asks_to_cancel_bills_of_their_own_sub_county(desk: Desk, sub_co
     headers = desk.headers("clerk", sub_county=sub_county)
     answered = desk.client.post(f"/api/v1/invoices/{number}/cancellation", json={"reason": "twice"}, headers=headers)
     assert answered.status_code == status, answered.text
+
+
+def test_a_person_of_a_sub_county_reads_their_own_and_nothing_of_another(desk: Desk) -> None:
+    """Every list and look-up that the description calls scoped: what is at Malaba is of Teso North alone."""
+    bill = desk.issue()
+    code = desk.books.pay(600, bill["pay_account_number"])
+    desk.books.pay(7, "MALABA")
+    whole = desk.headers("auditor")
+    (receipt,) = [
+        one["number"]
+        for one in desk.client.get("/api/v1/receipts", headers=whole).json()["data"]
+        if one["payment"] == code
+    ]
+    suspense = desk.client.get("/api/v1/suspense", headers=whole).json()["data"][0]["number"]
+    lists = {
+        "/invoices": 1,
+        "/payments": 2,
+        "/receipts": 2,
+        "/suspense": 1,
+        "/breaks": 1,
+        f"/payments/search?q={code}": 1,
+        f"/search?q={code}": 1,
+    }
+    found = {}
+    for place in ("Teso North", "Samia"):
+        headers = desk.headers("clerk", sub_county=place)
+        for address in lists:
+            answered = desk.client.get(f"/api/v1{address}", headers=headers)
+            assert answered.status_code == 200, (address, answered.text)
+            told = answered.json()
+            found[place, address] = len(told.get("data", told.get("payments", [])))
+        for address in (f"/invoices/{bill['number']}", f"/receipts/{receipt}", f"/breaks/{suspense}"):
+            answered = desk.client.get(f"/api/v1{address}", headers=headers)
+            assert answered.status_code == (200 if place == "Teso North" else 404), (place, address, answered.text)
+    assert {address: found["Teso North", address] for address in lists} == lists
+    assert {found["Samia", address] for address in lists} == {0}

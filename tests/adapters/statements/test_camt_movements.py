@@ -127,6 +127,21 @@ def test_charges_of_an_entry_that_its_amount_includes_are_told_apart(
     assert [(minor, kind) for minor, _, kind in lines(content)] == expected
 
 
+def test_a_charge_inside_the_only_part_that_has_no_amount_is_told_apart() -> None:
+    inside = part(1, charge=-2_600).replace(amount(1), "")
+    content = statement(entry(197_400, inside), opening=1_000_000, closing=1_197_400)
+    assert [(minor, kind) for minor, _, kind in lines(content)] == [(200_000, None), (-2_600, "charge")]
+
+
+@pytest.mark.parametrize("inside", [part(200_000, charge=-2_500), part(100_000) + part(97_399)])
+def test_an_entry_whose_parts_do_not_come_to_it_is_booked_whole_and_named(inside: str) -> None:
+    found = events(statement(entry(197_400, inside), opening=1_000_000, closing=1_197_400))
+    assert [one.amount_minor for one in found if isinstance(one, StatementLine)] == [197_400]
+    closed = found[-1]
+    assert isinstance(closed, StatementClosed)
+    assert closed.notes == ("entries whose parts do not come to their amounts, booked whole: 1, the first 'FT1'",)
+
+
 @given(
     parts=st.lists(st.tuples(st.integers(1, 10**7), st.integers(0, 5_000)), min_size=1, max_size=6),
     off=st.integers(-2, 2),
