@@ -14,6 +14,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from reconciliation import break_keys
 from revenue_engine import periods
+from revenue_engine.access import sessions
 from revenue_engine.access.scope import WHOLE, Scope
 from revenue_engine.db import Base, Sealed, copy_rows, exists, raw, rows
 from revenue_engine.errors import Conflict, InvalidValue, NotFound
@@ -506,7 +507,7 @@ def _key_of(session: Session, public: str) -> str:
 
 def assign(session: Session, public: str, *, owner: str, by: str = ENGINE) -> None:
     """Give an open break to somebody. Raises NotFound when none of that id is open."""
-    if not _tell(session, [_key_of(session, public)], "assigned", by=by, owner=owner):
+    if not _tell(session, [_key_of(session, public)], "assigned", by=sessions.actor(session, by), owner=owner):
         raise NotFound(f"no open break {public!r}", public_id=public)
 
 
@@ -540,7 +541,7 @@ def note(session: Session, public: str, *, words: str, by: str) -> None:
         raise InvalidValue("say what is to be noted", field="words")
     raw(session).execute(
         "INSERT INTO break_event (key, event, actor, words) VALUES (%s, 'noted', %s, %s)",
-        (_key_of(session, public), by, words.strip()),
+        (_key_of(session, public), sessions.actor(session, by), words.strip()),
     )
 
 

@@ -25,6 +25,7 @@ log = structlog.get_logger("judgements")
 DONE_BY_DATABASE = frozenset(
     {
         *("person_add", "person_reset", "role_grant", "role_end", "scope_grant", "statement_drop"),
+        *("bank_account", "county_set"),
         *("channel_add", "channel_open", "channel_rotate", "channel_set", "channel_disable", "channel_revoke"),
     }
 )

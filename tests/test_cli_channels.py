@@ -22,6 +22,7 @@ import pytest
 
 from adapters.sandbox import bank
 from tests.conftest import Database
+from tests.support import people
 from tests.support.commands import run
 
 ROOT = Path(__file__).parents[1]
@@ -50,6 +51,7 @@ class Desk:
         self.intake: subprocess.Popen[str] | None = None
         self.log = folder / "intake.log"
         self.do("init")
+        self.env |= people.somebody(database.url, "ict", "ict").signed_in(folder)
 
     def do(self, *words: str, status: int = 0) -> Any:
         """A command and its JSON."""

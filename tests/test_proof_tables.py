@@ -12,7 +12,7 @@ import pytest
 from tests.matching.test_cases import CASES
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("attacks.md", "cases.md")
+PAGES = ("attacks.md", "cases.md", "tampers.md")
 _NAMED = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 
 

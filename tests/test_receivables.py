@@ -24,7 +24,7 @@ from revenue_engine.db import make_engine, raw, transaction
 from revenue_engine.errors import Conflict, IntegrityFault, InvalidValue, NotFound
 from revenue_engine.identifiers import key
 from revenue_engine.ledger import chart
-from tests.support import books
+from tests.support import books, people
 
 DUE = date(2027, 3, 31)
 AT = datetime(2026, 11, 20, 9, 30, tzinfo=periods.NAIROBI)
@@ -35,7 +35,7 @@ Api = Callable[[], AbstractContextManager[Session]]
 @pytest.fixture
 def engine(database: Any) -> Iterator[Engine]:
     books.county(database.url, "shopland", mode="test")
-    made = make_engine(database.url, role="api", pool_size=2)
+    made = people.signed(make_engine(database.url, role="api", pool_size=2), people.clerk(database.url))
     yield made
     made.dispose()
 
@@ -301,7 +301,7 @@ def test_the_worker_issues_spot_bills_and_cannot_cancel(engine: Engine, database
     worker = make_engine(database.url, role="worker", pool_size=0)
     request = InvoiceRequest("BUSPARK", [Charge("BPK.TRIP")], DUE, station_code="TANAKA", billing="spot", at=AT)
     with transaction(worker) as session:
-        bill = issue_invoice(session, request, issued_by="pipeline")
+        bill = issue_invoice(session, request, issued_by="spot")
         assert (bill.total_minor, bill.station_code, bill.payer_id) == (5_000, "TANAKA", None)
         assert session.get_one(payers.Invoice, bill.id).billing == "spot"
         posting = ledger.load(session, key=f"invoice:{bill.id}:issued").postings[0]

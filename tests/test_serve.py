@@ -22,6 +22,7 @@ import pytest
 from revenue_engine import embedded
 from revenue_engine.config import Settings
 from tests.conftest import Database
+from tests.support import people
 from tests.support.intake_server import HOME, free_port
 
 pytestmark = pytest.mark.timeout(240)
@@ -118,6 +119,8 @@ def served() -> Iterator[Place]:
     made = Place(folder)
     try:
         made.run("init")
+        url = embedded.ensure(Settings(state_dir=made.state)).database_url
+        made.env |= people.somebody(url, "ict", "ict").signed_in(folder)
         added = made.run("channel", "add", "kcb", "1100100", "--name", "Test", "--test", "--json")
         found = re.search(r"/cb/v1/([\w-]+)", added)
         assert found is not None

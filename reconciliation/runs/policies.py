@@ -17,7 +17,7 @@ from reconciliation.engine import matching
 from reconciliation.engine.policy import RULES_VERSION, Policy
 from reconciliation.engine.rows import BillRow, PaymentRow, bill_table, payment_table
 from reconciliation.runs import snapshot as books
-from revenue_engine.access import approvals
+from revenue_engine.access import approvals, sessions
 from revenue_engine.access.approvals import Agreed
 from revenue_engine.db import Base, Sealed, raw, scalar
 from revenue_engine.errors import Conflict, InvalidValue, NotFound
@@ -106,7 +106,7 @@ def propose(session: Session, settings: Mapping[str, Any], *, by: str) -> str:
     raw(session).execute(
         "INSERT INTO matching_policy (digest, settings, rules_version, proposed_by) VALUES (%s, %s, %s, %s)"
         " ON CONFLICT (digest) DO NOTHING",
-        (policy.digest(), Jsonb(settings_of(policy)), RULES_VERSION, by),
+        (policy.digest(), Jsonb(settings_of(policy)), RULES_VERSION, sessions.actor(session, by)),
     )
     return policy.digest()
 
@@ -242,7 +242,7 @@ def backtest(session: Session, named: str, *, by: str) -> dict[str, Any]:
         session,
         "INSERT INTO policy_trial (policy_digest, beside_digest, history_digest, figures, tried_by)"
         " VALUES (%s, %s, %s, %s, %s) RETURNING id",
-        (digest, beside.digest(), read.hexdigest(), Jsonb(figures), by),
+        (digest, beside.digest(), read.hexdigest(), Jsonb(figures), sessions.actor(session, by)),
     )
     return {"policy": digest, "trial": trial, "history": read.hexdigest(), **figures}
 

@@ -72,6 +72,15 @@ def sign_out(session: Session) -> bool:
     return bool(row and row[0])
 
 
+def actor(session: Session, otherwise: str) -> str:
+    """The login of who acts, whatever a caller says; ``otherwise`` where nobody is signed in, as in a worker.
+
+    The database refuses a row of a process of persons that bears another name.
+    """
+    row = raw(session).execute("SELECT access.acting_login()").fetchone()
+    return str(row[0]) if row and row[0] else otherwise
+
+
 def seen(session: Session) -> int:
     """Say that the session is in use; answers the person. Raises NotSignedIn at once when it is not live, with why."""
     row = raw(session).execute("SELECT access.seen()").fetchone()

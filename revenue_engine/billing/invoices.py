@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from sqlalchemy.orm import Session
 
 from revenue_engine import db, identifiers, ledger, periods
-from revenue_engine.access import approvals, audit
+from revenue_engine.access import approvals, audit, sessions
 from revenue_engine.access.approvals import Agreed
 from revenue_engine.billing.payers import MOST_DRAWS, find_invoice
 from revenue_engine.billing.tariffs import AssessedLine, Charge, assess_many
@@ -101,13 +101,14 @@ def issue_invoices(
     (which open it), a journal with the key ``invoice:<id>:issued``, and, where its payer is known, a work row that
     lets the payer's credit pay it. ``at`` is aware and now by default; due days before it are allowed, since a law may
     fix the day. Nothing is written when one request is wrong: raises InvalidValue, NotFound or Conflict, whose fact
-    ``index`` says which request where it is one of them.
+    ``index`` says which request where it is one of them. ``issued_by`` says who where nobody is signed in: a worker.
     """
     if not issued_by.strip():
         raise InvalidValue("say who issues the bill", field="issued_by")
     if not requests:
         return []
     session.flush()
+    issued_by = sessions.actor(session, issued_by)
     drafts = _price(session, requests, at or periods.now())
     issued = _write(session, drafts, issued_by)
     ledger.post_many(

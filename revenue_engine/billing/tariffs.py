@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from revenue_engine.access import approvals
 from revenue_engine.db import Base, Sealed
 from revenue_engine.errors import Conflict, IntegrityFault, InvalidValue, NotFound, Rejected
 from revenue_engine.ledger.chart import COMPONENTS
@@ -244,6 +245,19 @@ def county(session: Session) -> County:
     return found
 
 
+def ask_limits(
+    session: Session, *, confirm_limit_minor: int | None = None, refuse_unknown: bool | None = None, reason: str
+) -> str:
+    """Ask for other limits of the county; answers the request's public id.
+
+    ``confirm_limit_minor`` is up to what amount, in cents, a provider's own word is enough; ``refuse_unknown`` whether
+    money for an unknown account is refused before it is paid. Raises what ``approvals.ask`` raises.
+    """
+    told = {"confirm_limit_minor": confirm_limit_minor, "refuse_unknown_accounts": refuse_unknown}
+    payload = {name: value for name, value in told.items() if value is not None}
+    return approvals.ask(session, LIMITS, subject="the county", payload=payload, reason=reason)
+
+
 def streams(session: Session) -> dict[str, Stream]:
     """Every revenue stream by its code."""
     return {stream.code: stream for stream in session.scalars(select(Stream))}
@@ -266,6 +280,9 @@ def stations(session: Session, *, stream_code: str | None = None) -> list[Statio
         statement = statement.where(Station.stream_code == stream_code)
     return list(session.scalars(statement))
 
+
+LIMITS = "county_set"
+"""The kind of request that changes the county's limits."""
 
 UNITS = frozenset(
     {"application", "bag", "bundle", "crate", "day", "document", "entry", "head", "month", "night", "service", "tonne"}

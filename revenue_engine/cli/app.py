@@ -17,6 +17,7 @@ from revenue_engine.cli import (
     callbacks,
     channels,
     closing,
+    county,
     fetching,
     ict,
     invoices,
@@ -59,6 +60,8 @@ app.add_typer(adapters.app, name="adapter")
 app.add_typer(approvals.app, name="approval")
 app.add_typer(callbacks.app, name="callback")
 app.add_typer(channels.app, name="channel")
+app.add_typer(county.app, name="county")
+app.add_typer(county.bank_app, name="bank")
 statement_import.register(statements.app)
 fetching.register(statements.app)
 statements.app.add_typer(statement_table.app, name="table")

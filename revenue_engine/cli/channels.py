@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from revenue_engine.cli import signing
 from revenue_engine.cli.output import JsonFlag, answering, out, print_json
 from revenue_engine.cli.purposes import PurposeName
 
@@ -139,8 +139,8 @@ def add(
         if not test:
             _ask_live(chosen, identifier, name, given, purposes, reason=reason, as_json=as_json)
             return
-        by = f"cli:{getpass.getuser()}"
-        with transaction(bootstrap.engine("api")) as session:
+        with signing.signed_in(), transaction(bootstrap.engine("api")) as session:
+            by = signing.login(session)
             account = loading.add_channel_account(
                 session,
                 adapter=adapter,
@@ -176,7 +176,7 @@ def _ask_live(
     """Ask for a live account and its addresses, as who is signed in."""
     from revenue_engine import bootstrap
     from revenue_engine.channels import set_up
-    from revenue_engine.cli import onboarding, signing
+    from revenue_engine.cli import onboarding
     from revenue_engine.county import loading
     from revenue_engine.db import transaction
 
@@ -253,7 +253,7 @@ def rotate(
                     channel_account_id=account.id,
                     purpose=purpose.value,
                     grace=hours,
-                    by=f"cli:{getpass.getuser()}",
+                    by=signing.login(session),
                 )
                 address, request = onboarding.address(bootstrap.settings(), token), None
             facts = _facts(account)
@@ -294,7 +294,7 @@ def set_settings(
                 request = set_up.ask_settings(session, account, given, reason=reason)
             else:
                 accounts.change_settings(
-                    session, channel_account_id=account.id, settings=given, by=f"cli:{getpass.getuser()}"
+                    session, channel_account_id=account.id, settings=given, by=signing.login(session)
                 )
             facts = _facts(account)
         if request is not None:
@@ -322,7 +322,7 @@ def disable(
                 request = set_up.ask_disable(session, account, close=close, reason=reason)
             else:
                 accounts.disable_channel_account(
-                    session, channel_account_id=account.id, close=close, by=f"cli:{getpass.getuser()}"
+                    session, channel_account_id=account.id, close=close, by=signing.login(session)
                 )
             facts = _facts(account)
         if request is not None:
@@ -353,7 +353,7 @@ def open_address(
                 asked = set_up.ask_address(session, account, purpose=purpose.value, reason=reason)
                 request, token = asked.public_id, asked.tokens[purpose.value]
             else:
-                by = f"cli:{getpass.getuser()}"
+                by = signing.login(session)
                 token = accounts.add_endpoint(session, channel_account_id=account.id, purpose=purpose.value, by=by)
         if request is not None:
             _say_asked(request, as_json=as_json, addresses={purpose.value: onboarding.address(settings, token)})
@@ -383,7 +383,7 @@ def revoke(
             if account.mode == "live":
                 request = set_up.ask_revoke(session, account, endpoint_id=endpoint, reason=reason)
             else:
-                accounts.revoke_endpoint(session, endpoint_id=endpoint, by=f"cli:{getpass.getuser()}")
+                accounts.revoke_endpoint(session, endpoint_id=endpoint, by=signing.login(session))
         if request is not None:
             _say_asked(request, as_json=as_json)
         elif as_json:
@@ -396,10 +396,9 @@ def revoke(
 def _changing(
     named: str | int, adapter: str | None = None, mode: str | None = None
 ) -> Iterator[tuple[Session, ChannelAccount]]:
-    """A transaction and the account that changes in it: by who is signed in, where the account is live."""
+    """A transaction and the account that changes in it: by who is signed in."""
     from revenue_engine import bootstrap
     from revenue_engine.channels import accounts, set_up
-    from revenue_engine.cli import signing
     from revenue_engine.db import transaction
 
     def account(session: Session) -> ChannelAccount:
@@ -407,9 +406,7 @@ def _changing(
             return set_up.account_of(session, named)
         return accounts.named(session, named, adapter=adapter, mode=mode)
 
-    with transaction(bootstrap.engine("api")) as session:
-        live = account(session).mode == "live"
-    with signing.signed_in() if live else nullcontext(), transaction(bootstrap.engine("api")) as session:
+    with signing.signed_in(), transaction(bootstrap.engine("api")) as session:
         yield session, account(session)
 
 

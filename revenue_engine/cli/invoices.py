@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -35,7 +34,7 @@ def create(
     from revenue_engine.db import transaction
     from revenue_engine.reports import bills
 
-    with answering(as_json=as_json):
+    with answering(as_json=as_json), signing.signed_in():
         with transaction(bootstrap.engine("api")) as session:
             bill = counter.issue_from_items(
                 session,
@@ -45,7 +44,7 @@ def create(
                 phone=phone,
                 station_code=station,
                 due_on=due.date() if due else None,
-                by=f"cli:{getpass.getuser()}",
+                by=signing.login(session),
             )
             bill = bills.describe(session, bill["number"])  # credit of its payer may have paid it at once
         _show(bill, as_json=as_json)

@@ -10,8 +10,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from revenue_engine.errors import ConfigurationError, InvalidValue, NotSignedIn
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 LARGEST = 4_096
 
@@ -93,6 +97,13 @@ def maybe_signed_in() -> Iterator[None]:
 
     with acting_by(read()):
         yield
+
+
+def login(session: Session) -> str:
+    """The login of who is signed in. Raises NotSignedIn with the reason when nobody is."""
+    from revenue_engine.access import sessions
+
+    return sessions.whoami(session).login
 
 
 def typed(what: str) -> str:

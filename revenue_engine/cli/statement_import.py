@@ -92,6 +92,9 @@ def agree(
     closing: Annotated[
         str, typer.Option(help="The closing balance as you see it at the bank or portal, such as 1250.00.")
     ],
+    gap: Annotated[
+        bool, typer.Option("--accept-gap", help="Agree too that no statement stands before it, as who brought it says.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Enter a file's closing balance from your own view of the account. The file is booked when it is the same; exit 1
@@ -106,7 +109,7 @@ def agree(
         negative = closing.startswith("-")
         minor = parse_wire(closing.removeprefix("-"))
         with transaction(bootstrap.engine("api")) as session:
-            verdict = by_hand.enter(session, delivery, -minor if negative else minor)
+            verdict = by_hand.enter(session, delivery, -minor if negative else minor, gap=gap)
         if verdict == "differs":
             raise Conflict(
                 "this is not what the file closes with: nothing is booked, and both are kept", field="closing"

@@ -27,7 +27,7 @@ from revenue_engine import bootstrap, embedded, ledger, periods
 from revenue_engine.channels import accounts as channel_accounts
 from revenue_engine.config import PREFIX, Settings
 from revenue_engine.county import loading as counties
-from revenue_engine.db import transaction
+from revenue_engine.db import acting_by, transaction
 from revenue_engine.demo import comparing, database, finding, persons, population, processes, sending
 from revenue_engine.demo.processes import Running
 from revenue_engine.demo.result import DemoResult
@@ -130,15 +130,13 @@ def run_demo(
             finding.provided(sorted(stage.accounts), seed=seed, secrets=_secrets(settings)) as (provider, url),
             processes.running(_environment(stage, settings), state_dir=settings.state_dir) as running,
         ):
-            people = population.populate(
-                stage.engine("api"),
-                payments_planned=payments,
-                first=first,
-                seed=seed,
-                hands=(stage.clerk, stage.hands[1]),
-            )
+            with acting_by(stage.clerk):
+                people = population.populate(
+                    stage.engine("api"), payments_planned=payments, first=first, seed=seed, agrees=stage.hands[1]
+                )
             plan = _plan(stage, people, first=first, days=days, payments=payments, seed=seed, withheld=withheld)
-            population.ask(stage.engine("api"), plan.pushes, accounts=stage.accounts)
+            with acting_by(stage.clerk):
+                population.ask(stage.engine("api"), plan.pushes, accounts=stage.accounts)
             seconds = clock.lap("populate")
             progress(f"population: {len(people.bills):,} bills, {len(people.spots):,} things to buy ({seconds:.1f} s)")
             processes.wait_ready(running)
@@ -154,7 +152,8 @@ def run_demo(
                 ledger.snapshot(session, every=1)
             clock.lap("drain")
             if plan.truth.withheld:
-                finding.let_ask(stage.engine("api"), provider, url, stage.accounts)
+                with acting_by(stage.hands[1]):
+                    finding.let_ask(stage.engine("api"), provider, url, stage.accounts)
                 _find(stage, running, provider, plan, progress)
                 plan = finding.all_told(plan)
                 clock.lap("find")
@@ -203,7 +202,7 @@ def _prepare(stage: _Stage, settings: Settings, progress: Say) -> None:
     for one in made:
         progress(f"person {one.login}: password {one.password}, authenticator {one.authenticator} (shown this once)")
     stage.hands, stage.clerk = (made[0].session, made[1].session), made[2].session
-    with transaction(stage.engine("api")) as session:
+    with acting_by(stage.hands[1]), transaction(stage.engine("api")) as session:
         for account in population.channel_accounts(session):
             stage.accounts[account.identifier] = account.id
             stage.shortcodes.setdefault("", account.identifier)

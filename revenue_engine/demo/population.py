@@ -15,7 +15,7 @@ from adapters.sandbox import mpesa
 from adapters.sandbox.mpesa_people import Bill, Population, Spot
 from adapters.sandbox.mpesa_slips import GIVEN_NAMES, LONGEST
 from revenue_engine import payments, periods
-from revenue_engine.access import approvals
+from revenue_engine.access import approvals, sessions
 from revenue_engine.billing import invoices, tariffs
 from revenue_engine.billing import payers as receivables
 from revenue_engine.billing.invoices import InvoiceRequest, Issued
@@ -45,11 +45,11 @@ class Tariff:
     stations: dict[str, list[Station]]
 
 
-def populate(engine: Engine, *, payments_planned: int, first: date, seed: int, hands: tuple[str, str]) -> Population:
+def populate(engine: Engine, *, payments_planned: int, first: date, seed: int, agrees: str) -> Population:
     """Register payers, objects and bills enough for so many payments; the keys of bills are their invoice numbers.
 
-    ``hands`` are the sessions of two persons: one asks that some bills be cancelled, the other agrees, and the running
-    worker does it.
+    Who acts also asks that some bills be cancelled; ``agrees`` is the session of another person, who agrees, and the
+    running worker does it.
     """
     rng = random.Random(seed)  # noqa: S311 - repeatable on purpose
     needed = mpesa.bills_needed(payments_planned)
@@ -61,10 +61,10 @@ def populate(engine: Engine, *, payments_planned: int, first: date, seed: int, h
     # Only a bill of the running year can be cancelled, so those to be cancelled are issued in it.
     same_year = periods.financial_year(issue_at.date()) == periods.financial_year(periods.today())
     doomed = _bills(engine, rng, tariff, needed["cancelled"], issue_at if same_year else periods.now())
-    with acting_by(hands[0]), transaction(engine) as session:
+    with transaction(engine) as session:
         asked = [invoices.ask_cancel(session, bill.key, reason="issued to the wrong payer") for bill in doomed]
     for public in asked:
-        with acting_by(hands[1]), transaction(engine) as session:
+        with acting_by(agrees), transaction(engine) as session:
             approvals.agree(session, public, shown_sha256=approvals.one(session, public).shown_sha256)
     return Population(tuple(bills) + tuple(_cancelled(bill) for bill in doomed), tuple(spots))
 
@@ -217,6 +217,7 @@ def _bills(engine: Engine, rng: random.Random, tariff: Tariff, count: int, at: d
     payers: list[int] = []
     for start in range(0, count, BATCH):
         with transaction(engine) as session:
+            sessions.seen(session)  # many bills take longer than a session may be idle
             requests: list[InvoiceRequest] = []
             also: list[tuple[str, ...]] = []
             for number in range(start, min(start + BATCH, count)):

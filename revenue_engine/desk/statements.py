@@ -38,7 +38,7 @@ def _page(visit: Visit, session: Session, error: Rejected | None = None, **more:
         "books": imported.listed(session, limit=SHOWN),
         "accounts": sorted((labels[each], each) for each in channels),
         "labels": labels,
-        "may": {each: may(session, each) for each in ("statement.bring", "statement.attest")},
+        "may": {each: may(session, each) for each in ("statement.bring", "statement.attest", "statement.gap.agree")},
         "brought": None,
         "done": visit.request.query_params.get("done", ""),
         "error_at": 0,
@@ -111,8 +111,8 @@ def _decide(request: Request, form: dict[str, str], delivery: str) -> Response:
             door.done(visit, lambda session: by_hand.drop(session, number))
             return door.away("/statements?done=dropped")
         minor = _balance(form)
-        visit = door.stepped_up(visit)
-        verdict = door.done(visit, lambda session: by_hand.enter(session, number, minor))
+        visit, gap = door.stepped_up(visit), form.get("gap_agreed") == "yes"
+        verdict = door.done(visit, lambda session: by_hand.enter(session, number, minor, gap=gap))
         if verdict == "differs":
             words = "this is not what the file closes with: nothing is booked, and both figures are kept"
             raise Conflict(words, field="closing")

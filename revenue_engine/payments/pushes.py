@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, text
 from sqlalchemy import Identity as Serial
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from revenue_engine.access import sessions
 from revenue_engine.access.scope import WHOLE, Scope
 from revenue_engine.db import Base, Sealed, exists, one, raw, rows
 from revenue_engine.payments.evidence import Waiting
@@ -164,7 +165,7 @@ def request_push(
             request_id=request_id,
             invoice_id=invoice_id,
             amount_minor=amount_minor,
-            requested_by=by,
+            requested_by=sessions.actor(session, by),
         )
     )
     session.flush()

@@ -91,14 +91,15 @@ def note_reading(session: Session, delivery_id: int, foot: Foot) -> None:
     )
 
 
-def enter(session: Session, delivery_id: int, minor: int) -> str:
+def enter(session: Session, delivery_id: int, minor: int, *, gap: bool = False) -> str:
     """Enter what stands at the foot of a file, in cents, without seeing it: ``agrees``, ``differs``, or ``waits`` while
-    no worker has read it. When it agrees, a job books the file.
+    no worker has read it. When it agrees, a job books the file. ``gap`` agrees as well that no statement stands before
+    the file, where who brought it says so.
 
     Raises NotSignedIn, NotAllowed (also for who brought it), StaleFactor, NotFound, and Conflict when it is agreed
-    already, an earlier file of the account is not, or five entries differed.
+    already, an earlier file of the account is not, five entries differed, or a gap is said and not agreed to.
     """
-    return str(scalar(session, "SELECT enter_closing(%s, %s)", (delivery_id, minor)))
+    return str(scalar(session, "SELECT enter_closing(%s, %s, %s)", (delivery_id, minor, gap)))
 
 
 def drop(session: Session, delivery_id: int) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine import db, ledger
-from revenue_engine.access import audit
+from revenue_engine.access import approvals, audit
 from revenue_engine.db import Base, Sealed, raw
 from revenue_engine.errors import Conflict, InvalidValue
 from revenue_engine.ledger import chart
@@ -24,6 +24,8 @@ PURPOSES = ("collection", "fund", "facility", "concession", "partner", "refunds"
 DESTINATIONS = ("county", "facility", "concession", "partner")
 """Whose money lies in an account: the County Revenue Fund's, a facility's, a concessionaire's or a partner's."""
 
+KIND = "bank_account"
+"""The kind of request that opens one."""
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,39}")
 
 
@@ -67,6 +69,8 @@ def open_bank_account(
 ) -> str:
     """Open a bank account and its account in the ledger; answers the code, ``1100.<bank>-<number>``.
 
+    For whoever holds the database, as with the county's files: a process of persons asks (``ask_open``).
+
     Raises InvalidValue for a malformed field, Conflict when the account, or an account of the channel, is open already.
     """
     for field, value in (("bank", bank), ("number", number)):
@@ -97,6 +101,35 @@ def open_bank_account(
         facts={"purpose": purpose, "authority": authority.strip(), "destination": destination},
     )
     return code
+
+
+def ask_open(
+    session: Session,
+    *,
+    bank: str,
+    number: str,
+    name: str,
+    purpose: str,
+    authority: str,
+    reason: str,
+    destination: str = "county",
+    channel_account: str | None = None,
+) -> str:
+    """Ask that a bank account be opened; answers the request's public id. Another person agrees, and it is open.
+
+    ``channel_account`` is the public id of the channel account whose statements are of this account. Raises what
+    ``open_bank_account`` refuses, and what ``approvals.ask`` raises.
+    """
+    payload = {
+        "bank": bank.lower(),
+        "number": number,
+        "name": name,
+        "purpose": purpose,
+        "authority": authority,
+        "destination": destination,
+        "channel_account": channel_account,
+    }
+    return approvals.ask(session, KIND, subject=f"{bank.lower()} {number}", payload=payload, reason=reason)
 
 
 def of_channel(session: Session, channel_account_id: int) -> str | None:

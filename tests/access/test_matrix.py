@@ -50,6 +50,8 @@ day.close             .         .     .       .          ∞       .       .    
 book.ask              .         .     .       ∞          ∞       .       ∞    .   .
 book.agree            .         .     .       .          ∞       .       .    .   .
 department.record     .         .     .       ∞          .       .       ∞    ∞   .
+county.ask            .         .     .       ∞          ∞       .       .    .   .
+county.agree          .         .     .       .          ∞       .       .    .   .
 person.ask            .         .     .       .          .       .       .    .   ∞
 person.agree          .         .     .       .          .       .       .    .   ∞
 person.disable        .         .     .       .          .       .       .    .   ∞

@@ -195,7 +195,9 @@ def test_a_forged_statement_by_sql_of_the_api_is_nobodys_word(books: Books, data
         ):  # fmt: skip
             assert tried(connection, statement_, *values).startswith("42501"), statement_
         ((delivery,),) = books.rows("SELECT max(id) FROM delivery")
-        assert tried(connection, "SELECT enter_closing(%s, 20000)", delivery).startswith("RV403 you brought this file")
+        assert tried(connection, "SELECT enter_closing(%s, 20000, false)", delivery).startswith(
+            "RV403 you brought this file"
+        )
     read(books)
     assert books.left(bill) == 200
     ((by,),) = books.rows("SELECT p.login FROM statement_file f JOIN access.person p ON p.id = f.brought_by")

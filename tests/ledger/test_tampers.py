@@ -6,7 +6,9 @@ The books are made by the product's own flows; each tamper is done and verified 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, LiteralString, cast
 
 import psycopg
@@ -23,6 +25,7 @@ from revenue_engine.verification.verify import Sources, Verification, verify
 from tests.conftest import TEMPLATE, in_database
 from tests.flows.test_statement_doubles import Move, Rows, of
 from tests.flows.test_statements import BANK, bring
+from tests.ledger.test_verify import TAMPERS
 from tests.support import closing
 from tests.support.books import DAY, SHORTCODE, Books, confirmation, push_result, reversal
 
@@ -59,6 +62,8 @@ def make(books: Books) -> None:
         )
     books.deliver(push_result(350, "ws_CO_1", reference="UIPUSH0001"), confirmation(350, "x", reference="UIPUSH0001"))
     books.work()
+    for name in "AB":  # two payments of one amount, that might exchange their bills
+        books.pay(150, books.bill(150).pay_account_number, reference=f"UISAME000{name}")
     taken = books.bill(250)
     books.pay(250, taken.pay_account_number, reference="UITAKEN001")
     books.deliver(reversal("UITAKEN001", 250, own="UIREV00001"))
@@ -72,6 +77,7 @@ def make(books: Books) -> None:
     bring(books, of(SHORTCODE, Move("UIOUT00001", -600, kind="payout"), opening=2000))
     bring(books, of(BANK, Move("FT1", 600, said="MPS 600100"), Move("FT2", 90, said="JOHN W")), channel=2)
     books.work()
+    books.pay(120, "LATE", reference="UILAST0001")
     closing.close(books, DAY)
 
 
@@ -319,6 +325,7 @@ NAMED: dict[str, tuple[list[str], str]] = {
     ),
     "one role's right given to another": (["GRANT revenue_worker TO revenue_api"], SCHEMA),
     "a role that logs in": (["ALTER ROLE revenue_report LOGIN"], SCHEMA),
+    "a login made superuser": (["ALTER ROLE revenue_report SUPERUSER"], SCHEMA),
 }
 
 
@@ -329,7 +336,62 @@ def test_a_tamper_is_named(books: Books, name: str) -> None:
     assert invariant in found, sorted(found)
 
 
+LAST = P.format("UILAST0001")
+SAME = "payment_id IN (SELECT id FROM payment WHERE reference LIKE 'UISAME%')"
+OTHER = (
+    "(SELECT b.invoice_id FROM application a JOIN application b ON a.payment_id <> b.payment_id"
+    f" WHERE a.invoice_id = t.invoice_id AND a.{SAME} AND b.{SAME} LIMIT 1)"
+)
 ONLY_A_SEAL: dict[str, list[str]] = {
+    "a bill given to another payer": [
+        f"UPDATE {table} SET payer_id = 2 WHERE {which}"
+        for table, which in (
+            ("posting", "invoice_id IN (SELECT id FROM invoice WHERE payer_id = 1)"),
+            ("open_bill", "payer_id = 1"),
+            ("invoice", "payer_id = 1"),
+        )
+    ],
+    "two payments that exchange their bills": [
+        (
+            f"CREATE TEMP TABLE swapped AS SELECT DISTINCT t.invoice_id AS was, {OTHER} AS now FROM application t"
+            f" WHERE t.{SAME}"
+        ),
+        f"UPDATE posting t SET invoice_id = s.now FROM swapped s WHERE t.invoice_id = s.was AND t.{SAME}",
+        f"UPDATE application t SET invoice_id = s.now FROM swapped s WHERE t.invoice_id = s.was AND t.{SAME}",
+    ],
+    "the numbers of two receipts swapped": [
+        f"CREATE TEMP TABLE papers AS SELECT id, sum(number) OVER () - number AS now FROM receipt WHERE {SAME}",
+        f"UPDATE receipt SET number = number + 1000 WHERE {SAME}",
+        "UPDATE receipt r SET number = p.now FROM papers p WHERE p.id = r.id",
+    ],
+    "a raw body changed with all that was read of it": [
+        *LOWER,
+        (
+            "UPDATE delivery SET body = replace(convert_from(body, 'UTF8'), '300.00', '299.00')::bytea"
+            " WHERE position('UISUSP0001' IN convert_from(body, 'UTF8')) > 0"
+        ),
+    ],
+    "an audit event re-written with its leaf": [
+        (
+            "UPDATE audit_event SET content = content || ' '::bytea,"
+            " leaf = sha256('\\x00'::bytea || content || ' '::bytea) WHERE id = (SELECT min(id) FROM audit_event)"
+        )
+    ],
+    "the newest payment erased whole": [
+        f"DELETE FROM {table} WHERE {which}"
+        for table, which in (
+            ("posting", f"payment_id = {LAST}"),
+            ("journal", f"key = 'payment:' || {LAST} || ':received'"),
+            ("receipt", f"payment_id = {LAST}"),
+            ("break_event", f"payment_id = {LAST}"),
+            ("break_case", f"payment_id = {LAST}"),
+            ("payment_party", f"payment_id = {LAST}"),
+            ("delivery", "id = (SELECT delivery_id FROM evidence WHERE reference = 'UILAST0001')"),
+            ("evidence", "reference = 'UILAST0001'"),
+            ("payment", "reference = 'UILAST0001'"),
+        )
+    ]
+    + ["UPDATE receipt_series SET last_number = last_number - 1 WHERE kind = 'acknowledgement'"],
     "the peer of a delivery": ["UPDATE delivery SET peer = '203.0.113.9'"],
     "the hour a row was written": ["UPDATE payment SET recorded_at = recorded_at - interval '1 hour'"],
     "the transaction of a row": ["UPDATE payment SET xid = '5'"],
@@ -360,18 +422,33 @@ ONLY_A_SEAL: dict[str, list[str]] = {
 
 
 SEALED, CHAIN = "sealed_rows_stand", "certificates_chain"
+SEALED_BY = {
+    "a payer's name": "set_up_is_its_last_version",
+    "an allow-list": "set_up_is_its_last_version",
+    "the county's limit": "set_up_is_its_last_version",
+    "a tariff": "set_up_is_its_last_version",
+    "the last closed day deleted": CHAIN,
+}
 
 
 @pytest.mark.parametrize("name", ONLY_A_SEAL)
 def test_the_seal_names_what_stands_in_one_place_only(books: Books, name: str) -> None:
     found = broken(verified(books, *ONLY_A_SEAL[name], reseal=True))
     # A row that may change lawfully is sealed by its versions; a closed day is named by its certificate.
-    expected = {
-        "a payer's name": "set_up_is_its_last_version",
-        "an allow-list": "set_up_is_its_last_version",
-        "the county's limit": "set_up_is_its_last_version",
-        "a tariff": "set_up_is_its_last_version",
-        "the last closed day deleted": CHAIN,
-    }.get(name, SEALED)
+    expected = SEALED_BY.get(name, SEALED)
     assert expected in found, found
     assert set(found) <= {expected}, found
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "tampers.md"
+
+
+def test_the_page_lists_every_tamper_and_what_names_it() -> None:
+    """Two lists: what `ledger verify` finds in the books themselves, and what only a seal can."""
+    found, sealed = PAGE.read_text(encoding="utf-8").split("## Only a seal")
+    listed = re.findall(r"^\| (.+?) \| `(\w+)` \|$", found, re.MULTILINE)
+    assert dict(listed) == {name: invariant for name, (_, invariant) in NAMED.items()}
+    books = re.findall(r"^- (.+)$", found, re.MULTILINE)
+    assert books == list(TAMPERS)
+    assert re.findall(r"^\| (.+?) \|", sealed, re.MULTILINE)[1:] == list(ONLY_A_SEAL)
+    assert len(listed) + len(books) + len(ONLY_A_SEAL) >= 81

@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from adapters.mpesa import adapter as mpesa
@@ -73,12 +73,7 @@ class Books:
         """An engine on this database, disposed with it. Through the API the clerk acts, unless somebody else does."""
         engine = db.make_engine(self.url, role=role, pool_size=5)
         if role == "api":
-            secret = self.clerk.secret
-
-            @event.listens_for(engine, "connect")
-            def sign_in(connection: psycopg.Connection[Any], _record: object) -> None:
-                connection.execute("SELECT set_config('revenue.session', %s, false)", (secret,))
-                connection.commit()
+            people.signed(engine, self.clerk)
 
         self.engines.append(engine)
         return engine
@@ -96,7 +91,7 @@ class Books:
         with contextlib.suppress(StatementRefused):  # what is refused has no foot
             foot = importing.foot_of(self.readers, body, filename=filename)
             with self.treasurer.acts(), db.transaction(self.as_role("api")) as session:
-                by_hand.enter(session, delivery, foot.minor)
+                by_hand.enter(session, delivery, foot.minor, gap="gap_accepted" in headers)
         return delivery
 
     # --- two persons ------------------------------------------------------------------------------------------------
@@ -211,7 +206,7 @@ class Books:
         )
         for delivery, minor in waiting:
             with self.treasurer.acts(), db.transaction(self.as_role("api")) as session:
-                by_hand.enter(session, delivery, minor)
+                by_hand.enter(session, delivery, minor, gap=True)
         return len(waiting)
 
     def work(self, *, batch: int = 500) -> Worker:

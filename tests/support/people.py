@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from revenue_engine import db
 from revenue_engine.access import approvals
@@ -74,6 +75,17 @@ def somebody(
             (row[0], hashlib.sha256(secret.encode()).digest()),
         )
     return Someone(row[0], login, secret, seed)
+
+
+def signed(engine: Engine, who: Someone) -> Engine:
+    """An engine whose every connection is signed in as somebody, in threads too, unless somebody else acts."""
+
+    @event.listens_for(engine, "connect")
+    def sign_in(connection: psycopg.Connection[Any], _record: object) -> None:
+        connection.execute("SELECT set_config('revenue.session', %s, false)", (who.secret,))
+        connection.commit()
+
+    return engine
 
 
 def clerk(url: str) -> Someone:
