@@ -116,31 +116,31 @@ def _letters() -> dict[str, str]:
 class _Sheet(FPDF):
     narrow = False
 
-    def say(self, text: str, points: float, style: str = "", *, align: str = "L") -> None:
+    def say(self, text: str, points: int, style: str = "", *, align: str = "L") -> None:
         """A paragraph over the width."""
         if text:
             self.set_font("Roboto", style, points)
-            self.multi_cell(0, points * 0.5, text, align=align, new_x="LMARGIN", new_y="NEXT")
+            self.multi_cell(0, points / 2, text, align=align, new_x="LMARGIN", new_y="NEXT")
 
     def rule(self) -> None:
         """A thin line over the width."""
-        self.ln(1.5)
+        self.ln(2)
         self.line(self.l_margin, self.get_y(), self.w - self.r_margin, self.get_y())
-        self.ln(1.5)
+        self.ln(2)
 
     def fact(self, label: str, said: str) -> None:
         """A label on the left and its words on the right of one line; below each other where they are long."""
         points = 8 if self.narrow else 10
         self.set_font("Roboto", "", points)
         apart = self.get_string_width(label) + self.get_string_width(said) + 4 > self.epw
-        self.multi_cell(0, points * 0.5, label, new_x="LMARGIN", new_y="NEXT" if apart else "TOP")
+        self.multi_cell(0, points / 2, label, new_x="LMARGIN", new_y="NEXT" if apart else "TOP")
         self.set_font("Roboto", "B", points)
-        self.multi_cell(0, points * 0.5, said, align="L" if apart else "R", new_x="LMARGIN", new_y="NEXT")
+        self.multi_cell(0, points / 2, said, align="L" if apart else "R", new_x="LMARGIN", new_y="NEXT")
 
 
 def _pay_to(sheet: _Sheet, paybill: str, account: str) -> None:
     """What the payer types, side by side and large."""
-    half = sheet.epw * (0.42 if sheet.narrow else 0.5)
+    half = sheet.epw * (42 if sheet.narrow else 50) / 100
     sheet.set_font("Roboto", "", 8 if sheet.narrow else 10)
     sheet.cell(half, 5, "Pay bill")
     sheet.cell(0, 5, "Account", new_x="LMARGIN", new_y="NEXT")

@@ -74,14 +74,18 @@ def read(token: str, trusted: Iterable[PublicKey]) -> Claim:
         raise InvalidValue("this is no token of a paper, or a part of it is missing", field="token")
     version, named, kind, copy, year, number, minor, days = _BODY.unpack(body)
     for key in trusted:
-        if key_id(key) != named or version != VERSION or kind >= len(KINDS):
-            continue
-        try:
-            Ed25519PublicKey.from_public_bytes(key.public).verify(signature, CONTEXT + body)
-        except InvalidSignature:
-            continue
-        return Claim(KINDS[kind], f"{year:04d}", number, minor, _FIRST + timedelta(days=days), copy)
+        known = key_id(key) == named and version == VERSION and kind < len(KINDS)
+        if known and _signed(key, signature, CONTEXT + body):
+            return Claim(KINDS[kind], f"{year:04d}", number, minor, _FIRST + timedelta(days=days), copy)
     raise InvalidValue("no key of this county signed this paper", field="token")
+
+
+def _signed(key: PublicKey, signature: bytes, said: bytes) -> bool:
+    try:
+        Ed25519PublicKey.from_public_bytes(key.public).verify(signature, said)
+    except InvalidSignature:
+        return False
+    return True
 
 
 def short_code(public_id: str) -> str:

@@ -1,7 +1,7 @@
 """The prints of one paper are counted fast.
 
 Revision: paper_prints
-Revises: bills_at
+Revises: set_up_by_two
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "paper_prints"
-down_revision = "bills_at"
+down_revision = "set_up_by_two"
 branch_labels = None
 depends_on = None
 
