@@ -1,7 +1,7 @@
 """The prints of one paper are counted fast.
 
 Revision: paper_prints
-Revises: api_speed
+Revises: remittances
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "paper_prints"
-down_revision = "api_speed"
+down_revision = "remittances"
 branch_labels = None
 depends_on = None
 
