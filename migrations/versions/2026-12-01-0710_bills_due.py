@@ -1,7 +1,7 @@
 """Which open bills are due.
 
 Revision: bills_due
-Revises: remittances
+Revises: paper_prints
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "bills_due"
-down_revision = "remittances"
+down_revision = "paper_prints"
 branch_labels = None
 depends_on = None
 
