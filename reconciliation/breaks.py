@@ -379,6 +379,16 @@ def suspense_by_age(session: Session, *, at: datetime) -> list[Aged]:
     )
 
 
+def oldest_suspense(session: Session) -> datetime | None:
+    """Since when the oldest money that is in suspense now waits; None where none is."""
+    row = raw(session).execute(
+        "SELECT occurred_at FROM break_case WHERE closed_at IS NULL AND starts_with(key, %s) ORDER BY occurred_at, id"
+        " LIMIT 1",
+        (break_keys.SUSPENSE_PREFIX,),
+    )
+    return next((at for (at,) in row), None)
+
+
 class Owned(NamedTuple):
     """Breaks of one reason and owner, and their money in cents."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, TypeVar, cast
@@ -192,6 +193,20 @@ def transaction(engine: Engine, *, snapshot: bool = False) -> Iterator[Session]:
         except BaseException:
             session.rollback()
             raise
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaState:
+    """Which migration a database is at, and whether it only follows another."""
+
+    revision: str
+    replica: bool
+
+
+def schema_state(session: Session) -> SchemaState:
+    """The state of a session's database."""
+    row = raw(session).execute("SELECT version_num, pg_is_in_recovery() FROM alembic_version").fetchone()
+    return SchemaState(*row) if row else SchemaState("nothing", replica=False)
 
 
 def _telling(secret: str) -> Callable[..., None]:

@@ -6,11 +6,20 @@ from collections.abc import Callable
 from importlib.resources import files
 
 from fastapi import APIRouter, Request
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+import migrations
+from revenue_engine import db
+from revenue_engine.access import sessions
 from revenue_engine.api import calls, problems
-from revenue_engine.billing.tariffs import county
-from revenue_engine.db import transaction
+from revenue_engine.billing import tariffs
+from revenue_engine.db import acting_by, transaction
+from revenue_engine.errors import NotSignedIn, RevenueError
+from revenue_engine.reports import metrics
 
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
@@ -59,13 +68,43 @@ def router() -> APIRouter:
 
     @made.get("/readyz")
     def readyz(request: Request) -> Response:
-        with transaction(calls.engine_of(request)) as session:
-            county(session)
-        return Response("ready\n", 200, media_type="text/plain")
+        return _ready(calls.engine_of(request))
+
+    made.add_api_route("/metrics", _metrics, methods=["GET"])
 
     for name, kind in _ASSETS.items():
         made.add_api_route(f"/docs/{name}", _asset(name, kind), methods=["GET"])
     return made
+
+
+def _ready(engine: Engine) -> Response:
+    """Ready where the database answers, is the one that is written to, and has this release's schema."""
+    try:
+        with transaction(engine) as session:
+            state = db.schema_state(session)
+            tariffs.county(session)
+    except (DBAPIError, PoolTimeout, RevenueError) as error:
+        return Response(f"not ready: {type(error).__name__}\n", 503, media_type="text/plain")
+    if state.replica:
+        return Response("not ready: this database is a replica\n", 503, media_type="text/plain")
+    if state.revision not in migrations.heads():
+        said = f"not ready: the schema is at {state.revision}, this release needs {', '.join(migrations.heads())}\n"
+        return Response(said, 503, media_type="text/plain")
+    return Response("ready\n", 200, media_type="text/plain")
+
+
+async def _metrics(request: Request) -> Response:
+    """Measurements for whoever reads the whole county: a monitor holds a service's token with the scope 'read'."""
+
+    def measured() -> str:
+        secret, _ = calls.secret_of(request)
+        if secret is None:
+            raise NotSignedIn("send a token of a service that may read: 'Authorization: Bearer …'")
+        with acting_by(secret), transaction(calls.engine_of(request)) as session:
+            sessions.must(session, "read")
+            return metrics.text(session)
+
+    return Response(await run_in_threadpool(calls.told, measured), 200, media_type=metrics.MEDIA_TYPE)
 
 
 def _asset(name: str, kind: str) -> Callable[[], Response]:

@@ -82,9 +82,9 @@ class WhichObjects(Page):
     stream: Code | None = None
 
 
-def _payer(session: Session, one: registers.PayerRow) -> Payer:
+def _payer(one: registers.PayerRow, *, unmasked: bool) -> Payer:
     shown = one.phone
-    if shown is not None and not registers.unmasked(session):
+    if shown is not None and not unmasked:
         shown = f"{shown[:5]}•••{shown[-LAST_DIGITS:]}"
     return Payer.model_validate(
         {"id": one.public_id, "name": one.name, "phone": shown, "created_at": instant(one.created_at)}
@@ -95,19 +95,20 @@ def list_payers(session: Session, page: Annotated[WhichPayers, InQuery()]) -> Pa
     """Payers, the newest first; those of one phone when it is named."""
     found = registers.payer_list(session, phone=page.phone, before=after(page), limit=page.limit + 1)
     rows, more, cursor = cut(page, found, [one.id for one in found])
-    return Paged[Payer](data=[_payer(session, one) for one in rows], has_more=more, next_cursor=cursor)
+    unmasked = registers.unmasked(session)
+    return Paged[Payer](data=[_payer(one, unmasked=unmasked) for one in rows], has_more=more, next_cursor=cursor)
 
 
 def show_payer(session: Session, payer: PayerId) -> Payer:
     """A payer by id."""
-    return _payer(session, registers.payer_named(session, payer))
+    return _payer(registers.payer_named(session, payer), unmasked=registers.unmasked(session))
 
 
 def register_payer(session: Session, asked: NewPayer) -> Reply:
     """Register somebody who owes or pays."""
     added = payers.add_payer(session, name=asked.name, phone=asked.phone)
     session.flush()
-    shown = _payer(session, registers.payer_named(session, added.public_id))
+    shown = _payer(registers.payer_named(session, added.public_id), unmasked=registers.unmasked(session))
     return Reply(shown, {"Location": f"/api/v1/payers/{added.public_id}"})
 
 

@@ -35,6 +35,12 @@ class Delivery(Sealed, Base):
         CheckConstraint(
             "(endpoint_id IS NULL) = (purpose IN ('statement', 'fetched', 'pull', 'query'))", name="endpoint"
         ),
+        Index(
+            "ix_delivery_heard",
+            "channel_account_id",
+            "id",
+            postgresql_where=text("endpoint_id IS NOT NULL AND verdict = 'accepted'"),
+        ),
     )
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     received_on: Mapped[date] = mapped_column(

@@ -105,10 +105,10 @@ def issue(session: Session, wanted: Sequence[ToIssue]) -> list[Issued]:
     if not wanted:
         return []
     connection = raw(session)
+    years = [_year(item) for item in wanted]
     counts: dict[tuple[str, str], int] = {}
-    for item in wanted:
-        series = (item.kind, _year(item))
-        counts[series] = counts.get(series, 0) + 1
+    for item, year in zip(wanted, years, strict=True):
+        counts[item.kind, year] = counts.get((item.kind, year), 0) + 1
     ids = next_ids(connection, {"receipt": len(wanted)})["receipt"]
     public_ids = [public_id("rct") for _ in wanted]
     numbers: dict[tuple[str, str], Iterator[int]] = {}
@@ -122,8 +122,7 @@ def issue(session: Session, wanted: Sequence[ToIssue]) -> list[Issued]:
         )
         numbers[kind, year] = iter(range(last - counts[kind, year] + 1, last + 1))
     rows, issued = [], []
-    for receipt_id, public, item in zip(ids, public_ids, wanted, strict=True):
-        year = _year(item)
+    for receipt_id, public, item, year in zip(ids, public_ids, wanted, years, strict=True):
         number = next(numbers[item.kind, year])
         rows.append(
             (

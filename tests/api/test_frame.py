@@ -161,3 +161,24 @@ def test_the_description_is_open_api_and_names_every_refusal_as_problem_json(des
                 kinds = list(answer["content"])
                 assert kinds == (["application/json"] if status < "400" else ["application/problem+json"])
     assert "HTTPValidationError" not in str(told)
+
+
+def test_ready_says_which_migration_is_missing_and_live_needs_no_database(desk: Desk) -> None:
+    assert desk.client.get("/readyz").text == "ready\n"
+    desk.books.execute("UPDATE alembic_version SET version_num = 'places'")
+    told = desk.client.get("/readyz")
+    assert (told.status_code, "the schema is at places" in told.text) == (503, True)
+    assert desk.client.get("/livez").status_code == 200
+
+
+def test_measurements_are_for_who_reads_and_name_nobody(desk: Desk) -> None:
+    assert desk.client.get("/metrics").status_code == 401
+    assert desk.client.get("/metrics", headers=desk.headers()).status_code == 403
+    desk.books.pay(50, "NOTHING", names=("WANJIRU", "", ""))
+    told = desk.client.get("/metrics", headers=desk.headers("auditor"))
+    assert told.status_code == 200, told.text
+    figures = dict(line.rsplit(" ", 1) for line in told.text.splitlines() if not line.startswith("#"))
+    assert figures["revenue_jobs_dead"] == "0"
+    assert int(figures["revenue_suspense_oldest_seconds"]) > 0
+    assert 'revenue_callback_age_seconds{adapter="mpesa",account="600100",mode="live"}' in figures
+    assert "WANJIRU" not in told.text

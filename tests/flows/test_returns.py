@@ -8,7 +8,7 @@ from datetime import date
 import psycopg
 import pytest
 
-from revenue_engine.collection import bank_words, returns
+from revenue_engine.collection import bank_words, money_moves, returns
 from revenue_engine.db import transaction
 from revenue_engine.errors import Conflict, NotFound
 from revenue_engine.ports.callbacks import Kind
@@ -133,6 +133,29 @@ def test_what_is_held_or_was_moved_is_taken_back_from_where_it_is(bank: Books) -
     assert read_again(bank) == []
 
 
+def test_a_payer_s_credit_and_money_that_was_moved_are_taken_back_too(bank: Books) -> None:
+    bill, right = bank.bill(600, payer=bank.payer()), bank.bill(500)
+    wrong = bank.bill(500)
+    deposits = [
+        Move("FT1AAAAAA", 600, 10, said=f"CHQ DEP 000601 INV {bill.pay_account_number}"),
+        Move("FT2AAAAAA", 600, 11, said=f"CHQ DEP 000602 INV {bill.pay_account_number}"),
+        Move("FT3AAAAAA", 500, 11, said=f"CHQ DEP 000603 INV {wrong.pay_account_number}"),
+    ]
+    Day(tuple(deposits), 0).bring(bank)
+    assert (held(bank, "2100"), bank.left(wrong)) == (-600, 0)
+    asked = bank.judged(
+        lambda session: money_moves.ask(session, "FT3AAAAAA", right.pay_account_number, reason="the other stall")
+    )
+    assert (asked, bank.left(right), bank.left(wrong)) == (None, 0, 500)
+    back = [
+        Move("FT8AAAAAA", -600, 14, said="CHQ RETURNED 000602"),
+        Move("FT9AAAAAA", -500, 14, said="CHQ RETURNED 000603"),
+    ]
+    Day(tuple(back), 1700).bring(bank)
+    assert reversals(bank) == [("FT8AAAAAA", "FT2AAAAAA"), ("FT9AAAAAA", "FT3AAAAAA")]
+    assert (held(bank, "2100"), bank.left(right), bank.left(wrong), bank.left(bill)) == (0, 500, 500, 0)
+
+
 def test_the_same_return_told_twice_takes_back_once(bank: Books) -> None:
     bill = bank.bill(2000)
     deposit = Move("FT26306AAAAD", 2000, 14, said=f"CHQ DEP 000123 INV {bill.pay_account_number}")
@@ -219,6 +242,12 @@ def test_two_persons_name_the_deposit(bank: Books) -> None:
         ("RETURNED CHEQUE CHARGE", 500_00, Kind.CHARGE),
         ("UNPAID CHQ 000123 CHARGES", 500_00, Kind.CHARGE),
         ("EXCISE DUTY", 10_00, Kind.CHARGE),
+        ("TAX ON CHARGES", 10_00, Kind.CHARGE),
+        ("COMMISSION ON RTGS", 500_00, Kind.CHARGE),
+        ("CHQ RTN CHGS", 500_00, Kind.CHARGE),
+        ("INSUFFICIENT FUNDS FEE", 500_00, Kind.CHARGE),
+        ("PAYMENT FOR STATUTORY RETURNS", 900_00, Kind.PAYOUT),
+        ("INWARD CHQ 000456 SUPPLIER LTD", 900_00, Kind.PAYOUT),
         ("FEE FOR RETURNED CHEQUE 000123", 500_00, Kind.CHARGE),
         ("CHQ RETURNED 000123 PERMIT FEE", 2000_00, Kind.REVERSAL),
         ("RTN EFT FT26306AAAAD", 2000_00, Kind.REVERSAL),
