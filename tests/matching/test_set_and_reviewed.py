@@ -138,8 +138,8 @@ def test_a_worker_sets_no_other_amount_bill_or_payment_than_was_asked(books: Boo
     )
     ((other,),) = books.rows("SELECT min(id) FROM payment WHERE id <> %s", payment)
     insert = (
-        "INSERT INTO payment_match (public_id, approval_id, payment_id, invoice_id, amount_minor, rung, why, journal_id,"
-        " made_by) VALUES ('mat_x', %s, %s, %s, %s, 'hand', 'x', 1, 'x')"
+        "INSERT INTO payment_match (public_id, approval_id, payment_id, invoice_id, amount_minor, rung, why,"
+        " journal_id, made_by) VALUES ('mat_x', %s, %s, %s, %s, 'hand', 'x', 1, 'x')"
     )
     with psycopg.connect(books.url) as connection:
         connection.execute("SET ROLE revenue_worker")
