@@ -1,7 +1,7 @@
 """What the engine proposed is set by one person, and reviewed by another before the day closes.
 
 Revision: set_and_reviewed
-Revises: set_up_by_two
+Revises: api_speed
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "set_and_reviewed"
-down_revision = "set_up_by_two"
+down_revision = "api_speed"
 branch_labels = None
 depends_on = None
 
