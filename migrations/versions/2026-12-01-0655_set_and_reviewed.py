@@ -1,7 +1,7 @@
 """What the engine proposed is set by one person, and reviewed by another before the day closes.
 
 Revision: set_and_reviewed
-Revises: api_speed
+Revises: remittances
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "set_and_reviewed"
-down_revision = "api_speed"
+down_revision = "remittances"
 branch_labels = None
 depends_on = None
 
