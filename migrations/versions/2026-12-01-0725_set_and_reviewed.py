@@ -1,7 +1,7 @@
 """What the engine proposed is set by one person, and reviewed by another before the day closes.
 
 Revision: set_and_reviewed
-Revises: remittances
+Revises: paper_prints
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "set_and_reviewed"
-down_revision = "remittances"
+down_revision = "paper_prints"
 branch_labels = None
 depends_on = None
 
