@@ -301,3 +301,8 @@ def listed(session: Session, *, before: int | None = None, limit: int = 50, scop
 def of_payment(session: Session, payment_id: int) -> list[Shown]:
     """Every paper of one payment, cancelled ones too, in the order they were issued."""
     return rows(session, Shown, _SHOWN + " WHERE r.payment_id = %s ORDER BY r.id", (payment_id,))
+
+
+def payment_of(session: Session, receipt_id: int) -> int:
+    """The payment of a paper."""
+    return int(scalar(session, "SELECT payment_id FROM receipt WHERE id = %s", (receipt_id,)))
