@@ -39,6 +39,7 @@ MAPPED = (
     "revenue_engine.statements.store",
     "revenue_engine.treasury.bank_accounts",
     "revenue_engine.treasury.payouts",
+    "revenue_engine.treasury.remittances",
     "revenue_engine.work.jobs",
 )
 """Every module with mapped classes: importing one registers its tables, so that ``alembic check`` compares them all."""

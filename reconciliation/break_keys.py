@@ -110,6 +110,11 @@ def returned(channel_account_id: int, reference: str) -> str:
     return f"returned:{channel_account_id}:{reference}"
 
 
+def outflow(channel_account_id: int, reference: str) -> str:
+    """Money that left a collection account, and no transfer to the Fund is it."""
+    return f"outflow:{channel_account_id}:{reference}"
+
+
 def found(channel_account_id: int, reference: str) -> str:
     """A payment that no message told and a statement shows."""
     return f"found:{channel_account_id}:{reference}"

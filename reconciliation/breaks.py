@@ -55,6 +55,7 @@ class BreakReason(enum.StrEnum):
     WORK_FAILED = "work_failed"
     BEFORE_BOOKS = "before_books"
     RETURNED_BY_BANK = "returned_by_bank"
+    SPENDING_AT_SOURCE = "spending_at_source"
 
 
 class BreakEvent(Sealed, Base):

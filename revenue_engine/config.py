@@ -139,6 +139,13 @@ class Settings(BaseSettings):
     api_port: int = _field(8800, "Port the API and console listen on", "a whole number from 1 to 65535", ge=1, le=65535)
     desk_host: str = _field("127.0.0.1", "Address the desk listens on", "an address of this machine")
     desk_port: int = _field(8802, "Port the desk listens on", "a whole number from 1 to 65535", ge=1, le=65535)
+    desk_url: str | None = _field(
+        None,
+        "Address at which browsers reach the desk, for the codes of papers",
+        "an address such as https://desk.county.example, without a path of its own",
+        shown="http, with its host and port",
+        pattern=r"^https?://[A-Za-z0-9.:\[\]-]+/?$",
+    )
     desk_https: bool = _field(
         False,
         "Whether browsers reach the desk by https, through a proxy of the county: true for live books",

@@ -18,6 +18,7 @@ from revenue_engine.collection.tools import Tools
 from revenue_engine.db import refusal
 from revenue_engine.errors import IntegrityFault, Rejected
 from revenue_engine.secondary_ledgers import books, funds, remaps, rules
+from revenue_engine.treasury import remittances
 from revenue_engine.work.kinds import Kind, Work
 
 log = structlog.get_logger("judgements")
@@ -33,6 +34,7 @@ DONE_BY_DATABASE = frozenset(
 
 DONE_HERE: Mapping[str, Callable[[Session, Agreed], object]] = {
     "match": running.set_agreed,
+    running.SET_FIRST: running.set_agreed,
     "match_reversal": running.take_back_agreed,
     "policy": policies.activate_agreed,
     "link": payer_links.use_agreed,
@@ -43,6 +45,7 @@ DONE_HERE: Mapping[str, Callable[[Session, Agreed], object]] = {
     rules.KIND: rules.put_in_force,
     remaps.KIND: remaps.remap_agreed,
     funds.KIND: funds.note_agreed,
+    remittances.KIND: remittances.send_agreed,
 }
 """The other kinds. Their rows name the request, and a trigger looks for its execution in the same transaction."""
 

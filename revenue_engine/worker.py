@@ -329,9 +329,14 @@ def _public_words(error: Exception) -> str:
 
 
 def settle_memory() -> None:
-    """What is loaded by now stays: later collections of garbage look only at what batches make."""
+    """What is loaded by now stays: later collections of garbage look only at what batches make, and less often.
+
+    A batch makes hundreds of thousands of small values and hardly a cycle: looking for some after every 700 of them
+    took a tenth of the time.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
 
 
 def run_forever(make: Callable[[], Worker], *, threads: int, redis_url: str | None, asker: Asker | None = None) -> None:

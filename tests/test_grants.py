@@ -25,6 +25,8 @@ REGISTERS = frozenset(
     }
 )
 """Registers of directorates: kept through the API by the person whom the database sees, and never changed."""
+TREASURY = frozenset({"settlement_payout", "remittance", "remittance_part", "remittance_event"})
+"""Money on its way to our bank and to the Fund: a worker writes what statements show and two persons agreed to."""
 ROLES = ("intake", "worker", "api", "report", "seal", "fetch")
 MONEY = frozenset(
     {
@@ -74,6 +76,7 @@ MONEY = frozenset(
         "bank_account",
         *BOOKS,
         *REGISTERS,
+        *TREASURY,
         "close_preparation",
         "close_horizon",
         "close_sheet",
@@ -156,13 +159,14 @@ INSERTS: dict[str, Table] = {
             "payer_link_answer",
             "statement_reading",
             *BOOKS,
+            *TREASURY,
         }
     ),
     "api": SET_UP
     | BILLING
     | REGISTERS
     | {"journal", "posting", "delivery", "break_event", "bank_account"}
-    | {"matching_policy", "policy_trial", "idempotency_key"},
+    | {"matching_policy", "policy_trial", "idempotency_key", "remittance_event"},
     "report": NONE,
     "seal": NONE,
     "fetch": frozenset({"delivery", "fetched_file", "fetch_look"}),
@@ -224,6 +228,7 @@ READS_ONLY: dict[str, Table] = {
             *("pay_account", "statement", "statement_line", "match_request", "payment_match", "match_reversal"),
             "money_move",
             "deposit_return",
+            *TREASURY,
             *("matching_policy", "policy_trial", "policy_activation", "channel_account", "channel_endpoint", "county"),
             *("tariff_line", "push_request", "break_event", "bank_account"),
             *("close_preparation", "close_horizon", "close_sheet", "close_withdrawal", "close_approval", "certificate"),

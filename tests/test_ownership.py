@@ -175,6 +175,7 @@ def test_the_keys_of_breaks_do_not_collide() -> None:
         break_keys.wrong_address(1, "validation", date(2026, 9, 15)),
         break_keys.dead("interpret", 1),
         break_keys.before_books(1, "A"),
+        break_keys.outflow(1, "A"),
         break_keys.returned(1, "A"),
         break_keys.unconfirmed(1, "A"),
         break_keys.request("A"),

@@ -20,6 +20,7 @@ from revenue_engine.billing import tariffs
 from revenue_engine.channels import accounts
 from revenue_engine.channels.accounts import Channel, Labelled
 from revenue_engine.errors import NotFound
+from revenue_engine.ledger import chart
 from revenue_engine.treasury import bank_accounts
 from revenue_engine.verification import side_by_side
 from revenue_engine.verification.side_by_side import Moved, PaidOut
@@ -190,9 +191,11 @@ def _is_named(channel: Channel, told: str) -> bool:
 
 
 def _of_channel(session: Session, channel: Channel, shown: Labelled, day: date) -> ThreeWays:
-    own_bank = bank_accounts.of_channel(session, channel.id)
+    own_bank = bank_accounts.known_by_channel(session, channel.id)
     bank = own_bank is not None
-    held_in = [channel.clearing_account, *([own_bank] if own_bank else [])]
+    held_in = [channel.clearing_account, *([own_bank.account] if own_bank else [])]
+    if own_bank is not None and own_bank.purpose == "fund":
+        held_in.append(chart.CRF)  # there is one Fund, and its money is what its bank shows
     told = side_by_side.told_by_provider(session, channel.id, day)
     made = ThreeWays(channel.id, shown.label, shown.name, day, bank, told.covered, told_minor=told.closing_minor)
     made.clearing_minor = sum(ledger.balance(session, account, effective=day).net_minor for account in held_in)

@@ -6,7 +6,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Identity, select, text
+from sqlalchemy import BigInteger, Identity, Index, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine.db import XID8, Base, raw
@@ -16,6 +16,7 @@ class AuditEvent(Base):
     """One act: the actor, the verb, the object, and the exact bytes that were hashed into ``leaf``."""
 
     __tablename__ = "audit_event"
+    __table_args__ = (Index("ix_audit_event_printed", "object", postgresql_where=text("action = 'paper.printed'")),)
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
     xid: Mapped[int] = mapped_column(XID8, server_default=text("pg_current_xact_id()"))

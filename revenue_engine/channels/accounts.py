@@ -81,7 +81,7 @@ def is_called(identifier: str, told: str) -> bool:
     the number (``KCBLKENX/1100100``, ``KE1100100KES``), and an IBAN ends with it. Of a masked account
     (``0113****8600``) what stands open must be ours, four digits at least.
     """
-    if told == identifier:  # as nearly every message does
+    if not told or told == identifier:  # as nearly every message does
         return True
     ours, theirs = _bare(identifier), _bare(told)
     if not theirs or theirs == ours:

@@ -34,6 +34,7 @@ from revenue_engine.cli import (
     statement_import,
     statement_table,
     statements,
+    treasury,
 )
 from revenue_engine.cli import (
     books as secondary_ledgers,
@@ -75,6 +76,7 @@ app.add_typer(literacy.app, name="literacy")
 app.add_typer(reconciling.app, name="reconcile")
 app.add_typer(closing.app, name="close")
 reconciling.app.add_typer(closing.app, name="close")
+app.add_typer(treasury.app, name="treasury")
 app.add_typer(reports.app, name="report")
 app.add_typer(bench.app, name="bench")
 

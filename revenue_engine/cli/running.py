@@ -186,7 +186,8 @@ def desk() -> None:
         with transaction(engine) as session:
             county(session)  # a wrong login or a schema that is not there ends here
         err.print(f"desk: http://{settings.desk_host}:{settings.desk_port}/", highlight=False)
-        serving.run(engine, listening, https=settings.desk_https)
+        address = settings.desk_url or f"http://{settings.desk_host}:{settings.desk_port}"
+        serving.run(engine, listening, https=settings.desk_https, address=address.rstrip("/"))
 
 
 def worker(

@@ -20,7 +20,7 @@ from reconciliation.breaks import BreakReason, NewBreak
 from revenue_engine import ledger, payments, periods
 from revenue_engine.billing import open_bills
 from revenue_engine.channels.accounts import Channel
-from revenue_engine.collection import disagreements, reversals
+from revenue_engine.collection import disagreements, outflows, reversals
 from revenue_engine.collection.batch import Batch
 from revenue_engine.collection.interpretation import instant_of
 from revenue_engine.db import raw
@@ -70,9 +70,14 @@ def bank_credits(
     the channel. A short code in the payer's words alone makes no settlement: ``held_for_channels`` says what becomes of
     it. Returns the numbers of the lines that are no payments.
     """
-    shown = [(line, name) for line, name in lines if line.counts and line.kind is None and line.amount_minor > 0]
+    judged = outflows.judge(session, batch, bank, lines)
+    shown = [
+        (line, name)
+        for line, name in lines
+        if line.counts and line.kind is None and line.amount_minor > 0 and line.number not in judged
+    ]
     if not shown:
-        return set()
+        return judged
     before = settled(session, bank.id, [name for _, name in shown])
     waiting = _waiting(session, BreakReason.SETTLEMENT_NOT_BANKED)
     ours = {
@@ -82,7 +87,7 @@ def bank_credits(
     }
     ours_named = [(line, name) for line, name in shown if words(line) & ours.keys()]
     for_bills = _naming_bills(session, [line for line, _ in ours_named]) | _paying_bills(session, bank.id, ours_named)
-    handled: set[int] = set()
+    handled = set(judged)
     for line, name in shown:
         if name in before:  # told again, in other words: another payout of its amount still waits
             handled.add(line.number)

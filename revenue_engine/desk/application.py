@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
+from pathlib import Path
 
 import structlog
 from fastapi import FastAPI, Request
@@ -12,17 +13,22 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from revenue_engine import bootstrap
-from revenue_engine.desk import approvals, bills, door, payments, signing, statements, unreconciled
+from revenue_engine.desk import approvals, bills, door, papers, payments, signing, statements, unreconciled
+from revenue_engine.desk.pace import Pace
 from revenue_engine.errors import NotFound, Rejected
 
 log = structlog.get_logger("desk")
 _STYLE = files("revenue_engine.desk").joinpath("static", "desk.css")
 
 
-def make(engine: Engine, *, https: bool) -> FastAPI:
-    """The whole desk on a database by the api's own login; ``https``: browsers reach it by TLS."""
+def make(engine: Engine, *, https: bool, address: str = "http://localhost", keys: Path | None = None) -> FastAPI:
+    """The whole desk on a database by the api's own login; ``https``: browsers reach it by TLS.
+
+    ``address`` is where they reach it, for the codes of papers; ``keys`` is the folder of the keys that sign them.
+    """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.engine, app.state.https, app.state.readers = engine, https, bootstrap.statement_readers
+    app.state.address, app.state.keys, app.state.pace = address, keys or bootstrap.seal_dir(), Pace()
     style = _STYLE.read_bytes()
 
     @app.middleware("http")
@@ -42,7 +48,7 @@ def make(engine: Engine, *, https: bool) -> FastAPI:
     def no_icon() -> Response:
         return Response(status_code=204, headers={"Cache-Control": "public, max-age=86400"})
 
-    for room in (signing, bills, payments, unreconciled, statements, approvals):
+    for room in (signing, bills, payments, unreconciled, statements, papers, approvals):
         app.include_router(room.router())
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _fault)

@@ -15,10 +15,10 @@ ENDS_WITHIN = 20
 """Seconds that running requests have to end in once the process is told to stop."""
 
 
-def run(engine: Engine, listening: socket.socket, *, https: bool) -> None:
+def run(engine: Engine, listening: socket.socket, *, https: bool, address: str) -> None:
     """Serve until SIGTERM or SIGINT; requests that run then are ended first. No line of a log holds an address."""
     config = uvicorn.Config(
-        application.make(engine, https=https),
+        application.make(engine, https=https, address=address),
         log_config=None,
         access_log=False,
         server_header=False,

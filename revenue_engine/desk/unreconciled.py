@@ -30,7 +30,7 @@ from revenue_engine.reports import breaks as lists
 MOST = 50
 COUNTED = 5_000
 """Breaks of one place that are counted one by one."""
-_FILTERS = ("reason", "owner", "money")
+_FILTERS = ("kind", "owner", "money")
 _ASKS = ("set", "reverse", "assign", "note")
 
 
@@ -54,7 +54,7 @@ def _counters(session: Session, found: Sequence[Listed] | None) -> list[dict[str
 def _found(session: Session, said: dict[str, str], *, limit: int) -> list[Listed]:
     return breaks.listed(
         session,
-        reasons=[_reason(said["reason"])] if said["reason"] else [],
+        reasons=[_reason(said["kind"])] if said["kind"] else [],
         owner=said["owner"] or None,
         suspense=said["money"] == "suspense",
         scope=scope.of(session),
@@ -90,7 +90,7 @@ def _take(session: Session, visit: Visit, form: str) -> Response:
     within, said = scope.of(session, "export"), asked(visit.request, _FILTERS)
     section = lists.section(
         session,
-        reasons=[_reason(said["reason"])] if said["reason"] else [],
+        reasons=[_reason(said["kind"])] if said["kind"] else [],
         owner=said["owner"] or None,
         suspense=said["money"] == "suspense",
         scope=within,

@@ -105,10 +105,10 @@ def issue(session: Session, wanted: Sequence[ToIssue]) -> list[Issued]:
     if not wanted:
         return []
     connection = raw(session)
+    years = [_year(item) for item in wanted]
     counts: dict[tuple[str, str], int] = {}
-    for item in wanted:
-        series = (item.kind, _year(item))
-        counts[series] = counts.get(series, 0) + 1
+    for item, year in zip(wanted, years, strict=True):
+        counts[item.kind, year] = counts.get((item.kind, year), 0) + 1
     ids = next_ids(connection, {"receipt": len(wanted)})["receipt"]
     public_ids = [public_id("rct") for _ in wanted]
     numbers: dict[tuple[str, str], Iterator[int]] = {}
@@ -122,8 +122,7 @@ def issue(session: Session, wanted: Sequence[ToIssue]) -> list[Issued]:
         )
         numbers[kind, year] = iter(range(last - counts[kind, year] + 1, last + 1))
     rows, issued = [], []
-    for receipt_id, public, item in zip(ids, public_ids, wanted, strict=True):
-        year = _year(item)
+    for receipt_id, public, item, year in zip(ids, public_ids, wanted, years, strict=True):
         number = next(numbers[item.kind, year])
         rows.append(
             (
@@ -302,3 +301,8 @@ def listed(session: Session, *, before: int | None = None, limit: int = 50, scop
 def of_payment(session: Session, payment_id: int) -> list[Shown]:
     """Every paper of one payment, cancelled ones too, in the order they were issued."""
     return rows(session, Shown, _SHOWN + " WHERE r.payment_id = %s ORDER BY r.id", (payment_id,))
+
+
+def payment_of(session: Session, receipt_id: int) -> int:
+    """The payment of a paper."""
+    return int(scalar(session, "SELECT payment_id FROM receipt WHERE id = %s", (receipt_id,)))

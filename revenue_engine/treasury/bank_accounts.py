@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from typing import NamedTuple
 
 import psycopg
 from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, text
@@ -16,7 +17,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from revenue_engine import db, ledger
 from revenue_engine.access import approvals, audit
-from revenue_engine.db import Base, Sealed, raw
+from revenue_engine.db import Base, Sealed, one, raw
 from revenue_engine.errors import Conflict, InvalidValue
 from revenue_engine.ledger import chart
 
@@ -138,3 +139,27 @@ def of_channel(session: Session, channel_account_id: int) -> str | None:
         session, "SELECT account FROM bank_account WHERE channel_account_id = %s", (channel_account_id,)
     )
     return found
+
+
+class Known(NamedTuple):
+    """A bank account of ours, as far as its money is judged by it."""
+
+    account: str
+    purpose: str
+    destination: str
+
+
+def known_by_channel(session: Session, channel_account_id: int) -> Known | None:
+    """The bank account whose statements a channel account brings; None where none is."""
+    return one(
+        session,
+        Known,
+        "SELECT account, purpose, destination FROM bank_account WHERE channel_account_id = %s",
+        (channel_account_id,),
+    )
+
+
+def channel_of(session: Session, account: str) -> int | None:
+    """The channel account that brings the statements of a bank account, None where none does."""
+    row = raw(session).execute("SELECT channel_account_id FROM bank_account WHERE account = %s", (account,)).fetchone()
+    return row[0] if row else None

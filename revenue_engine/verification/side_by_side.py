@@ -76,6 +76,13 @@ _BOOKS = """
            CASE WHEN j.reverses_id IS NULL THEN p.amount_minor ELSE -p.amount_minor END
       FROM journal j JOIN posting p ON p.journal_id = j.id AND p.book_date = j.book_date
      WHERE starts_with(j.key, %(settled)s)
+    UNION ALL  -- transfers out of this account to the Fund, and into it where it is the Fund's
+    SELECT 'payout', r.number, j.book_date, -r.amount_minor FROM remittance r
+      JOIN journal j ON j.key = 'remittance:' || r.id || ':sent' WHERE r.account = ANY(%(accounts)s)
+    UNION ALL
+    SELECT 'payment', v.reference, j.book_date, v.amount_minor FROM remittance_event v
+      JOIN journal j ON j.key = 'remittance:' || v.remittance_id || ':credited'
+     WHERE v.event = 'credited' AND v.channel_account_id = %(channel)s
     UNION ALL  -- what was there when the books were opened
     SELECT %(opening)s, 'before the books', j.book_date,
            CASE WHEN p.debit = ANY(%(accounts)s) THEN p.amount_minor ELSE -p.amount_minor END
@@ -83,13 +90,17 @@ _BOOKS = """
      WHERE j.kind = 'opening_balance' AND (p.debit = ANY(%(accounts)s) OR p.credit = ANY(%(accounts)s))
 """
 _PROVIDER = f"""
-    SELECT coalesce(e.kind, t.kind, l.kind) AS kind, coalesce(e.reference, t.reference, l.reference) AS reference,
+    SELECT coalesce(e.kind, t.kind, l.kind) AS kind,
+           coalesce(e.reference, t.reference, r.number, l.reference) AS reference,
            greatest(l.booked_on, {_LATE.format(row="l")}) AS day, l.amount_minor AS minor
       FROM statement_line l JOIN statement s ON s.id = l.statement_id
       -- a bank's notice and its statement may name one payment differently: the evidence says which payment is meant
       LEFT JOIN evidence e ON e.delivery_id = s.delivery_id AND e.item = l.number AND e.message = %(message)s
       LEFT JOIN evidence t ON t.delivery_id = s.delivery_id AND t.item = -1 - l.number AND t.message = %(message)s
                           AND t.reference !~ '/(DIFFERENCE|SETTLEMENT)$'
+      LEFT JOIN remittance_event v ON v.event = 'debited' AND v.channel_account_id = l.channel_account_id
+                                  AND v.reference = l.reference
+      LEFT JOIN remittance r ON r.id = v.remittance_id
      WHERE l.channel_account_id = %(channel)s AND l.counts AND (l.kind <> 'payout' OR %(bank)s)
     UNION ALL  -- what was there before the first statement
     (SELECT %(opening)s, 'before the books', greatest(s.first_day, {_LATE.format(row="s")}), s.opening_minor

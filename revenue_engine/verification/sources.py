@@ -40,6 +40,15 @@ SELECT j.id, j.key, j.kind FROM journal j
                  AND l.reference = substring(j.key FROM '^settled:[0-9]+:(.*)$') ORDER BY l.id LIMIT 1)
               AND NOT EXISTS (SELECT FROM posting p WHERE p.journal_id = j.id
                                AND NOT (p.credit LIKE '1200.%' AND p.debit ~ '^((11|12)00[.]|5900)'))
+    WHEN j.key ~ '^remittance:[0-9]+:(sent|credited)$' AND j.reverses_id IS NULL
+         THEN (SELECT count(*) = 1 AND sum(p.amount_minor) = max(r.amount_minor)
+                      AND bool_and(CASE split_part(j.key, ':', 3)
+                          WHEN 'sent' THEN j.kind = 'swept' AND p.debit = '1050' AND p.credit = r.account
+                          ELSE j.kind = 'crf_credited' AND p.debit = '1000' AND p.credit = '1050'
+                               AND EXISTS (SELECT FROM remittance_event e
+                                            WHERE e.remittance_id = r.id AND e.event = 'credited') END)
+                 FROM posting p JOIN remittance r ON r.id = split_part(j.key, ':', 2)::bigint
+                WHERE p.journal_id = j.id)
     WHEN j.reverses_id IS NOT NULL
          THEN j.key = (SELECT o.key || ':undone' FROM journal o WHERE o.id = j.reverses_id)
     ELSE false END, false)
@@ -196,6 +205,27 @@ SELECT l.bank_channel_account_id || ' ' || l.bank_reference, l.payout_reference,
   FROM settlement_payout l
 """
 
+_COVERED_SQL = """
+SELECT r.id, r.number, r.amount_minor, coalesce(sum(p.amount_minor), 0)::bigint
+  FROM remittance r LEFT JOIN remittance_part p ON p.remittance_id = r.id
+ GROUP BY r.id HAVING r.amount_minor <> coalesce(sum(p.amount_minor), 0)
+"""
+_OVER_SQL = """
+SELECT y.id, y.reference, y.amount_minor, sum(p.amount_minor)::bigint
+  FROM remittance_part p JOIN payment y ON y.id = p.payment_id GROUP BY y.id
+HAVING sum(p.amount_minor) > y.amount_minor OR y.kind <> 'payment'
+"""
+_IN_TRANSIT_SQL = """
+SELECT '1050', held, listed
+  FROM (SELECT coalesce((SELECT sum(CASE WHEN debit = '1050' THEN amount_minor ELSE -amount_minor END)
+                           FROM posting WHERE debit = '1050' OR credit = '1050'), 0)::bigint AS held,
+               coalesce((SELECT sum(r.amount_minor) FROM remittance r
+                          WHERE NOT EXISTS (SELECT FROM remittance_event e
+                                             WHERE e.remittance_id = r.id AND e.event = 'credited')), 0)::bigint
+               AS listed
+       ) b WHERE held <> listed
+"""
+
 SOURCES = (
     Check(
         "judgements_of_two",
@@ -252,6 +282,16 @@ SOURCES = (
         "Held money pays bills of its own destination; across, only where the holder owes it to the other.",
         (),
         (Part("posting", "{} held for {} pays a bill of {}", _HOMES_SQL),),
+    ),
+    Check(
+        "transfers_cover_their_payments",
+        "Every transfer to the Fund covers payments of its amount, none above what was paid; in transit is listed.",
+        (),
+        (
+            Part("remittance", "{} is of {} and covers payments of {}", _COVERED_SQL),
+            Part("payment", "{} of {} is in transfers with {}", _OVER_SQL),
+            Part("account", "1050 holds {}, the transfers on their way are {}", _IN_TRANSIT_SQL),
+        ),
     ),
     Check(
         "settlements_are_their_payouts",

@@ -50,6 +50,9 @@ day.close             .         .     .       .          ∞       .       .    
 book.ask              .         .     .       ∞          ∞       .       ∞    .   .
 book.agree            .         .     .       .          ∞       .       .    .   .
 department.record     .         .     .       ∞          .       .       ∞    ∞   .
+treasury.ask          .         .     ∞       ∞          ∞       .       .    .   .
+treasury.agree        .         .     .       .          ∞       .       .    .   .
+treasury.record       .         .     ∞       .          ∞       .       .    .   .
 county.ask            .         .     .       ∞          ∞       .       .    .   .
 county.agree          .         .     .       .          ∞       .       .    .   .
 person.ask            .         .     .       .          .       .       .    .   ∞

@@ -54,15 +54,15 @@ def test_counters_filters_and_the_file_are_of_the_same_items(county: County) -> 
     assert page.status_code == 200, page.text
     assert "waiting<br>KSh 795.00" in page.text
     assert "<strong>3</strong> unknown account<br>KSh 795.00" in page.text
-    (reason,) = set(re.findall(r'href="(/unreconciled\?reason=unknown[a-z_]*)"', page.text))
+    (reason,) = set(re.findall(r'href="(/unreconciled\?kind=unknown[a-z_]*)"', page.text))
     assert items(browser.see(reason).text) == items(browser.see("/unreconciled?money=suspense").text)
     assert browser.see("/unreconciled.xlsx").status_code == 200
-    assert browser.see("/unreconciled?reason=nothing").status_code == 422
+    assert browser.see("/unreconciled?kind=nothing").status_code == 422
     assert county.browser("counter", "clerk").see("/unreconciled.csv").status_code == 403
 
 
 def test_a_candidate_is_set_by_request_and_the_next_row_keeps_its_place(county: County) -> None:
-    clerk, checker = county.browser("counter", "clerk"), county.browser("finance", "finance_officer")
+    clerk, checker = county.browser("counter", "clerk"), county.browser("agrees", "finance_officer")
     number = item_of(county, "SKNEAR0001")
     at = f"/unreconciled/{number}"
     page = clerk.see(f"{at}?money=suspense")
@@ -76,7 +76,7 @@ def test_a_candidate_is_set_by_request_and_the_next_row_keeps_its_place(county: 
     assert first.status_code == 303, first.text
     assert first.headers["location"] == again.headers["location"]
     onward, _, made = first.headers["location"].partition("made=")
-    assert onward.startswith(f"/unreconciled/{item_of(county, 'SKLOST0001')}?money=suspense")
+    assert onward == f"/unreconciled/{item_of(county, 'SKLOST0001')}?money=suspense&"
     approval = f"/approvals/{made}"
     agreed = checker.send(approval, approval, do="agree", code=passwords.code_now(checker.who.seed))
     assert agreed.status_code == 303, agreed.text

@@ -1,0 +1,1 @@
+"""Papers: their words, their proof and their looks."""
