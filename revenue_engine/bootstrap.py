@@ -142,7 +142,8 @@ def outbound_client(
 
 
 def outbound_clients() -> Clients:
-    """What finds the client of a channel account: None for one that cannot be asked, and the log says why once.
+    """What finds the client of a channel account: None for one that cannot be asked, and the log says why once where
+    the account is live.
 
     Clients are kept, with their access tokens, until the settings of their account change.
     """
@@ -156,7 +157,9 @@ def outbound_clients() -> Clients:
         try:
             found = outbound_client(channel.adapter, channel.settings)
         except (Rejected, ConfigurationError) as error:
-            structlog.get_logger("asking").info("cannot be asked", account=channel.identifier, why=error.message)
+            log = structlog.get_logger("asking")
+            say = log.info if channel.mode == "live" else log.debug  # nobody awaits answers about sample accounts
+            say("cannot be asked", account=channel.identifier, why=error.message)
         made[channel.id] = (dict(channel.settings), found)
         return found
 

@@ -25,6 +25,7 @@ from revenue_engine.errors import InvalidValue
 from revenue_engine.money import grouped
 from revenue_engine.payments import evidence
 from revenue_engine.payments.evidence import Told
+from revenue_engine.ports.callbacks import Kind
 from revenue_engine.reports.homes import Home, homes
 from revenue_engine.statements import store
 from revenue_engine.work import jobs
@@ -195,10 +196,12 @@ def _only_told(session: Session, told: Sequence[Told], answer: Answer) -> None:
 
 
 def _compare(answer: Answer) -> None:
-    """A message that names another amount than the payment's is not that payment's message."""
+    """A message that names another amount than the payment's is not that payment's message. A charge or a reversal may
+    bear the receipt of the payment beside it, and no message speaks of its amount."""
     minor = answer.asked.minor
-    for one in answer.found:
-        if one.by == "code" and minor is not None and one.home.payment.amount_minor != minor:
+    named = [one for one in answer.found if one.by == "code" and one.home.payment.identity.kind == Kind.PAYMENT]
+    for one in named if all(one.home.payment.amount_minor != minor for one in named) else ():
+        if minor is not None:
             answer.warnings.append(
                 f"the message names KES {grouped(minor)} and {one.home.payment.identity.reference} is a payment of"
                 f" {grouped(one.home.payment.amount_minor)}: ask to see the message on the phone itself"

@@ -14,6 +14,7 @@ from revenue_engine.money import grouped, parse_wire
 from revenue_engine.reports import bills, homes, payment_search
 from revenue_engine.reports.payment_search import Answer, understood
 from tests.conftest import Database
+from tests.flows.test_statements import Plain, bring, statement
 from tests.support.books import Books, confirmation, reversal
 
 
@@ -140,6 +141,17 @@ def test_a_pasted_message_is_understood_and_an_altered_amount_is_seen(books: Boo
     unknown = find(books, right.replace(reference, "UIZZZZZZZZ"))
     assert [one.by for one in unknown.found] == ["number"], "the account in the message leads to what paid that bill"
     assert "holds no payment code" in find(books, "Confirmed. Ksh10.00 sent to TESTLAND today").absent[0]
+
+
+def test_the_charge_that_bears_the_receipt_of_a_payment_makes_no_message_a_forged_one(books: Books) -> None:
+    books.readers["plain"] = Plain()
+    bring(books, statement(("payment", "UI00000S01", 650, "nothing"), ("charge", "UI00000S01", -10, "")))
+    sms = "UI00000S01 Confirmed. Ksh{}.00 sent to TESTLAND for account nothing on 15/9/26 at 12:01 PM."
+    assert len(find(books, sms.format(650)).found) == 2
+    assert find(books, sms.format(650)).warnings == []
+    assert [words.split(":")[0] for words in find(books, sms.format(10)).warnings] == [
+        "the message names KES 10.00 and UI00000S01 is a payment of 650.00"
+    ]
 
 
 def test_a_phone_finds_clear_hashed_and_masked_senders_and_says_which(books: Books) -> None:
