@@ -34,6 +34,7 @@ DONE_BY_DATABASE = frozenset(
 
 DONE_HERE: Mapping[str, Callable[[Session, Agreed], object]] = {
     "match": running.set_agreed,
+    running.SET_FIRST: running.set_agreed,
     "match_reversal": running.take_back_agreed,
     "policy": policies.activate_agreed,
     "link": payer_links.use_agreed,

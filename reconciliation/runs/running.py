@@ -346,7 +346,21 @@ def _of_judged(
 # --- by hand ---------------------------------------------------------------------------------------------------------
 
 
-def ask(session: Session, reference: str, number: str, *, reason: str) -> str:
+SET_FIRST = "match_set"
+"""The kind of request that one person's word does at once, and another reviews."""
+
+
+def set_proposed(session: Session, reference: str, number: str, *, reason: str) -> str:
+    """Set money in suspense against the bill that the engine proposed, at the exact amount; the request's public id.
+
+    A job does it at once. Another person reviews what was set, as one list, before the day closes. Raises as ``ask``
+    does, NotAllowed above the person's limit, and Conflict where the engine did not propose the bill, the amount is not
+    exact or the county's limit is passed.
+    """
+    return ask(session, reference, number, reason=reason, kind=SET_FIRST)
+
+
+def ask(session: Session, reference: str, number: str, *, reason: str, kind: str = "match") -> str:
     """Ask that money in suspense be set against the bill of a number; answers the request's public id.
 
     The bill is named as it is printed: by its pay account number in groups or not, or by its own number. The request
@@ -362,7 +376,7 @@ def ask(session: Session, reference: str, number: str, *, reason: str) -> str:
         "invoice_id": invoice_id,
         "amount_minor": min(waits, open_bills.outstanding(session, invoice_id)),
     }
-    return approvals.ask(session, "match", subject=f"{reference} to {number}", payload=payload, reason=reason)
+    return approvals.ask(session, kind, subject=f"{reference} to {number}", payload=payload, reason=reason)
 
 
 def set_agreed(session: Session, agreed: Agreed) -> int:

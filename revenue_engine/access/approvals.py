@@ -20,7 +20,7 @@ from revenue_engine.errors import NotFound
 @dataclass(frozen=True, slots=True)
 class Request:
     """A request as it is shown: ``shown`` is exactly what its hash is of. ``stands`` is waiting, agreed, refused,
-    expired, done or void. The amount is in cents."""
+    expired, done, void, or set: done by one person and not reviewed yet. The amount is in cents."""
 
     public_id: str
     kind: str

@@ -17,7 +17,7 @@ from revenue_engine.api.shapes import Asked, Money, Page, Paged, Told, When, Wor
 from revenue_engine.errors import NotFound
 from revenue_engine.money import wire
 
-Stands = Literal["waiting", "agreed", "refused", "expired", "done", "void"]
+Stands = Literal["waiting", "agreed", "refused", "expired", "done", "void", "set"]
 Named = Annotated[str, Path(min_length=8, max_length=60, description="The request's id")]
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="shown_sha256 of what you looked at")]
 

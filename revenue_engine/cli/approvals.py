@@ -39,7 +39,8 @@ def as_wire(one: Request) -> dict[str, Any]:
 @app.command("list")
 def listing(
     which: Annotated[
-        str | None, typer.Option("--stands", help="waiting, agreed, refused, expired, done or void")
+        str | None,
+        typer.Option("--stands", help="waiting, agreed, refused, expired, done, void, or set: to be reviewed"),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -101,7 +102,7 @@ def agree(
                 approvals.agree_list(session, found)
             else:
                 approvals.agree(session, found[0].public_id, shown_sha256=whole)
-        _do_now()
+        do_now()
         with transaction(bootstrap.engine("api")) as session:
             after = [as_wire(approvals.one(session, one.public_id)) for one in found]
         if as_json:
@@ -114,7 +115,7 @@ def agree(
             raise typer.Exit(ATTENTION)
 
 
-def _do_now() -> None:
+def do_now() -> None:
     """Let a worker do what is agreed to, here when none takes it first."""
     from revenue_engine import bootstrap, judgements, worker
 

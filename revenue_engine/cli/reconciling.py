@@ -132,6 +132,33 @@ def ask(
         _asked(public, as_json=as_json)
 
 
+@app.command("set")
+def set_proposed(
+    reference: Annotated[str, typer.Argument(help="The payment, by its provider's reference or its public id.")],
+    bill: Annotated[str, typer.Argument(help="The bill's pay account number, as 'reconcile left' proposes it.")],
+    reason: Annotated[str, typer.Option(help="What you looked at.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Set what the engine proposed at the exact amount, below your limit. Another person reviews what was set before
+    the day closes: 'approval list --stands set', then 'approval agree'. Exit 3 while it waits for that."""
+    from reconciliation.runs import running
+    from revenue_engine import bootstrap
+    from revenue_engine.access import approvals as requests
+    from revenue_engine.db import transaction
+
+    with answering(as_json=as_json), signing.signed_in():
+        with transaction(bootstrap.engine("api")) as session:
+            public = running.set_proposed(session, reference, bill, reason=reason)
+        approvals.do_now()
+        with transaction(bootstrap.engine("api")) as session:
+            found = requests.one(session, public)
+        if as_json:
+            print_json({"ok": found.stands == "set", "request": public, "stands": found.stands, "why": found.why})
+        else:
+            out.print(f"{public}: {found.stands} {found.why or ''}".rstrip(), highlight=False)
+        raise typer.Exit(ATTENTION)
+
+
 @app.command("agree")
 def agree(
     request: Annotated[str, typer.Argument(help="The request's id.")],

@@ -70,3 +70,26 @@ def remittances(
         write(rendering.render(report, written_as.value), out_file)
     if not report.ties:
         raise typer.Exit(ATTENTION)
+
+
+@app.command("fo30")
+def fo30(
+    account: Annotated[str, typer.Argument(help="The bank account: 1100.kcb-1234567890.")],
+    on: Annotated[str | None, typer.Option("--date", help="2026-11-20, today or yesterday.")] = None,
+    form: FormatOption = None,
+    out_file: OutFile = None,
+) -> None:
+    """F.O. 30, the bank reconciliation of one account: what only the bank or only the cash book has, item by item."""
+    from revenue_engine import bootstrap
+    from revenue_engine.db import transaction
+    from revenue_engine.reports import fo30 as reporting
+    from revenue_engine.reports import render as rendering
+
+    with answering(as_json=form is Format.JSON):
+        written_as = chosen(form, out_file)
+        day = _day(on)
+        with transaction(bootstrap.engine("report")) as session:
+            report = reporting.fo30(session, account, day)
+        write(rendering.render(report, written_as.value), out_file)
+    if not report.ties:
+        raise typer.Exit(ATTENTION)

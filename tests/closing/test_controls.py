@@ -51,7 +51,7 @@ def test_a_whole_day_has_no_open_control_and_closes(books: Books) -> None:
     (made,) = closing.close(books, DAY, controls=True)
     assert {control["code"] for control in made.body["sheet"]["controls"] if control["kind"] == "hard"} == {
         *("trial_balance", "receivable", "clearing", "suspense", "unapplied", "placed", "deliveries"),
-        *("provider_statement", "papers", "breaks_owned", "bank_book"),
+        *("provider_statement", "papers", "breaks_owned", "bank_book", "unreviewed"),
     }
     assert made.body["sheet"]["figures"]["received"] == "80000"
     assert show(books).stands == "closed"

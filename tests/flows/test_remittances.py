@@ -18,6 +18,7 @@ from revenue_engine import db, periods
 from revenue_engine.county import loading
 from revenue_engine.errors import Conflict, NotAllowed, NotFound, Rejected
 from revenue_engine.periods import NAIROBI, add_working_days
+from revenue_engine.reports import fo30
 from revenue_engine.reports import remittances as reporting
 from revenue_engine.treasury import bank_accounts, clocks, remittances
 from revenue_engine.treasury.clocks import Held, banking, receipting
@@ -211,6 +212,9 @@ def test_the_commands_ask_and_keep_and_the_report_is_written_in_every_format(
     told = json.loads(run("report", "remittances", "--format", "json", env=here))
     assert (told["ties"], told["sections"]["transfers"][0]["receipt"]) == (True, "MR77")
     assert "RTGS001" in run("report", "remittances", "--format", "csv", env=here)
+    printed = run("report", "fo30", COLLECTION, "--format", "csv", env=here)
+    assert "Balance as per bank certificate" in printed
+    assert "RTGS001" in printed
     book = tmp_path / "remittances.xlsx"
     run("report", "remittances", "--format", "xlsx", "--out", str(book), env=here)
     names = CalamineWorkbook.from_path(str(book)).sheet_names
@@ -242,6 +246,38 @@ def test_late_money_is_named_at_the_close_and_in_the_report(county: Books) -> No
         (SATURDAY, 200_00, due, days_late),
     ]
     assert [(row[1], row[3]) for row in waiting.rows] == [(SATURDAY, 300_00)]
+
+
+def test_two_forms_of_one_account_carry_items_forward_and_clear_them(county: Books) -> None:
+    """Bank 1,490: 100 and 200 sent and not shown, 700 gone and not known. The next day the 200 are shown."""
+    first, second = periods.today() - timedelta(days=1), periods.today()
+    for shillings, number in ((100, "RTGS001"), (200, "CHQ0002")):
+        assert county.judged(ask(shillings, number)) is None
+    bring(county, statement(("", "FT0002", -700, "CASH WITHDRAWAL", first), opening=1490, account=BANK), channel=2)
+
+    def form(day: date) -> tuple[dict[str, int], list[list[tuple[str, int | None, int | None]]]]:
+        with db.transaction(county.as_role("report")) as session:
+            report = fo30.fo30(session, COLLECTION, day)
+        assert report.ties
+        head, *details, signed = report.sections
+        assert len(signed.rows) == 3
+        assert [section.note for section in details] == [
+            "" if section.rows else "No unreconciled data" for section in details
+        ]
+        return {str(row[0]): row[2] // 100 for row in head.rows}, [
+            [(row[2], row[5], row[6]) for row in section.rows] for section in details
+        ]
+
+    head, details = form(first)  # the transfers are of today: yesterday's cash book has none of them
+    assert (head["Balance as per bank certificate"], head["Bank Balance as per Cash Book"]) == (790, 1490)
+    assert details == [[], [], [("FT0002", None, 700_00)], []]
+
+    bring(county, statement(("", "FT0004", -200, "CHQ0002", second), opening=790, account=BANK), channel=2)
+    head, details = form(second)
+    assert (head["Balance as per bank certificate"], head["Bank Balance as per Cash Book"]) == (590, 1190)
+    assert details == [[("RTGS001", None, 100_00)], [], [("FT0002", None, 700_00)], []]
+    with pytest.raises(NotFound, match="no bank account"), db.transaction(county.as_role("report")) as session:
+        fo30.fo30(session, "1100.none-1", second)
 
 
 # --- the clocks, which are pure ---------------------------------------------------------------------------------------
