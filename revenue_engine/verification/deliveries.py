@@ -38,7 +38,7 @@ _TOLD_SQL = f"""
 SELECT d.id, d.channel_account_id, d.purpose, d.received_at, d.body, d.body_length = length(d.body),
        d.verdict = 'accepted', d.verdict_reason, {_EVIDENCE}
   FROM evidence e JOIN delivery d ON d.id = e.delivery_id
- WHERE d.purpose <> 'statement' AND e.item >= 0 ORDER BY d.id, e.item
+ WHERE d.purpose NOT IN ('statement', 'fetched') AND e.item >= 0 ORDER BY d.id, e.item
 """  # noqa: S608 - constants only
 
 _FIELDS = (

@@ -7,12 +7,15 @@ import os
 from typing import Any
 
 import asyncssh
+import psycopg
 import pytest
 
+from adapters.kcb import adapter as kcb
 from adapters.sandbox import bank
 from adapters.sandbox.bank_drop import Address
-from revenue_engine import db
+from revenue_engine import bootstrap, db
 from revenue_engine.statements import drops
+from revenue_engine.verification.deliveries import Sources, checks
 from tests.support.bank_drop import ACCOUNT, FOREIGN, SECOND, County, day, whats
 
 # --- the whole way ----------------------------------------------------------------------------------------------------
@@ -29,6 +32,11 @@ def test_a_file_at_the_bank_is_fetched_once_and_read_as_proof(county: County, se
     assert county.books.rows("SELECT count(*) FROM payment WHERE kind = 'payment'") == [(3,)]
     assert county.books.states([look.files[0].deliveries[0]]) == ["posted"]
     assert county.breaks() == []
+    # What the books keep of the file is what the file says, read again as a file and not as a message
+    (check,) = checks(Sources({"kcb": kcb}, bootstrap.statement_readers()))
+    assert check.reader is not None
+    with psycopg.connect(county.books.url) as connection:
+        assert [one.detail for one in check.reader(connection) if one] == []
     # And a second look finds nothing new and does not wait
     assert (whats(county.fetch()), county.pauses, len(county.kept())) == ([], [1], 1)
 
