@@ -171,7 +171,7 @@ def api(
 
 
 def desk() -> None:
-    """Serve the county's desk to browsers: search, bills, payments and approvals. Persons sign in there."""
+    """Serve the county's desk to browsers: bills, payments, papers, approvals and the close. Persons sign in there."""
     from revenue_engine import bootstrap
     from revenue_engine.billing.tariffs import county
     from revenue_engine.db import transaction

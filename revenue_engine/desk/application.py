@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from revenue_engine import bootstrap
-from revenue_engine.desk import approvals, bills, door, papers, payments, signing, statements, unreconciled
+from revenue_engine.desk import approvals, bills, close, door, papers, payments, signing, statements, unreconciled
 from revenue_engine.desk.pace import Pace
 from revenue_engine.errors import NotFound, Rejected
 
@@ -48,7 +48,7 @@ def make(engine: Engine, *, https: bool, address: str = "http://localhost", keys
     def no_icon() -> Response:
         return Response(status_code=204, headers={"Cache-Control": "public, max-age=86400"})
 
-    for room in (signing, bills, payments, unreconciled, statements, papers, approvals):
+    for room in (signing, bills, payments, unreconciled, statements, papers, approvals, close):
         app.include_router(room.router())
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _fault)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
@@ -140,3 +140,13 @@ def sender(session: Session, payment_id: int) -> Sender:
         "SELECT name, msisdn, account_reference FROM payment_party WHERE payment_id = %s", (payment_id,)
     )
     return Sender(*(row.fetchone() or ("", "", "")))
+
+
+def by_day(session: Session, wanted: Wanted) -> list[tuple[date, int, int]]:
+    """How many payments came on each Nairobi day, and their sum in cents, by day."""
+    figures = (
+        "SELECT (p.occurred_at AT TIME ZONE 'Africa/Nairobi')::date, count(*), sum(p.amount_minor)::bigint"
+        + _where(wanted)
+        + " GROUP BY 1 ORDER BY 1"
+    )
+    return raw(session).execute(figures, _given(wanted)).fetchall()

@@ -400,7 +400,7 @@ def _follows(opened: StatementOpened, closings: dict[tuple[str, str], int]) -> N
             StatementFault.SKIPPED,
             f"statement {opened.number or opened.reference or '?'} of {opened.account or 'the account'} opens with"
             f" {wire(opened.opening_minor)}, and the one before it closed with {wire(before)}: a statement between"
-            " them is missing, or they stand in the wrong order",
+            " them is missing, they stand in the wrong order, or one stands there twice",
         )
 
 

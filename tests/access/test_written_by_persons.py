@@ -81,6 +81,8 @@ BY_FILES_ALONE = {
 }
 PERSONAL = "(_by|actor|person(_id)?|owner|who|officer|author|signer|signed|login|checker|maker|user|clerk)$|^(by|actor)"
 """What a column is called that says who did something."""
+KEEPERS = ["kept_by_person", "ict_probe_guard", "remittance_event_guard"]
+"""Triggers that write ``kept_by`` themselves, from the session."""
 PROVED = {
     # by a statement trigger that holds the name against who is signed in
     *((table, column) for table, (column, _) in NAMED.items()),
@@ -184,11 +186,12 @@ def test_every_column_that_names_a_person_is_proved(books: Books) -> None:
     """A new column that says who did something, and that the process of persons may write, is proved or fails here."""
     found = books.rows(
         "SELECT c.relname::text, a.attname::text, EXISTS (SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid"
-        "   WHERE t.tgrelid = c.oid AND t.tgenabled = 'A' AND p.proname IN ('kept_by_person', 'ict_probe_guard'))"
+        "   WHERE t.tgrelid = c.oid AND t.tgenabled = 'A' AND p.proname = ANY(%s))"
         "  FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
         " WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace AND a.attname ~ %s"
         "   AND (has_column_privilege('revenue_api', c.oid, a.attnum, 'INSERT')"
         "        OR has_column_privilege('revenue_api', c.oid, a.attnum, 'UPDATE'))",
+        KEEPERS,
         PERSONAL,
     )
     assert len(found) > 30
@@ -218,7 +221,8 @@ def test_every_table_that_the_process_of_persons_writes_asks_who_it_is(books: Bo
         table
         for (table,) in books.rows(
             "SELECT DISTINCT c.relname::text FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
-            " JOIN pg_proc p ON p.oid = t.tgfoid WHERE p.proname IN ('kept_by_person', 'ict_probe_guard')"
+            " JOIN pg_proc p ON p.oid = t.tgfoid WHERE p.proname = ANY(%s)",
+            KEEPERS,
         )
     }
     elsewhere = {
