@@ -1,7 +1,7 @@
 """Which open bills are due.
 
 Revision: bills_due
-Revises: paper_prints
+Revises: set_and_reviewed
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "bills_due"
-down_revision = "paper_prints"
+down_revision = "set_and_reviewed"
 branch_labels = None
 depends_on = None
 
