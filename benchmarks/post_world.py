@@ -1,4 +1,4 @@
-"""The county that ``bench_post`` measures in: made by set-based SQL, except the payments that are measured.
+"""The county that ``bench_post`` measures in: loaded from files as any county is, with bills and a past by SQL.
 
 Bills are open and their journals stand. Deliveries are whole C2B confirmations as the provider sends them, written with
 COPY. The past of a grown county is filled in chunks, each with the snapshot a worker would have taken.
@@ -7,23 +7,25 @@ COPY. The past of a grown county is filled in chunks, each with the snapshot a w
 from __future__ import annotations
 
 import random
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from typing import Any, cast
 
 import psycopg
-from psycopg.types.json import Jsonb
 from sqlalchemy import Engine
 from stdnum import damm
 
 from adapters.sandbox import mpesa_bodies
-from revenue_engine import db, ledger, periods
+from revenue_engine import bootstrap, db, ledger, periods
+from revenue_engine.county import loading
 from revenue_engine.ledger import chart
 from revenue_engine.worker import SNAPSHOT_EVERY
 
 SHORTCODE = "600100"
-CLEARING = chart.clearing(1)
+CLEARING = chart.clearing(f"mpesa-{SHORTCODE}")
 OPENED = date(2026, 1, 1)
 DAY = date(2026, 9, 15)
 PAYERS = 20_000
@@ -75,42 +77,56 @@ class World:
 
 
 def set_up(url: str) -> World:
-    """A county, its streams, stations, payers, one live channel account and the chart of accounts."""
+    """A county of :data:`STREAMS`, :data:`STATIONS` and one live channel account, loaded from files; and its payers."""
     world = World(url)
-    specs = [*chart.CONTROL_ACCOUNTS, chart.clearing_account(1, "M-PESA")]
+    models = {name: adapter.settings_model for name, adapter in bootstrap.adapters().items()}
+    engine = db.make_engine(url)
+    with tempfile.TemporaryDirectory() as folder:
+        _write_county(Path(folder))
+        with db.transaction(engine) as session:
+            loading.load(session, "bench", mode="live", directory=Path(folder), settings_models=models, by="bench")
+    engine.dispose()
     with world.connect() as connection:
-        connection.execute(
-            "INSERT INTO county (code, name, books_open_from, confirm_limit_minor) VALUES ('BEN', 'Bench', %s, %s)",
-            (OPENED, 100_000_000),
-        )
-        for note, code in enumerate(STREAMS, start=1):
-            connection.execute(
-                "INSERT INTO stream (code, name, note, billing, law, prefixes) VALUES (%s, %s, %s, 'bill', '', '{}')",
-                (code, code.title(), note),
-            )
-            specs += chart.stream_accounts(code, code.title())
-        for spec in specs:
-            connection.execute(
-                "INSERT INTO account (code, name, type, parent, stream_code, component)"
-                " VALUES (%s, %s, %s, %s, %s, %s)",
-                (spec.code, spec.name, spec.type, spec.parent, spec.stream_code, spec.component),
-            )
-        connection.execute(
-            "INSERT INTO station (code, name, stream_code, sub_county, ward)"
-            " SELECT 'ST' || n, 'Station ' || n, (%s::text[])[1 + n %% %s], 'Sub', 'Ward'"
-            "  FROM generate_series(1, %s) n",
-            (list(STREAMS), len(STREAMS), STATIONS),
-        )
         connection.execute(
             "INSERT INTO payer (public_id, name) SELECT 'pyr_' || n, 'Payer ' || n FROM generate_series(1, %s) n",
             (PAYERS,),
         )
-        connection.execute(
-            "INSERT INTO channel_account (public_id, name, adapter, identifier, mode, status, clearing_account,"
-            " settings) VALUES ('cha_1', 'M-PESA', 'mpesa', %s, 'live', 'active', %s, %s)",
-            (SHORTCODE, CLEARING, Jsonb({"shortcode": SHORTCODE})),
-        )
     return world
+
+
+def _write_county(folder: Path) -> None:
+    """The files of the county, as a county writes its own (``docs/counties.md``)."""
+    kept: dict[str, list[str]] = {
+        "county.toml": [
+            'code = "bench"',
+            'name = "Bench"',
+            f"books_open_from = {OPENED}",
+            "refuse_unknown_accounts = false",
+            'confirm_limit = "1000000.00"',
+            "[sub_counties]",
+            'Sub = ["Ward"]',
+        ],
+        "channel_accounts.toml": [
+            "[[channel_account]]",
+            'adapter = "mpesa"',
+            f'identifier = "{SHORTCODE}"',
+            'mode = "live"',
+            'status = "active"',
+            'name = "M-PESA"',
+            f'settings = {{ shortcode = "{SHORTCODE}", kind = "paybill" }}',
+        ],
+        "streams.csv": ["code,name,note,billing,retained_by,law,prefixes"]
+        + [f"{code},{code.title()},{note},bill,county,Finance Act," for note, code in enumerate(STREAMS, start=1)],
+        "stations.csv": ["code,name,stream_code,sub_county,ward"]
+        + [f"ST{n},Station {n},{STREAMS[n % len(STREAMS)]},Sub,Ward" for n in range(1, STATIONS + 1)],
+        "tariffs.csv": [
+            "item_code,stream_code,name,unit,amount,law,effective_from,effective_to,status,spot",
+            f"{STREAMS[0]}.ONE,{STREAMS[0]},One,year,50.00,Finance Act,{OPENED},,active,no",
+        ],
+        "holidays.csv": ["day,name,source", f"{OPENED},New Year's Day,Public Holidays Act"],
+    }
+    for name, lines in kept.items():
+        (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def pay_account(n: int) -> str:

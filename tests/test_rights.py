@@ -19,9 +19,7 @@ UPDATABLE = {
     ("api", "billed_object"): {"payer_id", "tariff_item"},
     ("api", "channel_account"): {"name", "status", "settings"},
     ("api", "channel_endpoint"): {"revoked_at"},
-    ("api", "county"): {"name", "refuse_unknown_accounts", "confirm_limit_minor"},
     ("api", "payer"): {"name", "phone"},
-    ("api", "tariff_line"): {"status", "effective_to"},
     ("worker", "job"): {"state", "attempts", "run_after", "leased_by", "lease_until", "last_error"},
     ("worker", "receipt_series"): {"last_number"},
 }

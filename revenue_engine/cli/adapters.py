@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
-from revenue_engine.cli.output import FAILED, JsonFlag, answering, out, print_json
+from revenue_engine.cli.output import FAILED, JsonFlag, answering, out, print_json, table_of
 
 if TYPE_CHECKING:
     from revenue_engine.ports.callbacks import CallbackAdapter
@@ -79,7 +78,7 @@ def judge(
         if as_json:
             print_json(report.as_dict())
         else:
-            table = Table("", "check", "what it holds the adapter to", box=None)
+            table = table_of("", "check", "what it holds the adapter to")
             marks = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "waiting": "…", "not applicable": "–"}
             for one in report.results:
                 said = one.meaning if one.outcome == "passed" else f"{one.meaning} — {one.detail}"

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from revenue_engine.cli import signing
-from revenue_engine.cli.output import ATTENTION, JsonFlag, answering, out, print_json
+from revenue_engine.cli.output import ATTENTION, JsonFlag, answering, out, print_json, table_of
 
 if TYPE_CHECKING:
     from revenue_engine.access.approvals import Request
@@ -55,7 +54,7 @@ def listing(
         if as_json:
             print_json(found)
             return
-        table = Table("request", "stands", "what", "of", "KES", "asked by", "ends", box=None)
+        table = table_of("request", "stands", "what", "of", "KES", "asked by", "ends")
         for one in found:
             cells = (one["request"], one["stands"], one["kind"], one["subject"], one["amount"] or "", one["asked_by"])
             table.add_row(*cells, one["expires_at"][:10])

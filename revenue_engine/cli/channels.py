@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from revenue_engine.cli import signing
-from revenue_engine.cli.output import JsonFlag, answering, out, print_json
+from revenue_engine.cli.output import JsonFlag, answering, out, print_json, table_of
 from revenue_engine.cli.purposes import PurposeName
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def listing(as_json: JsonFlag = False) -> None:
         if as_json:
             print_json(rows)
             return
-        table = Table(*(rows[0] if rows else ("no channel account",)), box=None)
+        table = table_of(*(rows[0] if rows else ("no channel account",)))
         for row in rows:
             table.add_row(*row.values())
         out.print(table)

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from revenue_engine.cli import days, signing
-from revenue_engine.cli.output import ATTENTION, FAILED, JsonFlag, answering, out, print_json
+from revenue_engine.cli.output import ATTENTION, FAILED, JsonFlag, answering, out, print_json, table_of
 from revenue_engine.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -148,7 +147,7 @@ def listing(as_json: JsonFlag = False) -> None:
         if as_json:
             print_json([one._asdict() | {"note_sha256": one.note_sha256.hex()} for one in found])
             return
-        table = Table("number", "period", "from", "to", "SHA-256", box=None)
+        table = table_of("number", "period", "from", "to", "SHA-256")
         for one in found:
             table.add_row(str(one.number), one.period, str(one.first_day), str(one.last_day), one.note_sha256.hex())
         out.print(table)
@@ -267,7 +266,7 @@ def _tell(sheet: Sheet, *, as_json: bool) -> None:
     by = f", prepared by {sheet.prepared_by} at {sheet.prepared_at:%Y-%m-%d %H:%M} UTC" if sheet.prepared_at else ""
     number = f", certificate {sheet.certificate}" if sheet.certificate else ""
     out.print(f"{whole}: {sheet.stands}{by}{number}", highlight=False)
-    table = Table("", "control", "what it says", "open", box=None)
+    table = table_of("", "control", "what it says", "open")
     for control in sheet.content["controls"]:
         table.add_row(_mark(control), control["code"], control["what"], str(len(control["open"]) or ""))
     out.print(table)
@@ -298,7 +297,7 @@ def _figures(content: dict[str, Any]) -> None:
     figures, seal = content.get("figures"), content.get("seal")
     if figures is None or seal is None:
         return
-    table = Table("channel account", "payments", box=None)
+    table = table_of("channel account", "payments")
     for heading in ("received", "reversed", "charged"):
         table.add_column(heading, justify="right")
     for one in figures["channels"]:

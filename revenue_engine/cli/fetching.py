@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from revenue_engine.cli import signing
 from revenue_engine.cli.output import (
@@ -19,6 +18,7 @@ from revenue_engine.cli.output import (
     err,
     out,
     print_json,
+    table_of,
 )
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def listing(as_json: JsonFlag = False) -> None:
         if as_json:
             print_json([{name: value for name, value in one.items() if name != "account_ids"} for one in found])
             return
-        table = Table("drop", "where", "accounts", "last look", "how it ended", "taken", "refused", box=None)
+        table = table_of("drop", "where", "accounts", "last look", "how it ended", "taken", "refused")
         for one in found:
             where = f"{one['username']}@{one['host']}:{one['port']} {one['folder']}"
             looked = one["looked_at"].isoformat(timespec="seconds") if one["looked_at"] else "never"
@@ -241,7 +241,7 @@ def files(
         if as_json:
             print_json(found)
             return
-        table = Table("drop", "file", "bytes", "fetched", "what", "why", "deliveries", box=None)
+        table = table_of("drop", "file", "bytes", "fetched", "what", "why", "deliveries")
         for one in found:
             table.add_row(
                 one["drop_name"],

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from revenue_engine.cli import days
-from revenue_engine.cli.output import FAILED, JsonFlag, answering, check_place, err, out, print_json
+from revenue_engine.cli.output import FAILED, JsonFlag, answering, check_place, err, out, print_json, table_of
 from revenue_engine.money import wire
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def _tell(found: Verification) -> None:
             out.print(f"[red]✗[/] {invariant.name}: {failure.table} {failure.key}: {failure.detail}")
         if invariant.failed > len(invariant.failures):
             out.print(f"  {invariant.name}: {invariant.failed - len(invariant.failures):,} more")
-    table = Table("", "invariant", "rows", "what it says", box=None)
+    table = table_of("", "invariant", "rows", "what it says")
     for invariant in sorted(found.invariants, key=lambda one: not one.failed):
         mark = "[red]✗[/]" if invariant.failed else "[green]✓[/]"
         table.add_row(mark, invariant.name, f"{invariant.rows_checked:,}", invariant.statement)
@@ -100,7 +99,7 @@ def balance(on: Day = None, as_json: JsonFlag = False) -> None:
                 }
             )
             return
-        table = Table("account", "name", box=None)
+        table = table_of("account", "name")
         for heading in ("debit", "credit", "balance"):
             table.add_column(heading, justify="right")
         for line in lines:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from revenue_engine.errors import ConfigurationError, InvalidValue, Retryable, RevenueError
 
@@ -47,8 +48,25 @@ ENDINGS = {".csv": Format.CSV, ".xlsx": Format.XLSX, ".json": Format.JSON, ".txt
 _NOT_MADE = frozenset({"42P01", "42703", "42883", "3F000", "22023"})
 """What PostgreSQL says where a table, column, function, schema or role is not there: init was not run, or long ago."""
 
-out = Console()
-err = Console(stderr=True)
+_WIDE = 200
+"""Columns where no terminal says how wide it is: what is piped to another program is not folded."""
+
+
+def _console(*, stderr: bool) -> Console:
+    terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    return Console(stderr=stderr, width=None if terminal or "COLUMNS" in os.environ else _WIDE)
+
+
+out = _console(stderr=False)
+err = _console(stderr=True)
+
+
+def table_of(*headings: str) -> Table:
+    """An empty table. What does not fit is folded and never cut: a hash or a number that ends in dots is no use."""
+    made = Table(box=None)
+    for heading in headings:
+        made.add_column(heading, overflow="fold")
+    return made
 
 
 def print_json(answer: Any) -> None:

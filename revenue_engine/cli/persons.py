@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from revenue_engine.cli import signing
-from revenue_engine.cli.output import JsonFlag, answering, err, out, print_json
+from revenue_engine.cli.output import JsonFlag, answering, err, out, print_json, table_of
 
 user_app = typer.Typer(help="Persons and their roles. Two administrators agree to each change.", no_args_is_help=True)
 token_app = typer.Typer(help="Tokens of services, which hold no judgement.", no_args_is_help=True)
@@ -260,7 +259,7 @@ def listing(as_json: JsonFlag = False) -> None:
         if as_json:
             print_json([asdict(one) for one in found])
             return
-        table = Table("login", "name", "staff number", "roles", "state", box=None)
+        table = table_of("login", "name", "staff number", "roles", "state")
         for one in found:
             table.add_row(one.login, one.name, one.staff_number, ", ".join(one.roles), one.state)
         out.print(table)
@@ -343,7 +342,7 @@ def tokens(as_json: JsonFlag = False) -> None:
         if as_json:
             print_json([{**asdict(one), "scopes": may.get(one.service, [])} for one in found])
             return
-        table = Table("token", "service", "may", "issued by", "ends", "state", box=None)
+        table = table_of("token", "service", "may", "issued by", "ends", "state")
         for one in found:
             scopes = ", ".join(may.get(one.service, ())) or "nothing yet"
             table.add_row(str(one.number), one.service, scopes, one.issued_by, f"{one.ends_at:%Y-%m-%d}", one.state)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from revenue_engine.cli import approvals, days, signing
 from revenue_engine.cli.output import (
@@ -21,6 +20,7 @@ from revenue_engine.cli.output import (
     give,
     out,
     print_json,
+    table_of,
     write,
 )
 
@@ -59,7 +59,7 @@ def run(
         if as_json:
             print_json(answer)
         else:
-            table = Table("payment", "bill", "KES", "by", "why", box=None)
+            table = table_of("payment", "bill", "KES", "by", "why")
             for one in matched:
                 table.add_row(one["payment"], one["bill"], one["amount"], one["rung"], one["why"])
             if matched:
@@ -89,7 +89,7 @@ def left(as_json: JsonFlag = False) -> None:
         if as_json:
             print_json(listed)
             return
-        table = Table("payment", "KES", "why it was left", "best candidate", "for", box=None)
+        table = table_of("payment", "KES", "why it was left", "best candidate", "for")
         for one in listed:
             best = one["suggestions"][0] if one["suggestions"] else {"bill": "", "why": ""}
             table.add_row(one["payment"], one["amount"], one["why"], best["bill"], best["why"])
@@ -351,7 +351,7 @@ def listing(as_json: JsonFlag = False) -> None:
         if as_json:
             print_json([one._asdict() for one in found])
             return
-        table = Table("link", "state", "payer", "learnt from", "words", box=None)
+        table = table_of("link", "state", "payer", "learnt from", "words")
         for one in found:
             table.add_row(*one)
         out.print(table)

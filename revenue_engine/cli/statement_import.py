@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from revenue_engine.cli import signing
-from revenue_engine.cli.output import ATTENTION, FAILED, JsonFlag, answering, err, out, print_json
+from revenue_engine.cli.output import ATTENTION, FAILED, JsonFlag, answering, err, out, print_json, table_of
 
 LARGEST = 200 * 1024 * 1024
 """Bytes of one file."""
@@ -79,7 +78,7 @@ def waiting(as_json: JsonFlag = False) -> None:
         if as_json:
             print_json([one._asdict() for one in found])
             return
-        table = Table("delivery", "brought", "by", "file", "enter", box=None)
+        table = table_of("delivery", "brought", "by", "file", "enter")
         for one in found:
             enter = "the closing balance" if one.foot == "closing" else "the sum of the credits"
             cells = (f"{one.received_at:%Y-%m-%d %H:%M}", one.brought_by or "", one.filename or "", enter)
@@ -178,7 +177,7 @@ def _show(answer: dict[str, Any]) -> None:
     for other in answer["others"]:
         out.print(f"the file also holds a statement of {other}: bring the file for that account too", highlight=False)
     if answer["found"]:
-        table = Table("what it showed", "lines", "KES", "to look at", box=None)
+        table = table_of("what it showed", "lines", "KES", "to look at")
         for one in answer["found"]:
             table.add_row(one["reason"].replace("_", " "), f"{one['count']:,}", one["amount"], f"{one['open']:,}")
         out.print(table)
@@ -200,7 +199,7 @@ def listing(
         if as_json:
             print_json(shown)
             return
-        table = Table(*imported.COLUMNS, box=None)
+        table = table_of(*imported.COLUMNS)
         for column in table.columns:
             column.no_wrap = True
         for column in table.columns[1:3]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from revenue_engine.cli.output import FAILED, JsonFlag, answering, err, out, print_json
+from revenue_engine.cli.output import FAILED, JsonFlag, answering, err, out, print_json, table_of
 from revenue_engine.money import grouped
 
 if TYPE_CHECKING:
@@ -80,7 +80,6 @@ def _show_refusal(refused: StatementRefused, preview: Preview, *, as_json: bool)
 
 
 def _show(preview: Preview) -> None:
-    from rich.table import Table
 
     from revenue_engine.ports.statements import line_in_file
     from revenue_engine.statements.preview import control_total
@@ -92,7 +91,7 @@ def _show(preview: Preview) -> None:
         account = _plain(opened.account or "(not named)")
         out.print(f"[bold]{opened.format}[/] account {account}{period}", highlight=False)
         names = ("line", "day", "amount", "kind", "reference", "typed by the payer", "text")
-        table = Table(*(names if out.width >= WIDE else names[:5]), box=None)
+        table = table_of(*(names if out.width >= WIDE else names[:5]))
         for column, least in zip(table.columns, (4, 11, 14, 0, 10, 0, 0), strict=False):
             column.no_wrap, column.min_width = True, least
         table.columns[0].justify = table.columns[2].justify = "right"

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from adapters.sandbox.mpesa import Credit, Plan
 from adapters.sandbox.mpesa_people import Population
+from revenue_engine import db
 from revenue_engine.db import raw
 from revenue_engine.demo.finding import Found
 from revenue_engine.demo.sending import Sent
@@ -84,8 +85,7 @@ def compare(session: Session, plan: Plan, population: Population, sent: Sent) ->
 
 
 def _one(session: Session, statement: str, *values: object) -> int:
-    row = raw(session).execute(statement.encode(), values or None).fetchone()
-    return int(row[0]) if row else 0
+    return int(db.scalar(session, statement, values or None))
 
 
 _RECEIPTS = """

@@ -119,8 +119,10 @@ def test_a_role_that_ended_is_gone_at_the_next_statement(database: Database) -> 
 
 def test_approval_kinds_are_asked_by_who_may_ask_and_agreed_by_who_may_agree(database: Database) -> None:
     with database.connect() as connection:
-        kinds = connection.execute("SELECT code, ask, agree FROM access.approval_kind").fetchall()
-    assert kinds
-    for code, ask, agree in kinds:
-        assert ask.endswith(".ask"), code
-        assert agree == f"{ask.removesuffix('.ask')}.agree", code
+        kinds = connection.execute("SELECT code, ask, agree, set_first FROM access.approval_kind").fetchall()
+    assert {code for code, _, _, set_first in kinds if set_first} == {"match_set"}
+    for code, ask, agree, set_first in kinds:
+        # What is set first and reviewed afterwards is set by right, not asked for
+        ending = ".set" if set_first else ".ask"
+        assert ask.endswith(ending), code
+        assert agree == f"{ask.removesuffix(ending)}.agree", code
