@@ -94,18 +94,8 @@ MONEY = frozenset(
 )
 """Tables on which nobody, not even the owner or a superuser, may UPDATE, DELETE or TRUNCATE."""
 
-SET_UP = frozenset(
-    {
-        "county",
-        "stream",
-        "station",
-        "tariff_line",
-        "public_holiday",
-        "account",
-        "channel_account",
-        "channel_endpoint",
-    }
-)
+SET_UP = frozenset({"account", "channel_account", "channel_endpoint"})
+"""What the API opens. The county's own facts come by its files from whoever holds the database, or by two persons."""
 BILLING = frozenset(
     {
         "payer",
@@ -165,7 +155,7 @@ INSERTS: dict[str, Table] = {
     "api": SET_UP
     | BILLING
     | REGISTERS
-    | {"journal", "posting", "delivery", "break_event", "bank_account"}
+    | {"journal", "posting", "delivery", "break_event"}
     | {"matching_policy", "policy_trial", "idempotency_key", "remittance_event"},
     "report": NONE,
     "seal": NONE,
@@ -178,8 +168,6 @@ UPDATES: dict[str, Table] = {
         {
             "payer",
             "billed_object",
-            "county",
-            "tariff_line",
             "channel_account",
             "channel_endpoint",
         }

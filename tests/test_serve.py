@@ -141,7 +141,7 @@ def test_a_killed_server_is_started_again_and_callbacks_are_kept_again(served: P
     os.kill(old, signal.SIGKILL)
     assert until(lambda: (served.state / "pg").exists() and _living(served, server, old)), served.said()
     assert until(served.is_ready), served.said()
-    assert f"{server} died; starting again" in served.said()
+    assert until(lambda: f"{server} died; starting again" in served.said()), served.said()
     settings = Settings(state_dir=served.state)
     assert embedded.dead(settings) == []
     if server == "PostgreSQL":

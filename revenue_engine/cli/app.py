@@ -39,7 +39,7 @@ from revenue_engine.cli import (
 from revenue_engine.cli import (
     books as secondary_ledgers,
 )
-from revenue_engine.cli.output import refuse
+from revenue_engine.cli.output import answering, refuse
 from revenue_engine.errors import InvalidValue
 
 app = typer.Typer(
@@ -85,9 +85,20 @@ OWN_BOOKS_ONLY = ("init", "demo", "serve", "intake", "doctor", "stop", "bench")
 """Commands that make or run the county's own books, and have nothing to do in the demo's."""
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def books(
     context: typer.Context,
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_tell_version, help="Print the version."),
+    ] = False,
     demo: Annotated[bool, typer.Option("--demo", help="Use the books that 'demo' made, in place of your own.")] = False,
 ) -> None:
     """Cashless revenue collection and reconciliation for a county government."""
@@ -123,5 +134,10 @@ def in_order(words: Sequence[str]) -> list[str]:
 
 
 def main() -> None:
-    """Run the command line."""
-    app(in_order(sys.argv[1:]))
+    """Run the command line. What a command refuses before its own work begins is told like any other refusal."""
+    words = in_order(sys.argv[1:])
+    try:
+        with answering(as_json="--json" in words):
+            app(words)
+    except typer.Exit as ended:
+        sys.exit(ended.exit_code)

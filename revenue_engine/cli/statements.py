@@ -39,8 +39,8 @@ def check(
     from revenue_engine.ports.statements import StatementFault, StatementRefused
     from revenue_engine.statements.preview import Preview
 
-    preview = Preview(bootstrap.statement_readers())
     with answering(as_json=as_json):
+        preview = Preview(bootstrap.statement_readers())
         try:
             try:
                 with file.open("rb") as stream:

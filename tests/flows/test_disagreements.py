@@ -21,8 +21,8 @@ from revenue_engine.work.kinds import Kind
 from tests.support.books import NOON, SHORTCODE, Books, confirmation, reversal
 
 SECOND = timedelta(seconds=1)
-PAID, OTHER = "UIA0000001", "UIA0000002"
-BACK, AGAIN = "UIR0000001", "UIR0000002"
+PAID, OTHER = "UIF0000001", "UIF0000002"
+BACK, AGAIN = "UIF9000001", "UIF9000002"
 
 
 Message = tuple[str, bytes]
@@ -191,7 +191,7 @@ def test_a_notice_that_names_no_short_code_is_one_payment_when_it_is_proved(book
     """The same body at two of our accounts would be two payments: without the name of the account it proves nothing."""
     bill = books.bill(700)
     other = another_paybill(books)
-    purpose, body = confirmation(700, bill.pay_account_number, reference="UINAME0001")
+    purpose, body = confirmation(700, bill.pay_account_number, reference="UIFAME0001")
     told = json.loads(body)
     nameless = json.dumps({name: value for name, value in told.items() if name != "BusinessShortCode"}).encode()
     books.deliver((purpose, nameless))
@@ -270,10 +270,10 @@ def test_a_delivery_whose_work_died_has_an_owner_until_the_work_is_done(books: B
 
 def test_money_of_a_day_before_the_books_opened_is_named(books: Books) -> None:
     june = datetime(2026, 6, 30, 23, 59, 59, tzinfo=NAIROBI)
-    books.deliver(confirmation(2000, books.bill(2000).pay_account_number, reference=PAID, at=june))
-    books.deliver(confirmation(2000, books.bill(2000).pay_account_number, reference=OTHER, at=june + SECOND))
+    books.deliver(confirmation(2000, books.bill(2000).pay_account_number, reference="UFU0000001", at=june))
+    books.deliver(confirmation(2000, books.bill(2000).pay_account_number, reference="UG10000001", at=june + SECOND))
     books.work()
     assert books.rows("SELECT key, owner, amount_minor FROM break_case WHERE closed_at IS NULL") == [
-        (f"before-books:1:{PAID}", "finance", 2000_00)
+        ("before-books:1:UFU0000001", "finance", 2000_00)
     ]
     assert books.rows("SELECT DISTINCT book_date FROM journal WHERE kind = 'payment_received'") == [(date(2026, 7, 1),)]

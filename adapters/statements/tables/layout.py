@@ -189,6 +189,10 @@ def conflicts(tables: tuple[Table, ...]) -> list[tuple[str, str]]:
     ]
 
 
+def _place(steps: tuple[int | str, ...]) -> str:
+    return ".".join(str(step + 1) if isinstance(step, int) else step for step in steps) or "the file"
+
+
 @lru_cache(maxsize=8)
 def load_tables(directory: Path = HERE, own: Path | None = None) -> tuple[Table, ...]:
     """The tables of a directory and of a county's own, by name. A table of the county's own that has the name of
@@ -199,7 +203,11 @@ def load_tables(directory: Path = HERE, own: Path | None = None) -> tuple[Table,
     for path in [*(path for path in sorted(directory.glob("*.toml")) if path.name not in replaced), *ours]:
         try:
             tables.append(Table.model_validate(tomllib.loads(path.read_text("utf-8"))))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError, re.error) as error:
+        except ValidationError as error:
+            wrong = [f"{_place(one['loc'])}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors()]
+            said = f"{path.name} is no table of columns: {'; '.join(wrong)}"
+            raise ConfigurationError(said, file=path.name, problems=wrong) from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, re.error) as error:
             raise ConfigurationError(f"{path.name} is no table of columns: {error}", file=path.name) from None
     if not tables:
         raise ConfigurationError(f"there is no table of columns (*.toml) in {directory.name}")
