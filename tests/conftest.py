@@ -32,6 +32,7 @@ for _name in [name for name in os.environ if name.startswith(PREFIX) and not nam
     del os.environ[_name]
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each process of the suite would compile the whole program again
+os.environ.pop("COLUMNS", None)  # a runner that says how wide it is would fold what commands print
 
 
 def in_database(url: str, name: str) -> str:
