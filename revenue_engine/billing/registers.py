@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from revenue_engine import identifiers
 from revenue_engine.access.scope import WHOLE, Scope
 from revenue_engine.billing import payers
-from revenue_engine.db import rows, scalar
+from revenue_engine.db import found, rows, scalar
 from revenue_engine.errors import NotFound
 
 
@@ -102,6 +102,11 @@ def object_named(session: Session, public_id: str, *, scope: Scope = WHOLE) -> O
     if not found:
         raise NotFound(f"no billed object {public_id!r}", object=public_id)
     return found[0]
+
+
+def payer_name(session: Session, payer_id: int) -> str:
+    """The name of a payer, which is personal data; empty where it was erased."""
+    return str(found(session, "SELECT name FROM payer WHERE id = %s", (payer_id,)) or "")
 
 
 def payer_key(session: Session, public_id: str) -> int:

@@ -142,6 +142,160 @@ def received(
     )
 
 
+@app.command("rate")
+def rate(
+    currency: Annotated[str, typer.Argument(help="Three letters.")],
+    shillings: Annotated[str, typer.Argument(help="Shillings for one unit, up to six decimals, such as 170.25.")],
+    source: Annotated[str, typer.Option(help="Where the rate is from.")],
+    on: _On = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Keep the rate of a currency on a day."""
+    from revenue_engine import periods
+    from revenue_engine.departments.partnerships import agreements
+
+    def work(session: Any) -> dict[str, Any]:
+        day = days.day(on, field="on") or periods.today()
+        agreements.keep_rate(session, currency, day, kes_micro=_micro(shillings), source=source)
+        return {"currency": currency, "day": day.isoformat(), "shillings": shillings}
+
+    _do(work, as_json=as_json)
+
+
+def _micro(text: str) -> int:
+    whole, point, part = text.partition(".")
+    good = whole.isascii() and whole.isdigit() and (not point or (part.isascii() and part.isdigit() and len(part) <= 6))
+    if not good or len(whole) > 9 or not int(whole + part.ljust(6, "0")):
+        raise InvalidValue(f"{text!r} is no rate: write shillings with up to six decimals", field="shillings")
+    return int(whole + part.ljust(6, "0"))
+
+
+@app.command("weigh")
+def weigh(
+    agreement: _Agreement,
+    vocabulary: Annotated[str, typer.Argument(help="goal or target.")],
+    weights: Annotated[
+        list[str], typer.Argument(metavar="CODE=PARTS...", help="Parts that make 10000, such as 4=6000.")
+    ],
+    as_json: JsonFlag = False,
+) -> None:
+    """Say what an agreement is for, by SDG goals or targets, in parts that make 10,000."""
+    from revenue_engine.departments.partnerships import agreements
+
+    def work(session: Any) -> dict[str, Any]:
+        told: dict[str, int] = {}
+        for one in weights:
+            code, _, parts = one.partition("=")
+            if not (code and parts.isascii() and parts.isdigit()) or code in told:
+                raise InvalidValue(f"{one!r} is no weight: write each code once, such as 4=6000", field="weights")
+            told[code] = int(parts)
+        agreements.weigh(session, agreement, vocabulary, told)
+        return {"agreement": agreement, vocabulary: told}
+
+    _do(work, as_json=as_json)
+
+
+@app.command("require")
+def require(
+    agreement: _Agreement,
+    condition: Annotated[str, typer.Argument(help="What the partner asks for.")],
+    due: Annotated[str, typer.Option(help=f"By when: {days.DAY_HELP}")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Keep a condition of the partner; its number is said."""
+    from revenue_engine.departments.partnerships import agreements
+
+    def work(session: Any) -> dict[str, Any]:
+        day = days.day(due, field="due")
+        assert day is not None  # noqa: S101 - the option is required
+        return {"agreement": agreement, "condition": agreements.require(session, agreement, condition, due_on=day)}
+
+    _do(work, as_json=as_json)
+
+
+@app.command("meet")
+def meet(
+    condition: Annotated[int, typer.Argument(help="The condition's number.")],
+    evidence: Annotated[str, typer.Option(help="The paper that shows it.")],
+    on: _On = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Keep the evidence that a condition is met."""
+    from revenue_engine import periods
+    from revenue_engine.departments.partnerships import agreements
+
+    def work(session: Any) -> dict[str, Any]:
+        agreements.meet(session, condition, evidence=evidence, on=days.day(on, field="on") or periods.today())
+        return {"condition": condition, "evidence": evidence}
+
+    _do(work, as_json=as_json)
+
+
+@app.command("goods")
+def goods(
+    agreement: _Agreement,
+    item: Annotated[str, typer.Argument(help="What came.")],
+    quantity: Annotated[int, typer.Option(help="How many.", min=1)],
+    value: Annotated[str, typer.Option(help="Value in shillings, such as 50000.00.")],
+    basis: Annotated[str, typer.Option(help="How the value was found, such as invoice 17.")],
+    on: _On = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Keep goods that came. They count when another person has confirmed them."""
+    from revenue_engine import periods
+    from revenue_engine.departments.partnerships import agreements
+    from revenue_engine.money import parse_wire
+
+    def work(session: Any) -> dict[str, Any]:
+        told: dict[str, Any] = {"item": item, "quantity": quantity, "value_minor": parse_wire(value), "basis": basis}
+        day = days.day(on, field="on") or periods.today()
+        return {"agreement": agreement, "goods": agreements.receive_goods(session, agreement, **told, on=day)}
+
+    _do(work, as_json=as_json)
+
+
+@app.command("confirm")
+def confirm(
+    agreement: _Agreement,
+    number: Annotated[int, typer.Argument(help="The number of the goods.")],
+    certificate: Annotated[str, typer.Option(help="The certificate that they serve and do no harm.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Confirm goods that another person received."""
+    from revenue_engine.departments.partnerships import agreements
+    from revenue_engine.money import wire
+
+    def work(session: Any) -> dict[str, Any]:
+        kes = agreements.confirm_goods(session, agreement, number, certificate=certificate)
+        return {"agreement": agreement, "received": wire(kes)}
+
+    _do(work, as_json=as_json)
+
+
+@app.command("used")
+def used(
+    agreement: _Agreement,
+    amount: Annotated[str, typer.Argument(help="Shillings, such as 1250.00.")],
+    voucher: Annotated[str, typer.Option(help="The voucher.")],
+    activity: Annotated[str, typer.Option(help="What it was used for.")],
+    ward: Annotated[str, typer.Option(help="Where.")] = "",
+    on: _On = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Keep what was used of an agreement, by voucher; never above what was received."""
+    from revenue_engine import periods
+    from revenue_engine.departments.partnerships import agreements
+    from revenue_engine.money import parse_wire
+
+    def work(session: Any) -> dict[str, Any]:
+        told = {"voucher": voucher, "activity": activity, "ward": ward}
+        day = days.day(on, field="on") or periods.today()
+        agreements.use(session, agreement, kes_minor=parse_wire(amount), on=day, **told)
+        return {"agreement": agreement, "used": amount, "voucher": voucher}
+
+    _do(work, as_json=as_json)
+
+
 @app.command("agreements")
 def listing(
     expiring: Annotated[bool, typer.Option("--expiring", help="Only those that end within 90 days.")] = False,

@@ -21,6 +21,7 @@ from revenue_engine.papers import words
 
 SIZES = ("a4", "80mm")
 _LATIN = [*range(0x20, 0x250), 0x2BC, *range(0x2010, 0x203B), 0x20AC, 0x2212]
+_TEST = {True: "TEST – NOT A RECEIPT", False: "TEST – NOT A CERTIFICATE"}
 LARGE = 20
 """Points of the pay bill and account number, side by side."""
 
@@ -36,7 +37,8 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """What is printed. Amounts in cents. ``facts`` are a label and its words; ``verify`` is the address in the QR."""
+    """What is printed. Amounts in cents; none is printed without ``amount_label``. ``facts`` are a label and its words;
+    ``verify`` is what the QR holds."""
 
     county: str
     title: str
@@ -78,10 +80,11 @@ def pdf(paper: Paper, *, size: str = "a4") -> bytes:
     sheet.rule()
     if paper.pay_to is not None:
         _pay_to(sheet, *paper.pay_to)
-    sheet.say(f"{paper.amount_label}: KSh {grouped(paper.amount_minor)}", 12 if narrow else 16, "B")
-    sheet.say(words.english(paper.amount_minor), 8 if narrow else 10)
-    sheet.say(words.kiswahili(paper.amount_minor), 8 if narrow else 10)
-    sheet.rule()
+    if paper.amount_label:
+        sheet.say(f"{paper.amount_label}: KSh {grouped(paper.amount_minor)}", 12 if narrow else 16, "B")
+        sheet.say(words.english(paper.amount_minor), 8 if narrow else 10)
+        sheet.say(words.kiswahili(paper.amount_minor), 8 if narrow else 10)
+        sheet.rule()
     for label, said in paper.facts:
         sheet.fact(label, said)
     if paper.items:
@@ -163,7 +166,7 @@ def _proof(sheet: _Sheet, paper: Paper) -> None:
 
 def _stamp(sheet: _Sheet, paper: Paper) -> None:
     """TEST or CANCELLED across the page, under what is printed."""
-    said = "CANCELLED" if paper.cancelled else "TEST – NOT A RECEIPT" if paper.test else ""
+    said = "CANCELLED" if paper.cancelled else _TEST[bool(paper.amount_label)] if paper.test else ""
     if not said:
         return
     sheet.set_text_color(205, 205, 205)

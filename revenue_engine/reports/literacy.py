@@ -22,3 +22,13 @@ def place_section(session: Session, *, programme_year: str | None = None) -> Sec
         for one in programme.places(session, programme_year=programme_year)
     )
     return Section("literacy", "Digital literacy: cost of each learner", columns, found)
+
+
+def behind_section(session: Session, *, programme_year: str | None = None) -> Section:
+    """The vouchers behind the cost of each sub-county; each is a line of the book of literacy."""
+    columns = (
+        *(Column("sub_county", "Sub-county"), Column("cohort", "Cohort"), Column("voucher", "Voucher")),
+        Column("amount", "Amount", Kind.MONEY),
+    )
+    found = tuple((*one,) for one in programme.behind(session, programme_year=programme_year))
+    return Section("literacy_vouchers", "Digital literacy: vouchers behind the cost", columns, found)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
+from revenue_engine.billing import registers
 from revenue_engine.db import transaction
 from revenue_engine.departments.literacy import programme
 from revenue_engine.errors import Rejected
@@ -156,3 +157,65 @@ def test_one_command_answers_what_a_certified_learner_costs_by_sub_county(county
     assert (second["sub_county"], second["per_certified"]) == ("Teso North", None)
     # And the figure names the vouchers behind it
     assert does(county, lambda s: programme.behind(s)) == [("Matayos", "BASIC-1", "PV-1", 90_000)]
+
+
+def test_a_learner_is_enrolled_certified_printed_and_verified_by_commands_alone(county: Shelf, tmp_path: Path) -> None:
+    who = people.somebody(county.url, "literacy.one", "department_officer", directorate="Digital Economy")
+    seal = tmp_path / "seal"
+    seal.mkdir(mode=0o700)
+    env = {"REVENUE_DATABASE_URL": county.url, "REVENUE_SEAL_DIR": str(seal), **who.signed_in(tmp_path)}
+
+    def says(*words: str, code: int = 0) -> Any:
+        done = command("literacy", *words, "--json", env=env)
+        assert done.returncode == code, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    assert command("close", "key", "new", "testland-2026", env=env).returncode == 0
+    key = county.payer("Achieng' Odera")
+    with transaction(county.as_role("api")) as session:
+        payer = next(one.public_id for one in registers.payer_list(session) if one.id == key)
+    file = tmp_path / "learner.toml"
+    file.write_text(
+        f'[[learner]]\nnumber = "L-9"\npayer = "{payer}"\nsex = "F"\nyear_band = "2000-2004"\n'
+        'sub_county = "Matayos"\nward = "Busibwabo"\n'
+    )
+    says("add", str(file))
+    assert "funded" in says("enrol", "L-9", "BASIC-1", code=1)["message"]
+    says("enrol", "L-9", "BASIC-1", "--waiver", "CECM/W/10", "--on", "2026-09-01")
+    # A sheet with bad rows: the good ones are previewed, nothing is written until accepted, the bad ones come back
+    sheet, bad = tmp_path / "one.csv", tmp_path / "bad.csv"
+    sheet.write_text("learner,present\nL-9,yes\nL-3,yes\n\nL-9,no\nL-1,maybe\nL-2\n=1+1,yes\n")
+    attend = ("attend", "BASIC-1", "1", str(sheet), "--on", "2026-09-01", "--bad", str(bad))
+    told = says(*attend, code=3)
+    assert (told["good"], told["kept"], [one["row"] for one in told["bad"]]) == (1, 0, [3, 5, 6, 7, 8])
+    assert bad.read_text().splitlines()[-1].startswith("'=1+1,yes,")
+    assert says(*attend, "--accept", code=3)["kept"] == 1
+    assert "kept before" in says(*attend, code=3)["bad"][0]["why"]
+    for number in (2, 3):
+        sheet.write_text("learner,present\nL-9,yes\n")
+        says("attend", "BASIC-1", str(number), str(sheet), "--on", f"2026-09-0{number}", "--accept")
+    assert "competent or not-yet" in says("assess", "L-9", "BASIC-1", "maybe", code=1)["message"]
+    says("assess", "L-9", "BASIC-1", "competent", "--on", "2026-09-20")
+    number = says("certify", "L-9", "BASIC-1", "--on", "2026-09-25")["certificate"]
+    # The paper's QR is checked with the published key and no database, and with the register
+    pdf, badge = tmp_path / "paper.pdf", tmp_path / "badge.jwt"
+    token = says("paper", number, "--out", str(pdf))["token"]
+    assert pdf.read_bytes().startswith(b"%PDF")
+    keys = tmp_path / "keys.txt"
+    keys.write_text("\n".join(json.loads(command("close", "key", "list", "--json", env=env).stdout)))
+    offline = says("verify", token, "--name", "achieng' ODERA", "--keys", str(keys), code=3)
+    assert (offline["number"], offline["signature"], offline["status"]) == (number, "good", "not asked")
+    assert "name" in says("verify", token, "--name", "Other", "--keys", str(keys), code=1)["message"]
+    assert says("verify", token)["status"] == says("verify", number)["status"] == "valid"
+    says("badge", number, "--out", str(badge))
+    assert badge.read_bytes().count(b".") == 2
+    # When the name was misspelt, the certificate is issued anew and the former says so
+    again = says("reissue", number, "--reason", "the name was misspelt")["certificate"]
+    assert says("verify", token, code=1)["status"] == "superseded"
+    assert says("verify", again)["status"] == "valid"
+    assert says("verify", "DL26-0000000000", code=1)["status"] == "unknown"
+    assert again in says("badge", number, "--out", str(badge), code=1)["message"]
+    # And a learner without a name has no paper
+    finish(county, "L-2")
+    nameless = does(county, certify("L-2"))
+    assert "no name stands" in says("paper", nameless, "--out", str(pdf), code=1)["message"]

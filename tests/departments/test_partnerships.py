@@ -236,3 +236,36 @@ def test_one_command_answers_what_was_pledged_received_used_and_what_expires(cou
     done = command("partner", "iati", "--organisation", "KE-COA-999", "--name", "Testland", "--out", str(file), env=env)
     assert done.returncode == 0, done.stderr
     assert b"<iati-identifier>KE-COA-999-DAP-2026</iati-identifier>" in file.read_bytes()
+
+
+def test_an_agreement_is_run_by_commands_alone(county: Books, tmp_path: Path) -> None:
+    def env(login: str) -> dict[str, str]:
+        who = people.somebody(county.url, login, "department_officer", directorate="Strategic Partnerships")
+        return {"REVENUE_DATABASE_URL": county.url, **who.signed_in(tmp_path)}
+
+    def says(*words: str, code: int = 0, login: str = "partners.one") -> Any:
+        done = command("partner", *words, "--json", env=env(login))
+        assert done.returncode == code, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    assert "no rate of EUR" in says("pledge", "DAP-2026", "1.00", "--currency", "EUR", code=1)["message"]
+    for wrong in ("0", "-1", "1.2345678", "1e3", "150,25", ""):
+        assert "no rate" in says("rate", "EUR", "--source", "Central Bank", "--", wrong, code=1)["message"]
+    says("rate", "EUR", "150.25", "--source", "Central Bank")
+    assert says("pledge", "DAP-2026", "1.00", "--currency", "EUR")["kes"] == "150.25"
+    assert "make 9900" in says("weigh", "DAP-2026", "goal", "4=6000", "9=3900", code=1)["message"]
+    assert "each code once" in says("weigh", "DAP-2026", "goal", "4=5000", "4=5000", code=1)["message"]
+    says("weigh", "DAP-2026", "goal", "4=10000")
+    number = says("require", "DAP-2026", "audited report", "--due", TODAY.isoformat())["condition"]
+    assert stands(county).conditions_open == 1
+    says("meet", str(number), "--evidence", "AUD/7")
+    assert stands(county).conditions_open == 0
+    told = ("goods", "DAP-2026", "tablets", "--quantity", "10", "--value", "10000.00", "--basis", "invoice 17")
+    goods = str(says(*told)["goods"])
+    confirm = ("confirm", "DAP-2026", goods, "--certificate", "SC/1")
+    assert "another person" in says(*confirm, code=1)["message"]
+    assert says(*confirm, login="partners.two")["received"] == "10000.00"
+    used = ("used", "DAP-2026", "--voucher", "PV-1", "--activity", "links")
+    assert "was received and not used" in says(*used, "10000.01", code=1)["message"]
+    says(*used, "10000.00")
+    assert (stands(county).received_minor, stands(county).used_minor) == (1_000_000, 1_000_000)

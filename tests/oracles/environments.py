@@ -15,6 +15,7 @@ PINNED = {
     "daraja-sdk-py": "2.0.0",  # MIT
     "mpesakit": "2.2.0",  # Apache-2.0
     "daraja-v3": "0.2.1",  # MIT
+    "openbadgeslib": "4.6.3",  # LGPL-3, asked as a program of its own
 }
 INSTALL_SECONDS = 300
 RUN_SECONDS = 120

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import secrets
 from collections.abc import Iterable, Mapping
 from datetime import date
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
@@ -12,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from revenue_engine import db
 from revenue_engine.access import sessions
+from revenue_engine.billing import registers
 from revenue_engine.db import rows, scalar
 from revenue_engine.errors import Conflict, InvalidValue, NotFound
 
@@ -69,8 +73,12 @@ def add_cohort(session: Session, described: Mapping[str, Any]) -> int:
 
 
 def add_learner(session: Session, described: Mapping[str, Any]) -> int:
-    """Register a learner by number, sex, year band and place; a name stands with the payers alone."""
-    return _keep(session, "learner", {f: described.get(f) for f in _LEARNER}, returning="id")
+    """Register a learner by number, sex, year band and place; a name stands with the payers alone: ``payer`` is the
+    public id of one. Raises NotFound for no such payer."""
+    values = {f: described.get(f) for f in _LEARNER}
+    if described.get("payer"):
+        values["payer_id"] = registers.payer_key(session, described["payer"])
+    return _keep(session, "learner", values, returning="id")
 
 
 def enrol(
@@ -104,6 +112,44 @@ def attend(session: Session, cohort: str, session_number: int, present: Mapping[
         values = {"enrolment_id": number, "session": session_number, "present": was_there, "held_on": on}
         _keep(session, "attendance", values)
     return len(present)
+
+
+def read_attendance(
+    session: Session, cohort: str, session_number: int, file: Path
+) -> tuple[dict[str, bool], list[tuple[int, list[str], str]]]:
+    """Read a sheet of who was at a session (columns learner, present): who is good to keep, and (row, its cells, why)
+    for each row that is not. Raises InvalidValue for a sheet with other columns or letters, NotFound for no cohort."""
+    of = _id(session, "cohort", "code", cohort)
+    given = db.raw(session).execute(
+        "SELECT l.number, EXISTS (SELECT FROM attendance a WHERE a.enrolment_id = e.id AND a.session = %s)"
+        " FROM enrolment e JOIN learner l ON l.id = e.learner_id WHERE e.cohort_id = %s",
+        (session_number, of),
+    )
+    kept = {str(learner): bool(held) for learner, held in given}
+    good: dict[str, bool] = {}
+    bad: list[tuple[int, list[str], str]] = []
+    try:
+        read = list(csv.reader(io.StringIO(file.read_text(encoding="utf-8-sig"), newline=""), strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InvalidValue(f"{file.name} is no sheet of comma-separated text: {error}", file=file.name) from None
+    if not read or [cell.strip() for cell in read[0]] != ["learner", "present"]:
+        raise InvalidValue(f"{file.name} has the columns learner and present", file=file.name)
+    for number, cells in enumerate(read[1:], start=2):
+        if not any(cell.strip() for cell in cells):
+            continue
+        learner, present = ([cell.strip() for cell in cells] + ["", ""])[:2]
+        why = (
+            "a row has two cells: learner and present" if len(cells) != 2
+            else f"{learner or 'nobody'} is not enrolled in the cohort {cohort}" if learner not in kept
+            else f"session {session_number} of {learner} was kept before" if kept[learner]
+            else f"{learner} stands twice in the sheet" if learner in good
+            else "" if present in {"yes", "no"} else f"present is yes or no: {present!r}"
+        )  # fmt: skip
+        if why:
+            bad.append((number, cells, why))
+        else:
+            good[learner] = present == "yes"
+    return good, bad
 
 
 def assess(session: Session, learner: str, cohort: str, *, attempt: int, competent: bool, on: date) -> None:
@@ -167,6 +213,47 @@ def verify(session: Session, number: str) -> str:
     return "unknown" if superseded is None else "superseded" if superseded else "valid"
 
 
+class Certified(NamedTuple):
+    """A certificate and what stands behind it; ``payer_id`` is who holds the learner's name, ``superseded_by`` the
+    certificate that took its place, with ``superseded_why``."""
+
+    number: str
+    learner: str
+    payer_id: int | None
+    unit: str
+    attempt: int
+    issued_on: date
+    cohort: str
+    course: str
+    framework: str
+    host: str
+    sessions: int
+    attended: int
+    superseded_by: str | None
+    superseded_why: str | None
+
+
+def certified(session: Session, number: str) -> Certified:
+    """A certificate by its number. Raises NotFound."""
+    one = db.one(
+        session,
+        Certified,
+        """
+        SELECT x.number, l.number AS learner, l.payer_id, x.unit, x.attempt, x.issued_on, c.code AS cohort, c.course,
+               c.framework, c.host, c.sessions,
+               (SELECT count(*) FROM enrolment e JOIN attendance a ON a.enrolment_id = e.id AND a.present
+                 WHERE e.learner_id = l.id AND e.cohort_id = c.id) AS attended,
+               n.number AS superseded_by, n.reason AS superseded_why
+          FROM literacy_certificate x JOIN learner l ON l.id = x.learner_id JOIN cohort c ON c.id = x.cohort_id
+          LEFT JOIN literacy_certificate n ON n.supersedes_id = x.id WHERE x.number = %s
+        """,
+        (number,),
+    )
+    if one is None:
+        raise NotFound(f"there is no certificate {number!r}", number=number)
+    return one
+
+
 def cost(session: Session, cohort: str, voucher: str, *, amount_minor: int) -> None:
     """Say which part of a voucher of the book of literacy a cohort cost. Raises NotFound for a voucher that was not
     spent, Conflict above the voucher."""
@@ -221,13 +308,13 @@ class Behind(NamedTuple):
     amount_minor: int
 
 
-def behind(session: Session, *, sub_counties: Iterable[str] = ()) -> list[Behind]:
+def behind(session: Session, *, sub_counties: Iterable[str] = (), programme_year: str | None = None) -> list[Behind]:
     """The vouchers behind the cost of each sub-county."""
     return rows(
         session,
         Behind,
         "SELECT c.sub_county, c.code AS cohort, k.voucher, k.amount_minor FROM cohort_cost k"
-        " JOIN cohort c ON c.id = k.cohort_id WHERE %(of)s::text[] = '{}' OR c.sub_county = ANY (%(of)s)"
-        " ORDER BY 1, 2, 3",
-        {"of": list(sub_counties)},
+        " JOIN cohort c ON c.id = k.cohort_id WHERE (%(of)s::text[] = '{}' OR c.sub_county = ANY (%(of)s))"
+        " AND (%(year)s::text IS NULL OR c.programme_year = %(year)s) ORDER BY 1, 2, 3",
+        {"of": list(sub_counties), "year": programme_year},
     )

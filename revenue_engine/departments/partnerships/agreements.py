@@ -48,7 +48,8 @@ def _keep(session: Session, table: str, values: Mapping[str, Any], *, returning:
         raise InvalidValue(f"{table.replace('_', ' ')}: {field} is missing or wrong", field=field) from error
 
 
-def _id(session: Session, reference: str) -> int:
+def key_of(session: Session, reference: str) -> int:
+    """The key of an agreement by its reference. Raises NotFound."""
     row = raw(session).execute("SELECT id FROM agreement WHERE reference = %s", (reference,)).fetchone()
     if row is None:
         raise NotFound(f"there is no agreement {reference!r}", reference=reference)
@@ -75,7 +76,7 @@ def pass_gate(session: Session, reference: str, gate: str, *, paper: str, on: da
     earlier gate was not passed."""
     if not paper.strip():
         raise InvalidValue(f"the gate {gate} is passed by a paper: say its reference", field="reference")
-    values = {"agreement_id": _id(session, reference), "gate": gate, "reference": paper.strip(), "passed_on": on}
+    values = {"agreement_id": key_of(session, reference), "gate": gate, "reference": paper.strip(), "passed_on": on}
     _keep(session, "agreement_gate", values)
 
 
@@ -90,7 +91,7 @@ def pledge(
     """Keep a pledge, or with a negative amount the taking back of one; returns its KES in cents at the rate of the
     value date. Raises Conflict without a rate of that day."""
     values = {
-        "agreement_id": _id(session, reference),
+        "agreement_id": key_of(session, reference),
         "in_kind": in_kind,
         "currency": currency,
         "amount_minor": amount_minor,
@@ -102,7 +103,7 @@ def pledge(
 
 def require(session: Session, reference: str, condition: str, *, due_on: date) -> int:
     """Keep a condition of the partner; returns its number."""
-    values = {"agreement_id": _id(session, reference), "condition": condition, "due_on": due_on}
+    values = {"agreement_id": key_of(session, reference), "condition": condition, "due_on": due_on}
     return _keep(session, "agreement_condition", values, returning="id")
 
 
@@ -117,7 +118,7 @@ def receive_goods(
     """Keep goods that came, with their value and how it was found; returns the number. They count when another person
     has confirmed them."""
     values = {
-        "agreement_id": _id(session, reference),
+        "agreement_id": key_of(session, reference),
         "item": item,
         "quantity": quantity,
         "value_minor": value_minor,
@@ -131,7 +132,7 @@ def confirm_goods(session: Session, reference: str, number: int, *, certificate:
     """Confirm goods that another person received, by a certificate that they serve and do no harm; returns the KES in
     cents. Raises NotAllowed for who received them."""
     values = {
-        "agreement_id": _id(session, reference),
+        "agreement_id": key_of(session, reference),
         "in_kind_id": number,
         "certificate": certificate,
         "kes_minor": 0,
@@ -144,7 +145,7 @@ def receive_payment(session: Session, reference: str, payment: str) -> int:
     """Say that a proved payment is a disbursement of an agreement; returns its KES in cents, which are the payment's.
     Raises NotFound for an unknown payment, Conflict for one taken back, counted already, or before signature."""
     values = {
-        "agreement_id": _id(session, reference),
+        "agreement_id": key_of(session, reference),
         "payment_id": payments.named(session, payment),
         "kes_minor": 0,
         "came_on": periods.today(),
@@ -157,7 +158,7 @@ def use(
 ) -> None:
     """Keep what was used of an agreement, by voucher. Raises Conflict above what was received."""
     values = {
-        "agreement_id": _id(session, reference),
+        "agreement_id": key_of(session, reference),
         "kes_minor": kes_minor,
         "used_on": on,
         "voucher": voucher,
@@ -174,7 +175,7 @@ def weigh(session: Session, reference: str, vocabulary: str, weights: Mapping[st
     total = sum(weights.values())
     if total != WHOLE:
         raise InvalidValue(f"the weights of {reference} make {total} and not {WHOLE}", parts=total)
-    number = _id(session, reference)
+    number = key_of(session, reference)
     try:
         with session.begin_nested():
             raw(session).execute(
