@@ -137,11 +137,13 @@ def served() -> Iterator[Place]:
 
 @pytest.mark.parametrize("server", ["PostgreSQL", "Valkey"])
 def test_a_killed_server_is_started_again_and_callbacks_are_kept_again(served: Place, server: str) -> None:
-    old = served.pid(server)
+    old, before = served.pid(server), served.said().count("the servers are back")
     os.kill(old, signal.SIGKILL)
     assert until(lambda: (served.state / "pg").exists() and _living(served, server, old)), served.said()
     assert until(served.is_ready), served.said()
     assert until(lambda: f"{server} died; starting again" in served.said()), served.said()
+    # And one revival is over before another server is killed, or the same revival would bring that one back too
+    assert until(lambda: served.said().count("the servers are back") > before), served.said()
     settings = Settings(state_dir=served.state)
     assert embedded.dead(settings) == []
     if server == "PostgreSQL":
