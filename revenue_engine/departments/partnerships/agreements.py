@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from revenue_engine import payments, periods
 from revenue_engine.access import sessions
 from revenue_engine.db import raw, rows, scalar
 from revenue_engine.departments.partnerships import iati
+from revenue_engine.departments.partnerships.gates import state_of
 from revenue_engine.errors import Conflict, InvalidValue, NotFound
 
 RECORD = "department.record"
@@ -260,13 +261,3 @@ def _stands(one: _Figures, on: date) -> Standing:
         *(unbanked, unused, unbanked + unused if expires else 0, one.conditions_open),
         *(one.next_step, one.next_owner, one.next_on),
     )
-
-
-def state_of(gates: Sequence[str], ends_on: date, on: date) -> str:
-    """How an agreement stands by its gates: prospect, approved, active, expired, closed or terminated. Pure."""
-    for end in ("terminated", "closed"):
-        if end in gates:
-            return end
-    if "signature" in gates:
-        return "expired" if ends_on < on else "active"
-    return "approved" if "cecm_approval" in gates else "prospect"

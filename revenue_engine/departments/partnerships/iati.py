@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from revenue_engine.db import raw, rows
 from revenue_engine.departments.partnerships import iati_rules
+from revenue_engine.departments.partnerships.gates import state_of
 from revenue_engine.errors import InvalidValue
 from revenue_engine.money import wire
 
@@ -153,8 +154,6 @@ def _activity(
     county: tuple[str, str],
     now: datetime,
 ) -> None:
-    from revenue_engine.departments.partnerships.agreements import state_of
-
     organisation, name = county
     stamp = {"default-currency": "KES", "last-updated-datetime": now.isoformat(timespec="seconds")}
     activity = ET.SubElement(root, "iati-activity", {**stamp, "{http://www.w3.org/XML/1998/namespace}lang": "en"})
