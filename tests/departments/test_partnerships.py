@@ -243,8 +243,8 @@ def test_an_agreement_is_run_by_commands_alone(county: Books, tmp_path: Path) ->
         who = people.somebody(county.url, login, "department_officer", directorate="Strategic Partnerships")
         return {"REVENUE_DATABASE_URL": county.url, **who.signed_in(tmp_path)}
 
-    def says(*words: str, code: int = 0, login: str = "partners.one") -> Any:
-        done = command("partner", *words, "--json", env=env(login))
+    def says(verb: str, *words: str, code: int = 0, login: str = "partners.one") -> Any:
+        done = command("partner", verb, "--json", *words, env=env(login))
         assert done.returncode == code, done.stdout + done.stderr
         return json.loads(done.stdout)
 
