@@ -27,8 +27,8 @@ help:  ## Show this help
 
 setup: $(STAMP)  ## Make .venv with everything in it (the other targets do this by themselves)
 
-demo: $(STAMP)  ## Start the embedded servers, load Busia, take payments and reconcile them
-	$(BIN)/revenue-engine demo --no-serve $(ARGS)
+demo: $(STAMP)  ## Start the embedded servers, load Busia, take payments and reconcile them; on a terminal the desk is served then
+	$(BIN)/revenue-engine demo $(ARGS)
 
 check: lint  ## Lint, types, import floors and the fast tests: in three minutes, before every commit
 	$(BIN)/python -m pytest -q -n 2 --dist loadscope $(FAST) $(ARGS)

@@ -6,10 +6,12 @@ import io
 import itertools
 import os
 import subprocess
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx2
 import psycopg
 import pytest
 from rich.console import Console
@@ -53,10 +55,32 @@ def open_amount(servers: embedded.Servers, key: str) -> int:
     return int(row[0])
 
 
+def _signed_in(result: DemoResult, running: Running) -> list[str]:
+    """Who of the demo's persons is let in at its desk with what the demo printed."""
+    home = f"http://127.0.0.1:{running.desk_port}"
+    with httpx2.Client(base_url=home, timeout=20, trust_env=False, headers={"Origin": home}) as client:
+        deadline = time.monotonic() + 60
+        while True:
+            running.check()
+            try:
+                client.get("/")
+                break
+            except httpx2.HTTPError:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        let = []
+        for one in result.persons:
+            told = {"login": one.login, "password": one.password, "code": one.spare[0], "back": "/"}
+            if client.post("/sign-in", data=told).status_code == 303:
+                let.append(one.login)
+    return let
+
+
 def test_a_small_demo_ties_to_the_cent_and_a_seed_makes_one_result(made: Settings, servers: embedded.Servers) -> None:
     pids: list[int] = []
     said: list[str] = []
     pasted: list[str] = []
+    signed: list[str] = []
 
     def after(result: DemoResult, running: Running) -> None:
         pids.extend(child.pid for child in running.children.values())
@@ -64,6 +88,8 @@ def test_a_small_demo_ties_to_the_cent_and_a_seed_makes_one_result(made: Setting
             ["bash", "-c", showing.curl(result)], capture_output=True, text=True, check=True, timeout=30
         )
         pasted.append(run.stdout)
+        running.start("desk", more={"REVENUE_DESK_PORT": str(running.desk_port)})
+        signed.extend(_signed_in(result, running))
 
     first = demo.run_demo(made, days=3, payments=300, progress=said.append, after=after, name=NAME)
     answer = first.as_dict()
@@ -80,6 +106,7 @@ def test_a_small_demo_ties_to_the_cent_and_a_seed_makes_one_result(made: Setting
     assert 0 < waiting <= figures["delivered"], "what waits for the bank was received before"
     assert open_amount(servers, "repeated:%:payout:%") == 0, "the legs of a sweep are no second payout"
     assert "Success" in pasted[0] or "Accepted" in pasted[0]
+    assert signed == ["demo.cashier", "demo.treasurer", "demo.clerk", "demo.supervisor", "demo.auditor"]
     assert len(pids) == 2
     assert not any(alive(pid) for pid in pids), "the processes end with the demo"
     assert any("callbacks" in line for line in said)
@@ -180,7 +207,10 @@ def test_the_demo_leaves_its_files_and_names_what_to_ask_next(made: Settings, tm
         left = leaving.leave(engine, result, tmp_path)
     finally:
         engine.dispose()
-    assert [file.name for file in left] == ["daily.xlsx", "daily.txt", "breaks.csv", "book.journal"]
+    assert [file.name for file in left] == ["daily.xlsx", "daily.txt", "breaks.csv", "book.journal", "sign-ins.txt"]
+    signs = tmp_path / "demo" / "sign-ins.txt"
+    assert signs.stat().st_mode & 0o777 == 0o600
+    assert all(one.login in signs.read_text() for one in result.persons)
     assert all(file.stat().st_size > 100 for file in left)
     assert (tmp_path / "demo" / "book.journal.manifest.json").is_file()
     said = io.StringIO()

@@ -45,6 +45,7 @@ class Place:
     env: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     api_port: int = field(default_factory=free_port)
+    desk_port: int = field(default_factory=free_port)
     serving: subprocess.Popen[str] | None = None
     token: str = ""
 
@@ -53,7 +54,11 @@ class Place:
         return self.folder / "var"
 
     def environment(self) -> dict[str, str]:
-        ports = {"REVENUE_INTAKE_PORT": str(self.port), "REVENUE_API_PORT": str(self.api_port)}
+        ports = {
+            "REVENUE_INTAKE_PORT": str(self.port),
+            "REVENUE_API_PORT": str(self.api_port),
+            "REVENUE_DESK_PORT": str(self.desk_port),
+        }
         return {**os.environ, **ports, **self.env}
 
     def run(self, *words: str, status: int = 0, seconds: int = 120) -> str:
@@ -179,6 +184,20 @@ def test_the_api_answers_beside_the_intake_and_comes_back_when_killed(served: Pl
     (old,) = _children(served, "api")
     os.kill(old, signal.SIGKILL)
     assert until(lambda: _children(served, "api") not in ([], [old]) and is_ready()), served.said()
+
+
+def test_the_desk_is_served_beside_them_and_comes_back_when_killed(served: Place) -> None:
+    def asks_who() -> bool:
+        try:
+            answer = httpx2.get(f"http://{HOME}:{served.desk_port}/", timeout=5)
+        except httpx2.HTTPError:
+            return False
+        return answer.status_code == 401 and "Sign in" in answer.text
+
+    assert until(asks_who), served.said()
+    (old,) = _children(served, "desk")
+    os.kill(old, signal.SIGKILL)
+    assert until(lambda: _children(served, "desk") not in ([], [old]) and asks_who()), served.said()
 
 
 def _children(served: Place, word: str) -> list[int]:

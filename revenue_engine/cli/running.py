@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from enum import StrEnum
 from typing import Annotated
 
@@ -107,7 +108,12 @@ def demo(
     payments: Annotated[int, typer.Option(min=10, max=200_000, help="Payments in all.")] = 4_000,
     seed: Annotated[int, typer.Option(help="The same seed makes the same traffic.")] = 7,
     reset: Annotated[bool, typer.Option("--reset", help="Begin with an empty demo database.")] = False,
-    no_serve: Annotated[bool, typer.Option("--no-serve", help="End after the report.")] = False,
+    serve: Annotated[
+        bool | None,
+        typer.Option(
+            "--serve/--no-serve", help="Serve the desk after the report; on a terminal so, unless told not to."
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Run the main job on embedded servers: days of M-PESA traffic, posted, receipted, compared with the truth."""
@@ -122,7 +128,7 @@ def demo(
             payments=payments,
             seed=seed,
             reset=reset,
-            serve=not no_serve,
+            serve=sys.stdout.isatty() if serve is None else serve,
             as_json=as_json,
         )
     raise typer.Exit(code)
@@ -170,7 +176,9 @@ def api(
         answering_calls.run(engine, own or socket.socket(fileno=listening))
 
 
-def desk() -> None:
+def desk(
+    listening: Annotated[int | None, typer.Option(hidden=True, help="A socket of serve that listens already.")] = None,
+) -> None:
     """Serve the county's desk to browsers: bills, payments, papers, approvals and the close. Persons sign in there."""
     from revenue_engine import bootstrap
     from revenue_engine.billing.tariffs import county
@@ -181,13 +189,16 @@ def desk() -> None:
     with answering(as_json=False):
         settings = bootstrap.settings()
         bootstrap.configure_logging(settings.log_level)
-        listening = listen(settings.desk_host, settings.desk_port, door="DESK")
+        own = listen(settings.desk_host, settings.desk_port, door="DESK") if listening is None else None
         engine = bootstrap.engine("api", serving.POOL)
         with transaction(engine) as session:
             county(session)  # a wrong login or a schema that is not there ends here
-        err.print(f"desk: http://{settings.desk_host}:{settings.desk_port}/", highlight=False)
+        if own is not None:
+            err.print(f"desk: http://{settings.desk_host}:{settings.desk_port}/", highlight=False)
         address = settings.desk_url or f"http://{settings.desk_host}:{settings.desk_port}"
-        serving.run(engine, listening, https=settings.desk_https, address=address.rstrip("/"))
+        serving.run(
+            engine, own or socket.socket(fileno=listening), https=settings.desk_https, address=address.rstrip("/")
+        )
 
 
 def worker(
@@ -237,7 +248,7 @@ def worker(
 
 
 def serve() -> None:
-    """Run intake, worker and API on this machine until Ctrl-C or SIGTERM; whatever dies is started again.
+    """Run intake, worker, API and desk on this machine until Ctrl-C or SIGTERM; whatever dies is started again.
 
     Exit 4 where the port, the login or the schema is wrong, 5 where a server is down: nothing runs then.
     """
@@ -250,8 +261,9 @@ def serve() -> None:
         bootstrap.configure_logging(settings.log_level)
         listening = listen(settings.intake_host, settings.intake_port)
         calls = listen(settings.api_host, settings.api_port, door="API")
+        pages = listen(settings.desk_host, settings.desk_port, door="DESK")
         bootstrap.servers(bell=True)
-        code = Supervisor(settings, listening, calls).run()
+        code = Supervisor(settings, listening, calls, pages).run()
     raise typer.Exit(code)
 
 

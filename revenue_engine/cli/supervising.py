@@ -1,4 +1,4 @@
-"""``serve``: intake, worker and API kept alive beside the embedded servers, on sockets bound before all else."""
+"""``serve``: intake, worker, API and desk kept alive beside the embedded servers, on sockets bound before all else."""
 
 from __future__ import annotations
 
@@ -63,6 +63,8 @@ class Supervisor:
     listening: socket.socket
     calls: socket.socket
     """Where the API listens."""
+    pages: socket.socket
+    """Where the desk listens."""
     say: Callable[[str], None] = lambda words: err.print(words, highlight=False, soft_wrap=True)
     stopping: bool = False
     children: list[Child] = field(default_factory=list)
@@ -72,8 +74,10 @@ class Supervisor:
     _told_stopped: bool = False
 
     def run(self) -> int:
-        """Start the intake, say when it answers, then worker and API; start again what dies. Ends with 4 or 5 where the
-        first start of a child fails for a setting or a server."""
+        """Start the intake, say when it answers, then worker, API and desk; start again what dies.
+
+        Ends with 4 or 5 where the first start of a child fails for a setting or a server.
+        """
         for sign in (signal.SIGTERM, signal.SIGINT):
             signal.signal(sign, self._end)
         descriptor = self.listening.fileno()
@@ -89,11 +93,15 @@ class Supervisor:
                 self.children.append(Child("worker", ("worker",)))
                 own = self.calls.fileno()
                 self.children.append(Child("api", ("api", "--listening", str(own)), (own,)))
+                self.say(f"desk: http://{self.settings.desk_host}:{self.settings.desk_port}/")
+                own = self.pages.fileno()
+                self.children.append(Child("desk", ("desk", "--listening", str(own)), (own,)))
                 code = self._keep_alive()
         finally:
             self._stop_children()
             self.listening.close()
             self.calls.close()
+            self.pages.close()
         return OK if code is None else code
 
     def _end(self, *_: object) -> None:

@@ -58,6 +58,7 @@ class _Stage:
     accounts: dict[str, int] = field(default_factory=dict)
     shortcodes: dict[str, str] = field(default_factory=dict)
     tokens: dict[tuple[str, Purpose], str] = field(default_factory=dict)
+    persons: list[persons.Made] = field(default_factory=list)
     hands: tuple[str, str] = ("", "")
     """The sessions of who brings files and of who agrees to them."""
     clerk: str = ""
@@ -124,7 +125,7 @@ def run_demo(
     servers = embedded.ensure(settings)
     stage = _Stage(servers, database.make(servers, name, reset=reset))
     try:
-        _prepare(stage, settings, progress)
+        _prepare(stage, settings)
         progress(f"database {name}: schema, county and endpoints are ready ({clock.lap('prepare'):.1f} s)")
         with (
             finding.provided(sorted(stage.accounts), seed=seed, secrets=_secrets(settings)) as (provider, url),
@@ -189,7 +190,7 @@ def _match(stage: _Stage, running: Running, progress: Say, clock: _Clock) -> Non
     progress(f"matching run: {len(run.matched):,} payments left suspense for their bills ({seconds:.1f} s)")
 
 
-def _prepare(stage: _Stage, settings: Settings, progress: Say) -> None:
+def _prepare(stage: _Stage, settings: Settings) -> None:
     """Schema, logins, the county's facts in test mode, its persons, and the addresses that callbacks come to."""
     import migrations
 
@@ -199,8 +200,7 @@ def _prepare(stage: _Stage, settings: Settings, progress: Say) -> None:
     with transaction(stage.engine("migrate")) as session:
         counties.load(session, settings.county, mode="test", settings_models=models, by="demo")
     made = persons.make(stage.engine("migrate"), stage.engine("api"))
-    for one in made:
-        progress(f"person {one.login}: password {one.password}, authenticator {one.authenticator} (shown this once)")
+    stage.persons = made
     stage.hands, stage.clerk = (made[0].session, made[1].session), made[2].session
     with acting_by(stage.hands[1]), transaction(stage.engine("api")) as session:
         for account in population.channel_accounts(session):
@@ -249,7 +249,8 @@ def _environment(stage: _Stage, settings: Settings) -> dict[str, dict[str, str]]
         f"{PREFIX}COUNTY": settings.county,
         f"{PREFIX}SECRETS_DIR": str(_secrets(settings)),
     }
-    return {role: {**shared, f"{PREFIX}DATABASE_URL": stage.role_url(role)} for role in ("intake", "worker")}
+    logins = {"intake": "intake", "worker": "worker", "desk": "api"}
+    return {name: {**shared, f"{PREFIX}DATABASE_URL": stage.role_url(role)} for name, role in logins.items()}
 
 
 def _send(stage: _Stage, running: Running, plan: mpesa.Plan, progress: Say) -> Sent:
@@ -324,6 +325,7 @@ def _result(
         timings=clock.phases,
         database_url=stage.url,
         report_url=stage.role_url("report"),
+        persons=stage.persons,
         callback_url=f"{running.url}/cb/v1/{stage.tokens[home, Purpose.CONFIRMATION]}",
         shortcode=home,
         some_code=next(
@@ -351,7 +353,9 @@ def command(settings: Settings, *, days: int, payments: int, seed: int, reset: b
     def after(result: DemoResult, running: Running) -> None:
         _print(out, result, settings.state_dir, as_json=as_json)
         if serve:
+            running.start("desk", more={f"{PREFIX}DESK_PORT": str(running.desk_port)})
             showing.next_steps(err if as_json else out, result)
+            showing.desk(err if as_json else out, result, f"http://localhost:{running.desk_port}/")
             _until_interrupted(running)
 
     previous = signal.signal(signal.SIGTERM, _leave)

@@ -27,9 +27,23 @@ def leave(engine: Engine, result: DemoResult, state_dir: Path) -> dict[Path, str
     csv.write_bytes(lists.render(found, "csv"))
     with transaction(engine) as session:
         journal.write(session, book)
+    signs = folder / "sign-ins.txt"
+    signs.unlink(missing_ok=True)
+    signs.touch(mode=0o600)
+    signs.write_text(_sign_ins(result), encoding="utf-8")
     return {
         day: f"the report of {result.last:%d %b}, a sheet a section, with every open break",
         text: "the same report as plain text",
         csv: f"{len(found.rows)} open breaks, one a line",
         book: "every journal, for hledger or another program; its manifest stands beside it",
+        signs: "who may sign in at the desk, of the demo's books only",
     }
+
+
+def _sign_ins(result: DemoResult) -> str:
+    """Every person with the password, the key of the authenticator and codes that are good once each."""
+    return "\n".join(
+        f"{one.login}\n  password       {one.password}\n  authenticator  {one.authenticator}\n"
+        f"  codes          {' '.join(one.spare)}\n"
+        for one in result.persons
+    )

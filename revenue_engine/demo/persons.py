@@ -1,4 +1,4 @@
-"""The demo's own persons: three who work in revenue, enrolled as anybody is, with secrets that are shown once."""
+"""The demo's own persons: five who work in revenue, enrolled as anybody is, with secrets that are shown once."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ WHO = (
     ("demo.cashier", "Demo Cashier", "DEMO-1", "cashier"),
     ("demo.treasurer", "Demo Treasurer", "DEMO-2", "finance_officer"),
     ("demo.clerk", "Demo Clerk", "DEMO-3", "clerk"),
+    ("demo.supervisor", "Demo Supervisor", "DEMO-4", "supervisor"),
+    ("demo.auditor", "Demo Auditor", "DEMO-5", "auditor"),
 )
 _WORDS = (
     "amber",
@@ -39,6 +41,8 @@ class Made:
     password: str
     authenticator: str
     session: str
+    spare: tuple[str, ...] = ()
+    """Recovery codes that are not used up; each is good once, in place of the authenticator's."""
 
 
 def make(owner: Engine, api: Engine) -> list[Made]:
@@ -58,5 +62,5 @@ def make(owner: Engine, api: Engine) -> list[Made]:
             )
         # The authenticator's code is used up by the enrolment: the first sign-in takes one of the spare ones.
         secret = sessions.sign_in(api, login=login, password=password, code=spare.recovery_codes[0], source="demo")
-        made.append(Made(login, password, passwords.as_typed(seed), secret))
+        made.append(Made(login, password, passwords.as_typed(seed), secret, spare.recovery_codes[1:]))
     return made

@@ -19,6 +19,10 @@ from revenue_engine.errors import Retryable
 
 READY_WITHIN = 60.0
 END_WITHIN = 25.0
+STARTED = ("intake", "worker")
+"""What every demo runs; the desk is started where a person looks."""
+DESK_PORT = 8802
+"""Where the desk listens if nothing else does."""
 
 
 @dataclass(slots=True)
@@ -26,8 +30,25 @@ class Running:
     """The processes that run, and where callbacks go."""
 
     url: str
+    environment: Mapping[str, Mapping[str, str]]
+    state_dir: Path
+    desk_port: int
+    """Where the desk listens once it is started."""
     children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     logs: dict[str, Path] = field(default_factory=dict)
+
+    def start(self, name: str, *, more: Mapping[str, str]) -> None:
+        """Start one process with its settings and ``more``; what it says goes to a file of the state folder."""
+        self.logs[name] = self.state_dir / f"demo-{name}.log"
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
+        with self.logs[name].open("wb") as log:
+            self.children[name] = subprocess.Popen(
+                [sys.executable, "-m", "revenue_engine.cli", name],
+                env={**inherited, **self.environment[name], **more},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
 
     def check(self) -> None:
         """Raise Retryable when a process has ended, with the last it said."""
@@ -40,24 +61,11 @@ class Running:
 def running(environment: Mapping[str, Mapping[str, str]], *, state_dir: Path) -> Iterator[Running]:
     """Start the intake and the worker with the settings of each, and end them when the block ends, however it ends."""
     port = _free_port()
-    found = Running(f"http://127.0.0.1:{port}")
+    found = Running(f"http://127.0.0.1:{port}", environment, state_dir, desk_port=_free_port(first=DESK_PORT))
+    own = {f"{PREFIX}INTAKE_HOST": "127.0.0.1", f"{PREFIX}INTAKE_PORT": str(port)}
     try:
-        for name, settings in environment.items():
-            found.logs[name] = state_dir / f"demo-{name}.log"
-            inherited = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
-            with found.logs[name].open("wb") as log:
-                found.children[name] = subprocess.Popen(
-                    [sys.executable, "-m", "revenue_engine.cli", name],
-                    env={
-                        **inherited,
-                        **settings,
-                        f"{PREFIX}INTAKE_HOST": "127.0.0.1",
-                        f"{PREFIX}INTAKE_PORT": str(port),
-                    },
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                )
+        for name in STARTED:
+            found.start(name, more=own)
         yield found
     finally:
         _end(found.children)
@@ -76,10 +84,13 @@ def wait_ready(found: Running) -> None:
     raise Retryable(f"the intake was not ready within {READY_WITHIN:.0f} s: {_tail(found.logs['intake'])}")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _free_port(*, first: int = 0) -> int:
+    for port in (first, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise Retryable("this machine has no free port")
 
 
 def _end(children: Mapping[str, subprocess.Popen[bytes]]) -> None:

@@ -8,6 +8,7 @@ from datetime import date
 from adapters.sandbox.mpesa_people import Bill
 from revenue_engine.demo.comparing import Comparison
 from revenue_engine.demo.finding import Found
+from revenue_engine.demo.persons import Made
 from revenue_engine.money import wire
 
 
@@ -28,6 +29,8 @@ class DemoResult:
     database_url: str = field(repr=False)
     report_url: str = field(repr=False)
     callback_url: str = field(repr=False)
+    persons: list[Made] = field(repr=False)
+    """Who signs in at the desk."""
     shortcode: str
     open_bill: Bill
     """A bill nobody has paid, for whoever wants to."""

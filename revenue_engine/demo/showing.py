@@ -106,4 +106,16 @@ def next_steps(console: Console, result: DemoResult) -> None:
         f"Pay bill {bill.key} (pay account {bill.pay_account}, KES {wire(bill.amount_minor)}):", highlight=False
     )
     console.print(curl(result), highlight=False, markup=False, soft_wrap=True)
+
+
+def desk(console: Console, result: DemoResult, address: str) -> None:
+    """Where the county's desk is, and who may sign in there."""
+    console.print(f"\nThe county's desk: [bold]{address}[/]  Five persons of the demo may sign in:", highlight=False)
+    table = Table("login", "password", "code, good once", box=None, pad_edge=False)
+    for one in result.persons:
+        table.add_row(one.login, one.password, one.spare[0], style=None)
+    console.print(table, highlight=False)
+    console.print(
+        "More codes, and the key of each authenticator: sign-ins.txt beside the files above.", highlight=False
+    )
     console.print("\nCtrl-C ends the demo.", highlight=False)
