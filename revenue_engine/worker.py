@@ -30,6 +30,7 @@ from revenue_engine.errors import Retryable, RevenueError
 from revenue_engine.identifiers import public_id
 from revenue_engine.ports.callbacks import CallbackAdapter
 from revenue_engine.ports.statements import StatementReader
+from revenue_engine.secondary_ledgers.keeping import Keeper
 from revenue_engine.statements import drops, importing
 from revenue_engine.work import jobs, kinds
 from revenue_engine.work.jobs import Claim
@@ -339,10 +340,18 @@ def settle_memory() -> None:
     gc.set_threshold(20_000, 20, 100)
 
 
-def run_forever(make: Callable[[], Worker], *, threads: int, redis_url: str | None, asker: Asker | None = None) -> None:
+def run_forever(
+    make: Callable[[], Worker],
+    *,
+    threads: int,
+    redis_url: str | None,
+    asker: Asker | None = None,
+    keeper: Keeper | None = None,
+) -> None:
     """Run ``threads`` sweeping workers until SIGTERM or SIGINT; with Redis, also answer rings and ring for help.
 
-    ``asker`` asks providers in a thread of its own, since a provider may take half a minute to answer.
+    ``asker`` asks providers in a thread of its own, since a provider may take half a minute to answer. ``keeper``
+    derives the books in another, since the first time takes minutes; a stop does not wait for that one.
     """
     settle_memory()
     stop, wake = threading.Event(), threading.Event()
@@ -360,6 +369,8 @@ def run_forever(make: Callable[[], Worker], *, threads: int, redis_url: str | No
     running = [threading.Thread(target=worker.run, args=(stop, wake), name=worker.name) for worker in workers]
     if asker is not None:
         running.append(threading.Thread(target=asker.run, args=(stop,), name="asker"))
+    if keeper is not None:
+        running.append(threading.Thread(target=keeper.run, args=(stop,), name="keeper", daemon=True))
     for thread in running:
         thread.start()
     if bell is not None:

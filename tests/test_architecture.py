@@ -34,6 +34,7 @@ NOT_MONEY_FILES = {
     "config.py": "likeness of names",
     "doctor.py": "clock differences and shares of a disk",
     "logs.py": "waits, in seconds",
+    "secondary_ledgers/keeping.py": "schedules, in seconds",
     "worker.py": "waits, in seconds",
 }
 """Single files in which a float may stand, and what it measures there."""

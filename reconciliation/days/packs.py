@@ -125,15 +125,17 @@ def make(session: Session, name: str, *, purpose: str, file: Path, keys: Sequenc
     manifest = signed_notes.sign(f"{FORMAT}\n{number}\n{rfc8785.dumps(body).decode()}\n", keys)
     vkeys = "".join(f"{key.vkey}\n" for key in certificates.published(session))
     try:
-        file.write_bytes(_zipped({"manifest.txt": manifest, "keys.txt": vkeys, **files}))
+        told = {"manifest.txt": manifest, "keys.txt": vkeys, **files}
+        file.write_bytes(zipped({called: text.encode() for called, text in told.items()}))
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be written: {error.strerror}") from error
     return Pack(number, hashlib.sha256(manifest.encode()).hexdigest(), len(found), sorted(body["no_document"]))
 
 
-def _zipped(files: dict[str, str]) -> bytes:
+def zipped(files: dict[str, bytes]) -> bytes:
+    """A zip of some files; the same files are the same bytes."""
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in files.items():  # one date for all, so that the same pack is the same bytes
-            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text.encode())
+        for name, content in files.items():  # one date for all, so that the same pack is the same bytes
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
     return made.getvalue()

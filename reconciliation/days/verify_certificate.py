@@ -13,12 +13,14 @@ import argparse
 import base64
 import binascii
 import hashlib
+import io
 import json
 import re
 import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -338,7 +340,8 @@ def _check_chain(folder: Path, number: int, body: dict[str, Any], keys: list[tup
 
 # --- an audit pack ---------------------------------------------------------------------------------------------------
 
-PACK = "revenue-engine audit pack 1"
+PACK, SAMPLE = "revenue-engine audit pack 1", "revenue-engine audit sample 1"
+MOST_FILES = 1_000
 LARGEST = 64 << 20
 """Bytes of one file of a pack; a larger one is refused unread."""
 
@@ -359,27 +362,54 @@ def under(leaf: bytes, place: int, size: int, path: list[bytes]) -> bytes | None
     return leaf if last == 0 else None
 
 
-def check_pack(path: Path, keys_file: Path | None) -> list[str]:
-    """Check an audit pack; returns what could not be checked. Raises Refused with what is wrong."""
+def unpacked(source: Path | io.BytesIO) -> dict[str, bytes]:
+    """The files of a pack by name. Raises Refused for what is none."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            if any(one.file_size > LARGEST for one in archive.infolist()):
-                raise Refused("a file of the pack is larger than any that we write")
-            files = {one.filename: archive.read(one) for one in archive.infolist()}
+        with zipfile.ZipFile(source) as archive:
+            told = archive.infolist()
+            if any(one.file_size > LARGEST for one in told) or len(told) > MOST_FILES:
+                raise Refused("the pack has more or larger files than any that we write")
+            if len({one.filename for one in told}) != len(told):
+                raise Refused("a file stands twice in the pack")
+            return {one.filename: archive.read(one) for one in told}
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+        raise Refused(f"the pack cannot be read: {error}") from error
+
+
+def check_pack(path: Path, keys_file: Path | None) -> list[str]:
+    """Check an audit pack or a sample of them; returns what could not be checked. Raises Refused with what is wrong."""
+    files = unpacked(path)
+    try:
         keys_text = keys_file.read_text(encoding="utf-8") if keys_file else files["keys.txt"].decode()
-        note = files["manifest.txt"].decode()
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise Refused(f"the pack cannot be read: {error}") from error
     keys = [published(line) for line in keys_text.splitlines() if line.strip()]
-    text, unchecked = opened(note, keys)
+    if files.get("manifest.txt", b"").startswith(SAMPLE.encode()):
+        return sampled(files, keys)
+    return packed(files, keys)
+
+
+def manifest_of(files: dict[str, bytes], keys: list[tuple[str, bytes, bytes]], form: str) -> tuple[dict[str, Any], str]:
+    """The body of a signed manifest whose files are all there and as it says, and what could not be checked of the
+    signature. Raises Refused."""
     try:
+        text, unchecked = opened(files["manifest.txt"].decode(), keys)
         body = json.loads(text.splitlines()[2], parse_float=_number, parse_constant=_number, object_pairs_hook=_once)
         wrong = [n for n, told in body["files"].items() if hashlib.sha256(files.get(n, b"")).hexdigest() != told]
-        rows, lines = body["rows"], files["rows.jsonl"].splitlines()
-    except (ValueError, KeyError, IndexError, TypeError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise Refused(f"the manifest cannot be read: {error}") from error
-    if body.get("format") != PACK or wrong or len(rows) != len(lines):
-        raise Refused(f"not what the manifest says: {', '.join(wrong) or 'its rows'}")
+    unknown = sorted(set(files) - set(body["files"]) - {"manifest.txt", "keys.txt"})
+    if body.get("format") != form or wrong or unknown:
+        raise Refused(f"not what the manifest says: {', '.join(wrong + unknown) or 'its format'}")
+    return body, unchecked
+
+
+def packed(files: dict[str, bytes], keys: list[tuple[str, bytes, bytes]]) -> list[str]:
+    """Check the pack of one payment: each row under the root of the certificate that seals it."""
+    body, unchecked = manifest_of(files, keys, PACK)
+    rows, lines = body["rows"], files["rows.jsonl"].splitlines()
+    if len(rows) != len(lines):
+        raise Refused("not what the manifest says: its rows")
     sealed = {
         n: body_of(opened(files[n].decode(), keys)[0])["sheet"]["seal"] for n in files if n.startswith("certificates/")
     }
@@ -397,6 +427,36 @@ def check_pack(path: Path, keys_file: Path | None) -> list[str]:
         if root is None or root.hex() != seal["root"]:
             raise Refused(f"{named_row} is not under the root of certificate {row['certificate']}")
     return open_ends + [f"no {stage}: {why}" for stage, why in body["no_document"].items()]
+
+
+def sampled(files: dict[str, bytes], keys: list[tuple[str, bytes, bytes]]) -> list[str]:
+    """Check several packs in one: the population against its count and total, the draw drawn again, and each pack."""
+    body, unchecked = manifest_of(files, keys, SAMPLE)
+    try:
+        listed = [line.split(" ") for line in files["population.txt"].decode().splitlines()]
+        amounts = {public_id: int(minor) for public_id, minor in listed}
+        drawn, numbers = list(body["drawn"]), list(body["packs"])
+        count, total, seed = body["population"], int(body["total"]), str(body["seed"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise Refused(f"the population cannot be read: {error}") from error
+    if (len(listed), len(amounts), sum(amounts.values())) != (count, count, total):
+        raise Refused(f"the population is not {count} payments of {total} cents")
+    lots = sorted(amounts, key=lambda one: hashlib.sha256(f"{seed}\n{one}".encode()).digest())
+    if drawn != lots[: len(drawn)] if seed else sorted(drawn) != sorted(amounts):
+        raise Refused("the payments are not those that the seed draws")
+    if len(numbers) != len(drawn) or len([n for n in files if n.startswith("packs/")]) != len(drawn):
+        raise Refused("there is not one pack for each payment drawn")
+    open_ends = [unchecked] if unchecked else []
+    for place, (public_id, number) in enumerate(zip(drawn, numbers, strict=True), start=1):
+        inner = unpacked(io.BytesIO(files.get(f"packs/{place:04d}.zip", b"")))
+        try:
+            open_ends += [f"{public_id}: {end}" for end in packed(inner, keys)]
+        except Refused as error:
+            raise Refused(f"{public_id}: {error}") from error
+        told, _ = manifest_of(inner, keys, PACK)
+        if (told.get("payment"), told.get("number")) != (public_id, number):
+            raise Refused(f"pack {place} is not that of {public_id}")
+    return open_ends
 
 
 def main(arguments: list[str] | None = None) -> int:

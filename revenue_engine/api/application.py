@@ -14,13 +14,13 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from revenue_engine import __version__
-from revenue_engine.api import approvals, bills, differences, lookups, pages, registers, reporting, signing
+from revenue_engine.api import approvals, bills, books, differences, lookups, pages, registers, reporting, signing
 from revenue_engine.api.envelope import Envelope
 from revenue_engine.api.pace import Pace
 from revenue_engine.api.problems import Problem, ProblemBody, answer, of_validation
 
 BASE = "/api/v1"
-ROUTERS = (signing, bills, registers, approvals, differences, lookups, reporting)
+ROUTERS = (signing, bills, registers, approvals, differences, lookups, reporting, books)
 _OF_STATUS = {404: "no_such_address", 405: "method_not_allowed"}
 log = structlog.get_logger("api")
 

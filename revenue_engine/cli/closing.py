@@ -1,4 +1,4 @@
-"""``close show|prepare|approve|withdraw|list|export|witness|key``: a day is closed by two persons, and proved."""
+"""``close show|prepare|approve|withdraw|list|export|witness|pack|sample|key``: a day closed by two, and proved."""
 
 from __future__ import annotations
 
@@ -216,6 +216,44 @@ def pack(
         out.print(f"pack {made.number}: {made.rows} rows, SHA-256 {made.sha256}", highlight=False, soft_wrap=True)
         for stage in made.without:
             out.print(f"no {stage}: {packs.WHY_NONE[stage]}", highlight=False, soft_wrap=True)
+
+
+@app.command("sample")
+def sample(
+    file: Annotated[Path, typer.Option("--out", help="The zip to write.")],
+    purpose: Annotated[str, typer.Option(help="What the packs are for.")],
+    first: Annotated[str | None, typer.Option("--from", help=f"First day of payment: {days.DAY_HELP}.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help=f"Last day of payment: {days.DAY_HELP}.")] = None,
+    size: Annotated[int, typer.Option(help="How many payments are drawn.", min=1, max=500)] = 25,
+    seed: Annotated[str | None, typer.Option(help="The auditor's seed; a fresh one if none is said.")] = None,
+    bill: Annotated[str | None, typer.Option(help="In place of days: every payment of a bill, by its number.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Audit packs of a sample of payments, drawn by a seed from days with their control total; or those of a bill."""
+    from reconciliation.days import samples
+    from revenue_engine import bootstrap, signed_notes
+    from revenue_engine.db import transaction
+
+    with answering(as_json=as_json), signing.signed_in():
+        if (bill is None) == (first is None or last is None):
+            raise InvalidValue("say --from and --to, or --bill", field="from")
+        keys = signed_notes.read_keys(bootstrap.seal_dir())
+        with transaction(bootstrap.engine("api")) as session:
+            if bill is not None:
+                made = samples.of_bill(session, bill, purpose=purpose, file=file, keys=keys)
+            else:
+                since, until = days.day(first, field="from"), days.day(last, field="to")
+                assert since is not None and until is not None  # noqa: S101, PT018 - both were said
+                made = samples.draw(session, since, until, size=size, seed=seed, purpose=purpose, file=file, keys=keys)
+        answer = {"ok": True, "file": str(file), "population": made.population, "total": _cents(str(made.total_minor))}
+        answer |= {"seed": made.seed, "drawn": list(made.drawn), "packs": list(made.packs), "sha256": made.sha256}
+        if as_json:
+            print_json(answer)
+            return
+        said = f"{len(made.drawn)} of {made.population} payments, KES {answer['total']}, seed {made.seed or 'none'}"
+        out.print(
+            f"{said}, packs {made.packs[0]} to {made.packs[-1]}, SHA-256 {made.sha256}", highlight=False, soft_wrap=True
+        )
 
 
 @key_app.command("new")

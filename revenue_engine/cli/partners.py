@@ -11,6 +11,7 @@ import typer
 
 from revenue_engine.cli import days, signing
 from revenue_engine.cli.output import (
+    FAILED,
     FormatOption,
     JsonFlag,
     OutFile,
@@ -332,3 +333,26 @@ def publish(
         with transaction(bootstrap.engine("report")) as session:
             written = iati.document(session, organisation=organisation, name=name, now=periods.now())
         write(written, out_file)
+
+
+@app.command("check")
+def check(
+    file: Annotated[Path, typer.Argument(help="An IATI 2.03 file, such as a partner's.", exists=True, dir_okay=False)],
+    as_json: JsonFlag = False,
+) -> None:
+    """Check an IATI file by the official rules: each broken one with activity and field. Exit 1 where one is broken."""
+    from revenue_engine import periods
+    from revenue_engine.departments.partnerships import iati_rules
+
+    with answering(as_json=as_json):
+        found = iati_rules.check(file.read_bytes(), now=periods.now())
+        if as_json:
+            print_json({"ok": not found, "broken": [one._asdict() for one in found]})
+        else:
+            for one in found:
+                out.print(
+                    f"rule {one.rule}: {one.row}: {one.field}: {one.why}", highlight=False, markup=False, soft_wrap=True
+                )
+            out.print(f"{len(found)} broken", highlight=False)
+    if found:
+        raise typer.Exit(FAILED)

@@ -210,6 +210,7 @@ def worker(
     from revenue_engine import worker as working
     from revenue_engine.collection.polling import Asker
     from revenue_engine.db import transaction
+    from revenue_engine.secondary_ledgers.keeping import Keeper
     from revenue_engine.work import jobs
 
     with answering(as_json=False):
@@ -244,6 +245,7 @@ def worker(
                     bootstrap.make_engine(url, "worker", shared=url == servers.database_url, pool_size=2),
                     bootstrap.outbound_clients(),
                 ),
+                keeper=Keeper(bootstrap.make_engine(url, "worker", shared=url == servers.database_url, pool_size=1)),
             )
 
 

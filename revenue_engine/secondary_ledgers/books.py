@@ -21,6 +21,9 @@ EVENTS = {"cash": ("receipt", "charge"), "accrual": ("billed", "charge")}
 _TYPES = ("asset", "liability", "fund", "income", "expense", "memo")
 _FIELDS = ("code", "name", "directorate", "currency", "calendar", "basis", "owner", "accounts")
 
+TRACED = 1000
+"""Rows of a figure that are told at once."""
+
 
 class BookRow(NamedTuple):
     """A book: ``owner`` is who mends its rules."""
@@ -181,9 +184,10 @@ def cell(
     rule: str | None = None,
     first: date | None = None,
     last: date | None = None,
-    limit: int = 1000,
+    limit: int = TRACED,
 ) -> list[TraceLine]:
-    """Which postings and which version of which rule a figure of a book is made of, by day and journal."""
+    """Which postings and which version of which rule a figure of a book is made of, by day and journal; no more than
+    ``limit``."""
     get(session, book)
     if (
         account is not None

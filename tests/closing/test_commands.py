@@ -66,3 +66,11 @@ def test_a_day_is_closed_and_proved_by_commands(database: Database, books: Books
     assert found(ran(*verify, env=server, code=1)) == {"raw_deliveries_say_so", "witnessed_certificates"}
     assert "closed, certificate 1" in ran("close", "show", "2026-09-15", env=server)
     assert made["sha256"] in ran("close", "list", env=server)
+    # And the auditor draws a sample, which the same verifier checks
+    sample = ("close", "sample", "--purpose", "audit", "--out", str(tmp_path / "sample.zip"))
+    assert "say --from and --to, or --bill" in ran(*sample, "--from", "2026-09-15", code=1)
+    days = ("--from", "2026-09-15", "--to", "2026-09-15", "--size", "2", "--seed", "auditor 7")
+    told = json.loads(ran(*sample, *days, "--json"))
+    assert (len(told["drawn"]), told["seed"]) == (min(2, told["population"]), "auditor 7")
+    ran("reconcile", "verify", str(tmp_path / "sample.zip"), env={}, code=3)
+    assert "nothing was paid" in ran(*sample, "--from", "2026-01-01", "--to", "2026-01-02", code=1)

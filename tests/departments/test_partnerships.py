@@ -215,6 +215,12 @@ def test_what_cannot_be_published_is_refused_with_agreement_and_field(county: Bo
         published(county)
 
 
+def test_what_could_not_be_published_is_not_approved(county: Books) -> None:
+    does(county, lambda s: agreements.add_agreement(s, "UKDAP", agreement("NEW-1")))
+    told = refused(county, lambda s: agreements.pass_gate(s, "NEW-1", "cecm_approval", paper="CECM/1", on=TODAY))
+    assert "NEW-1: sdg: an activity says its goals" in told
+
+
 def test_codes_follow_each_other_as_the_goals_do() -> None:
     ordered = ["1.2", "1.10", "2", "9.5", "9.c", "10"]
     assert sorted(sorted(ordered), key=iati.sort_key) == ordered

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session
 from revenue_engine import payments, periods
 from revenue_engine.access import sessions
 from revenue_engine.db import raw, rows, scalar
+from revenue_engine.departments.partnerships import iati
+from revenue_engine.departments.partnerships.gates import state_of
 from revenue_engine.errors import Conflict, InvalidValue, NotFound
 
 RECORD = "department.record"
@@ -73,10 +75,12 @@ def add_agreement(session: Session, partner: str, described: Mapping[str, Any]) 
 
 def pass_gate(session: Session, reference: str, gate: str, *, paper: str, on: date) -> None:
     """Pass a gate with the reference of the paper that passes it. Raises InvalidValue without one, Conflict where an
-    earlier gate was not passed."""
+    earlier gate was not passed. What could not be published is not approved: InvalidValue with each field."""
     if not paper.strip():
         raise InvalidValue(f"the gate {gate} is passed by a paper: say its reference", field="reference")
     values = {"agreement_id": key_of(session, reference), "gate": gate, "reference": paper.strip(), "passed_on": on}
+    if gate == "cecm_approval":
+        iati.publishable(session, reference, today=periods.today())
     _keep(session, "agreement_gate", values)
 
 
@@ -257,13 +261,3 @@ def _stands(one: _Figures, on: date) -> Standing:
         *(unbanked, unused, unbanked + unused if expires else 0, one.conditions_open),
         *(one.next_step, one.next_owner, one.next_on),
     )
-
-
-def state_of(gates: Sequence[str], ends_on: date, on: date) -> str:
-    """How an agreement stands by its gates: prospect, approved, active, expired, closed or terminated. Pure."""
-    for end in ("terminated", "closed"):
-        if end in gates:
-            return end
-    if "signature" in gates:
-        return "expired" if ends_on < on else "active"
-    return "approved" if "cecm_approval" in gates else "prospect"

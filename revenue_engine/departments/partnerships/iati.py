@@ -15,6 +15,8 @@ from xml.etree import ElementTree as ET
 from sqlalchemy.orm import Session
 
 from revenue_engine.db import raw, rows
+from revenue_engine.departments.partnerships import iati_rules
+from revenue_engine.departments.partnerships.gates import state_of
 from revenue_engine.errors import InvalidValue
 from revenue_engine.money import wire
 
@@ -95,10 +97,14 @@ def sort_key(code: str) -> tuple[int, bool, int, str]:
     return int(goal), target.isalpha(), int(target) if target.isdigit() else 0, target
 
 
-def refusals(session: Session, *, organisation: str, today: date) -> list[tuple[str, str, str]]:
-    """(agreement, field, why) for whatever could not be published by the official rules that reach these records."""
+def refusals(
+    session: Session, *, organisation: str, today: date, only: str | None = None
+) -> list[tuple[str, str, str]]:
+    """(agreement, field, why) for whatever could not be published, of all agreements or of ``only`` one."""
     found: list[tuple[str, str, str]] = []
     for one in activities(session):
+        if only is not None and one.reference != only:
+            continue
         told = [(field, str(getattr(one, field))) for field in ("title", "description", "partner")]
         found += [(one.reference, field, "is empty") for field, text in told if not text.strip()]
         if not _IDENTIFIER.fullmatch(f"{organisation}-{one.reference}"):
@@ -115,6 +121,13 @@ def refusals(session: Session, *, organisation: str, today: date) -> list[tuple[
     return found
 
 
+def publishable(session: Session, reference: str, *, today: date) -> None:
+    """Raises InvalidValue with each field for which an agreement could not be published: what is approved can be."""
+    wrong = refusals(session, organisation="KE", today=today, only=reference)
+    if wrong:
+        raise InvalidValue("; ".join(f"{of}: {field}: {why}" for of, field, why in wrong), refused=len(wrong))
+
+
 def document(session: Session, *, organisation: str, name: str, now: datetime) -> bytes:
     """The IATI file of all agreements. Raises InvalidValue with agreement and field where one cannot be published."""
     wrong = refusals(session, organisation=organisation, today=now.date())
@@ -125,7 +138,12 @@ def document(session: Session, *, organisation: str, name: str, now: datetime) -
         sdgs, transactions = weights(session, one.id), moved(session, one.id)
         _activity(root, one, sdgs, transactions, (organisation, name), now)
     ET.indent(root)
-    return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True))
+    written = bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True))
+    broken = iati_rules.check(written, now=now)
+    if broken:
+        told = "; ".join(f"{one.row}: {one.field}: {one.why} (rule {one.rule})" for one in broken)
+        raise InvalidValue(told, refused=len(broken))
+    return written
 
 
 def _activity(
@@ -136,8 +154,6 @@ def _activity(
     county: tuple[str, str],
     now: datetime,
 ) -> None:
-    from revenue_engine.departments.partnerships.agreements import state_of
-
     organisation, name = county
     stamp = {"default-currency": "KES", "last-updated-datetime": now.isoformat(timespec="seconds")}
     activity = ET.SubElement(root, "iati-activity", {**stamp, "{http://www.w3.org/XML/1998/namespace}lang": "en"})
