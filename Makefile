@@ -19,7 +19,7 @@ FAST := tests/test_architecture.py tests/test_ownership.py tests/test_money.py t
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test faults lint bench lock golden clean
+.PHONY: help setup demo check test browser faults lint bench lock golden clean
 .DELETE_ON_ERROR:
 
 help:  ## Show this help
@@ -35,6 +35,9 @@ check: lint  ## Lint, types, import floors and the fast tests: in three minutes,
 
 test: $(STAMP)  ## Run the test suite on real servers, two at a time (ARGS="-k words" chooses)
 	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
+
+browser: .venv/.browser  ## Walk the desk in a real browser (Debian's chromium or REVENUE_CHROMIUM); pictures go to var/screens
+	$(BIN)/python -m pytest -q tests/browser -o python_files='journey_*.py' -p no:hypothesispytest $(ARGS)
 
 faults: $(STAMP)  ## Kill real processes under load for longer than the suite does (SEEDS=3 or SEEDS=1,2,3; KILLS=60; MAYHEM=1)
 	SEEDS=$(SEEDS) KILLS=$(KILLS) $(BIN)/python -m tests.faults
@@ -61,6 +64,10 @@ golden: $(STAMP)  ## Write the golden schema anew; read the difference before co
 clean:  ## Remove .venv and caches; the servers' data in var/ stays
 	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.browser: $(STAMP) requirements/browser.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/browser.txt
+	@touch $@
 
 $(STAMP): requirements/bootstrap.txt requirements/dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and none was found. Install it, or say: make PYTHON=/path/to/python3" >&2; exit 1; }

@@ -60,8 +60,8 @@ class Running:
 @contextlib.contextmanager
 def running(environment: Mapping[str, Mapping[str, str]], *, state_dir: Path) -> Iterator[Running]:
     """Start the intake and the worker with the settings of each, and end them when the block ends, however it ends."""
-    port = _free_port()
-    found = Running(f"http://127.0.0.1:{port}", environment, state_dir, desk_port=_free_port(first=DESK_PORT))
+    port = free_port()
+    found = Running(f"http://127.0.0.1:{port}", environment, state_dir, desk_port=free_port(first=DESK_PORT))
     own = {f"{PREFIX}INTAKE_HOST": "127.0.0.1", f"{PREFIX}INTAKE_PORT": str(port)}
     try:
         for name in STARTED:
@@ -84,7 +84,8 @@ def wait_ready(found: Running) -> None:
     raise Retryable(f"the intake was not ready within {READY_WITHIN:.0f} s: {_tail(found.logs['intake'])}")
 
 
-def _free_port(*, first: int = 0) -> int:
+def free_port(*, first: int = 0) -> int:
+    """A port of this machine that nothing listens on, ``first`` if it is one. Raises Retryable where there is none."""
     for port in (first, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

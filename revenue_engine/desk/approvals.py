@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from revenue_engine.access import approvals
 from revenue_engine.access.approvals import Request as Asked
-from revenue_engine.desk import door
+from revenue_engine.desk import door, language
 from revenue_engine.desk.door import Visit
 from revenue_engine.errors import Conflict, Rejected, RevenueError
 from revenue_engine.money import wire
@@ -22,9 +22,8 @@ MOST = 100
 def _list(request: Request) -> Response:
     visit = door.admitted(request)
     found = door.done(visit, approvals.listed)
-    return door.page(
-        request, "approvals.html", visit=visit, title="Approvals", rows=found[:MOST], cut=len(found) > MOST, wire=wire
-    )
+    facts = {"rows": found[:MOST], "cut": len(found) > MOST, "kinds": language.KINDS, "wire": wire}
+    return door.page(request, "approvals.html", visit=visit, title="Approvals", **facts)
 
 
 def _page(visit: Visit, one: Asked, error: RevenueError | None = None, reason: str = "") -> Response:
@@ -33,7 +32,9 @@ def _page(visit: Visit, one: Asked, error: RevenueError | None = None, reason: s
         "approval.html",
         visit=visit,
         status=200 if error is None else door.status_of(error),
-        title=f"Approval: {one.kind} {one.subject}",
+        title="Approval",
+        kind=language.KINDS.get(one.kind, one.kind),
+        about=one.subject,
         one=one,
         facts=flat(one.facts()),
         amount=None if one.amount_minor is None else wire(one.amount_minor),

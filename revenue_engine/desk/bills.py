@@ -117,7 +117,8 @@ def _show(visit: Visit, session: Session, number: str) -> Response:
         visit.request,
         "bill.html",
         visit=visit,
-        title=f"Bill {bill['number']}",
+        title="Bill",
+        about=bill["number"],
         bill=bill,
         may_cancel=may_cancel,
         reason="",
@@ -227,7 +228,7 @@ def _cancel(request: Request, form: dict[str, str], number: str) -> Response:
                 asked = invoices.ask_cancel(session, bill["number"], reason=reason)
         except InvalidValue as error:
             facts: dict[str, Any] = {"bill": bill, "may_cancel": True, "error": error, "reason": form.get("reason", "")}
-            return door.page(request, "bill.html", visit=visit, status=422, title=f"Bill {bill['number']}", **facts)
+            return door.page(request, "bill.html", visit=visit, status=422, title="Bill", about=bill["number"], **facts)
         return door.away(f"/approvals/{quote(asked)}")
 
     answer: Response = door.done(visit, ask)

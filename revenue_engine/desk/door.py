@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib.resources import files
 from typing import Any, cast
 from urllib.parse import parse_qsl
@@ -26,6 +27,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from revenue_engine.access import idempotency, sessions
 from revenue_engine.db import acting_by, refusal, transaction
+from revenue_engine.desk import language
 from revenue_engine.errors import InvalidValue, NotAllowed, NotFound, NotSignedIn, Retryable, RevenueError, StaleFactor
 
 log = structlog.get_logger("desk")
@@ -77,15 +79,21 @@ class Visit:
         return cast("Engine", self.request.app.state.engine)
 
 
-_templates = jinja2.Environment(
-    loader=jinja2.FunctionLoader(
-        lambda name: files("revenue_engine.desk").joinpath("templates", name).read_text("utf-8")
-    ),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+@cache
+def templates(code: str) -> jinja2.Environment:
+    """The templates of the desk in a language."""
+    made = jinja2.Environment(
+        loader=jinja2.FunctionLoader(
+            lambda name: files("revenue_engine.desk").joinpath("templates", name).read_text("utf-8")
+        ),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    made.install_gettext_translations(language.language(code).translations)  # type: ignore[attr-defined]
+    return made
 
 
 def cookie_name(request: Request) -> str:
@@ -149,14 +157,23 @@ async def read_form(request: Request) -> dict[str, str]:
 
 def page(request: Request, name: str, *, status: int = 200, visit: Visit | None = None, **facts: Any) -> Response:
     """A page of a template. ``me`` and the form's token are given to each."""
-    text = _templates.get_template(name).render(
-        me=None if visit is None else visit.me,
-        csrf="" if visit is None else csrf_token(visit.secret),
-        path=request.url.path,
-        new_key=secrets.token_urlsafe(18),
-        **{"error": None, "title": "", **facts},
+    spoken = language.of(request)
+    text = (
+        templates(spoken.code)
+        .get_template(name)
+        .render(
+            me=None if visit is None else visit.me,
+            csrf="" if visit is None else csrf_token(visit.secret),
+            path=request.url.path,
+            here=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+            language=spoken.code,
+            languages=language.LANGUAGES,
+            day_of=spoken.day_of,
+            new_key=secrets.token_urlsafe(18),
+            **{"error": None, "title": "", "about": "", **facts, "when": spoken.when},
+        )
     )
-    return HTMLResponse(text, status)
+    return HTMLResponse(text, status, {"Vary": "Cookie, Accept-Language"})
 
 
 def away(to: str) -> Response:
@@ -266,7 +283,7 @@ def told(request: Request, work: Callable[[], Response], form: Mapping[str, str]
 
 def refused(request: Request, error: RevenueError) -> Response:
     """The page of a refusal that belongs to no field."""
-    return page(request, "refused.html", status=status_of(error), title="There is a problem", error=error)
+    return page(request, "refused.html", status=status_of(error), title="Nothing was done", error=error)
 
 
 def signing_page(request: Request, error: RevenueError | None, form: Mapping[str, str] | None) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -30,6 +30,7 @@ def _list(visit: Visit, session: Session) -> Response:
     facts: dict[str, Any] = {"title": "Payments", "asked": said, "states": payments.STATES, "rows": [], "more": None}
     facts |= {"channels": sorted(accounts.labels(session).values()), "count": 0, "sum": "0.00", "from_here": False}
     facts |= {"may_take": may(session, "export"), "csv": "", "xlsx": "", "when": when, "grouped": grouped}
+    facts["week"] = address("/payments", {"since": (periods.today() - timedelta(days=6)).isoformat()})
     after = visit.request.query_params.get("after", "")
     try:
         wanted = payments.wanted_of(session, said, scope=scope.of(session))
@@ -83,9 +84,10 @@ def _show(
         "payment.html",
         visit=visit,
         status=200 if error is None else 422,
-        title=f"Payment {way.home.payment.identity.reference}",
+        title="Payment",
+        about=way.home.payment.identity.reference,
         way=way,
-        phone=way.sender.phone if unmasked else _masked(way.sender.phone),
+        phone=_phone(way.sender.phone, unmasked=unmasked),
         may_raw=unmasked,
         may_move=not way.home.taken_back and may(session, "match.ask"),
         error=error,
@@ -95,9 +97,15 @@ def _show(
     )
 
 
-def _masked(phone: str) -> str:
-    """A phone without its middle."""
-    return phone if len(phone) < 9 or "*" in phone else f"{phone[:5]}•••{phone[-3:]}"
+_LONGEST_PHONE = 15
+"""Figures of a phone anywhere. What is longer is the provider's own hash of one, which says nothing to a person."""
+
+
+def _phone(phone: str, *, unmasked: bool) -> str:
+    """A phone as who asks may read it: without its middle, unless they may see it whole."""
+    if len(phone.lstrip("+")) > _LONGEST_PHONE and "*" not in phone:
+        return ""
+    return phone if unmasked or len(phone) < 9 or "*" in phone else f"{phone[:5]}•••{phone[-3:]}"
 
 
 def _raw(session: Session, name: str, delivery: str) -> Response:

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from revenue_engine.access import sessions
-from revenue_engine.desk import bills, door
-from revenue_engine.errors import NotSignedIn, Retryable
+from revenue_engine.desk import bills, door, language
+from revenue_engine.errors import InvalidValue, NotSignedIn, Retryable
 
 _PROOFS = threading.BoundedSemaphore(2)
 """A password's proof takes 64 MiB: no more than two at once, whoever asks."""
@@ -53,6 +53,18 @@ def _sign_out(request: Request, form: dict[str, str]) -> Response:
     return door.with_session(request, door.away("/sign-in"), None)
 
 
+def _speak(request: Request, form: dict[str, str]) -> Response:
+    """Go on in another language, which this browser keeps for a year."""
+    door.own_page(request)
+    to = form.get("to", "")
+    if to not in dict(language.LANGUAGES):
+        raise InvalidValue("the desk speaks English and Kiswahili")
+    answer = door.away(_back(form.get("back", "/")))
+    secure = request.app.state.https
+    answer.set_cookie(language.COOKIE, to, 365 * 86_400, path="/", secure=secure, httponly=True, samesite="lax")
+    return answer
+
+
 def router() -> APIRouter:
     """The pages of signing in and out."""
     made = APIRouter()
@@ -68,5 +80,9 @@ def router() -> APIRouter:
     @made.post("/sign-out")
     async def sign_out(request: Request) -> Response:
         return await door.sent(request, _sign_out)
+
+    @made.post("/language")
+    async def speak(request: Request) -> Response:
+        return await door.sent(request, _speak)
 
     return made

@@ -122,7 +122,8 @@ def _show(visit: Visit, session: Session, name: str, error: Rejected | None = No
         "break.html",
         visit=visit,
         status=200 if error is None else door.status_of(error),
-        title=f"Unreconciled item {one.number}",
+        title="Unreconciled item",
+        about=one.number,
         one=one,
         told=lists.describe(session, one.public_id),
         version=breaks.version(session, one.public_id),
@@ -163,7 +164,10 @@ def _do(request: Request, form: dict[str, str], name: str) -> Response:
 
     def work(session: Session) -> Response:
         one = _named(session, name)
-        onward = _next(session, one, {each: form.get(each, "") for each in _FILTERS})
+        said = {each: form.get(each, "") for each in _FILTERS}
+        # Who notes something is not through with the item yet, and sees the note
+        here = form.get("do") == "note"
+        onward = address(f"/unreconciled/{one.number}", said) if here else _next(session, one, said)
         try:
             with door.trying(session):
                 made = _ask(session, visit, one)
