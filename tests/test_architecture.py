@@ -122,6 +122,17 @@ def test_every_file_that_the_pages_name_is_there() -> None:
     assert not missing, f"the pages name files that are not there: {missing}"
 
 
+def test_each_question_of_the_index_leads_to_one_or_two_files() -> None:
+    page = (ROOT / "docs/architecture.md").read_text().split("## Where is it?")[1].split("\n## ")[0]
+    rows = [line.split("|")[1:3] for line in page.splitlines() if line.startswith("| ") and "`" in line]
+    files = {question.strip(): re.findall(r"`([^`]+)`", answer) for question, answer in rows}
+    assert len(files) >= 10
+    assert not {question: named for question, named in files.items() if not 1 <= len(named) <= 2}
+    missing = [name for named in files.values() for name in named if not (ROOT / name).is_file()]
+    assert not missing, f"the index leads to files that are not there: {missing}"
+    assert "(docs/architecture.md)" in (ROOT / "README.md").read_text(), "no way from the README to the index"
+
+
 def test_the_lists_of_this_page_name_what_exists() -> None:
     missing = [name for name in (*PURE_ROOMS, *PURE_FILES) if not (ROOT / name).exists()]
     missing += [f"revenue_engine/{name}" for name in NOT_MONEY if not (ROOT / "revenue_engine" / name).is_dir()]
@@ -161,6 +172,8 @@ def floats(module: ast.Module) -> Iterator[Offence]:
             yield node.lineno, "no float comes near money"
         elif isinstance(node, ast.Constant) and isinstance(node.value, float):
             yield node.lineno, "no float literal comes near money"
+        elif isinstance(node, ast.Attribute) and node.attr in {"float16", "float32", "float64", "double", "Float64"}:
+            yield node.lineno, "no float of a library comes near money"
 
 
 def clocks(module: ast.Module) -> Iterator[Offence]:
@@ -237,6 +250,7 @@ def test_every_module_says_what_it_is_for(path: Path) -> None:
         (floats, "x: float = f()"),
         (floats, "float(x)"),
         (floats, "x = 1.5"),
+        (floats, "x = np.float64(y)"),
         (clocks, "datetime.datetime.now()"),
         (clocks, "from time import time as t\nimport time\ntime.time()"),
         (swallowed, "try:\n    f()\nexcept:\n    g()"),

@@ -26,7 +26,7 @@ class Bill:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where a part of a payment goes: to a bill, to a payer's credit, or to suspense, in that order of luck."""
+    """Where a part of a payment goes: to a bill; else to the payer's credit; else to suspense."""
 
     amount_minor: int
     bill: Bill | None = None
