@@ -142,7 +142,7 @@ def show(session: Session, span: Span) -> Sheet:
             "closed", first, last, facts["sheet"], facts["shown_sha256"], certificate=number, period=span.period
         )
     waits = standing(session)
-    if waits is not None and _of(waits, span) and waits.shown is not None:
+    if waits is not None and covers(waits, span) and waits.shown is not None:
         return _sheet(waits)
     if span.last_day >= periods.today():
         raise Conflict(f"{span} has not ended yet in Nairobi", book_date=span.last_day)
@@ -159,7 +159,8 @@ def show(session: Session, span: Span) -> Sheet:
     return Sheet("open", first, span.last_day, {"controls": controls}, period=span.period)
 
 
-def _of(waits: Standing, span: Span) -> bool:
+def covers(waits: Standing, span: Span) -> bool:
+    """Whether a close that waits is of a span, or of days that hold the day."""
     return waits.period == span.period and waits.first_day <= span.first_day and waits.last_day >= span.last_day
 
 
@@ -245,7 +246,7 @@ def _finish(engine: Engine, number: int, span: Span) -> Sheet:
 
 def _standing_of(session: Session, span: Span) -> Standing:
     waits = standing(session)
-    if waits is None or not _of(waits, span):
+    if waits is None or not covers(waits, span):
         raise NotFound(f"no close of {span} is prepared: revenue-engine close prepare", book_date=span.last_day)
     return waits
 

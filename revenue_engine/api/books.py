@@ -99,9 +99,15 @@ def open_figure(session: Session, book: str, asked: Annotated[Cell, InQuery()]) 
     if asked.first and asked.last and asked.last < asked.first:
         raise InvalidValue("the last day is before the first", field="last")
     found = sections.cell_section(
-        session, book, account=asked.account, rule=asked.rule, first=asked.first, last=asked.last
+        session,
+        book,
+        account=asked.account,
+        rule=asked.rule,
+        first=asked.first,
+        last=asked.last,
+        limit=books.TRACED,
     )
-    return Figure(whole=len(found.rows) < books.TRACED, data=plain(found))
+    return Figure(whole=not found.note, data=plain(found))
 
 
 def list_agreements(session: Session, asked: Annotated[Ending, InQuery()]) -> Rows:

@@ -145,6 +145,14 @@ def origin(session: Session, delivery_id: int) -> Origin | None:
     )
 
 
+def purpose_of(session: Session, delivery_id: int) -> Purpose:
+    """What a delivery was brought for. Raises NotFound where there is none."""
+    row = db.first(session, "SELECT purpose FROM delivery WHERE id = %s", (delivery_id,))
+    if row is None:
+        raise NotFound(f"no delivery {delivery_id}", delivery=delivery_id)
+    return Purpose(row[0])
+
+
 def first_of_account(session: Session, delivery_ids: Sequence[int], *, channel_account_id: int) -> int | None:
     """The earliest of some deliveries that belongs to a channel account; None where none of them does."""
     if not delivery_ids:

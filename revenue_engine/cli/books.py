@@ -9,6 +9,7 @@ import typer
 
 from revenue_engine.cli import days, signing
 from revenue_engine.cli.output import (
+    ATTENTION,
     FAILED,
     FormatOption,
     JsonFlag,
@@ -203,11 +204,13 @@ def cell(
     rule: Annotated[str | None, typer.Option(help="Only this rule.")] = None,
     first: _First = None,
     last: _Last = None,
+    limit: Annotated[int, typer.Option(help="Rows told at most.", min=1, max=1_000_000)] = 1000,
     form: FormatOption = None,
     out_file: OutFile = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Which postings, payments and deliveries a figure is made of, and by which version of which rule."""
+    """Which postings, payments and deliveries a figure is made of, and by which version of which rule. Exit 3 where
+    there are more rows than are told."""
     from revenue_engine import bootstrap
     from revenue_engine.db import transaction
     from revenue_engine.reports import secondary_ledgers as lists
@@ -216,8 +219,12 @@ def cell(
         written_as = chosen(form, out_file, as_json=as_json)
         begin, end = days.span(first, last)
         with transaction(bootstrap.engine("report")) as session:
-            section = lists.cell_section(session, book, account=account, rule=rule, first=begin, last=end)
+            section = lists.cell_section(session, book, account=account, rule=rule, first=begin, last=end, limit=limit)
         give(section, written_as, out_file)
+        if section.note:
+            err.print(section.note, highlight=False)
+    if section.note:
+        raise typer.Exit(ATTENTION)
 
 
 @app.command("remap")

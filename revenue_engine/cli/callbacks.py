@@ -99,17 +99,18 @@ def replay(
 ) -> None:
     """Read a delivery again, by today's settings; a payment that stands is never posted twice."""
     from revenue_engine import bootstrap
+    from revenue_engine.channels import deliveries
     from revenue_engine.collection import pipeline
-    from revenue_engine.db import raw, transaction
+    from revenue_engine.db import transaction
+    from revenue_engine.ports.callbacks import Purpose
     from revenue_engine.work import jobs
     from revenue_engine.work.kinds import Kind
 
     with answering(as_json=as_json):
         with transaction(bootstrap.engine("api")) as session:
-            row = raw(session).execute("SELECT purpose FROM delivery WHERE id = %s", (delivery,)).fetchone()
-            if row is None:
-                raise NotFound(f"no delivery {delivery}", delivery=delivery)
-            jobs.replay(session, kind=Kind.STATEMENT if row[0] == "statement" else Kind.INTERPRET, ref_id=delivery)
+            purpose = deliveries.purpose_of(session, delivery)
+            kind = Kind.STATEMENT if purpose == Purpose.STATEMENT else Kind.INTERPRET
+            jobs.replay(session, kind=kind, ref_id=delivery)
         with transaction(bootstrap.engine("worker")) as session:  # bodies and proofs are the worker's to read
             today = pipeline.proof_today(
                 session, delivery, bootstrap.adapters(), secrets_dir=bootstrap.settings().secrets_dir

@@ -1,4 +1,4 @@
-"""``close show|prepare|approve|withdraw|list|export|witness|pack|sample|key``: a day closed by two, and proved."""
+"""``close show|prepare|approve|withdraw|due|list|export|witness|pack|sample|key``: a day closed by two, and proved."""
 
 from __future__ import annotations
 
@@ -132,6 +132,33 @@ def withdraw(
             print_json({"ok": True, "withdrawn": day})
         else:
             out.print(f"the close of {day} is withdrawn: the day is open", highlight=False)
+
+
+@app.command("due")
+def due(as_json: JsonFlag = False) -> None:
+    """Which closes are due and which are late, by working days. Exit 3 where one is late."""
+    from reconciliation.days import schedule
+    from revenue_engine import bootstrap
+    from revenue_engine.db import transaction
+
+    with answering(as_json=as_json):
+        with transaction(bootstrap.engine("report")) as session:
+            found = schedule.due(session)
+        if as_json:
+            print_json(
+                [
+                    {"close": one.name, "period": one.span.period, "last_day": str(one.span.last_day)}
+                    | {"due_on": str(one.due_on), "late_days": one.late_days, "prepared_by": one.prepared_by}
+                    for one in found
+                ]
+            )
+        else:
+            table = table_of("close", "due", "working days late", "prepared by")
+            for one in found:
+                table.add_row(one.name, str(one.due_on), str(one.late_days or ""), one.prepared_by)
+            out.print(table)
+    if any(one.late_days for one in found):
+        raise typer.Exit(ATTENTION)
 
 
 @app.command("list")

@@ -85,8 +85,10 @@ def cell_section(
     rule: str | None = None,
     first: date | None = None,
     last: date | None = None,
+    limit: int = books.TRACED,
 ) -> Section:
-    """Which postings and which version of which rule a figure is made of; amounts carry their sign."""
+    """Which postings and which version of which rule a figure is made of; amounts carry their sign. Where there are
+    more rows than ``limit``, the note says so."""
     columns = (
         *(Column("day", "Day"), Column("debit", "Debit"), Column("credit", "Credit")),
         *(Column("amount", "KES", Kind.MONEY), Column("fund_class", "Fund class"), Column("rule", "Rule")),
@@ -95,15 +97,17 @@ def cell_section(
         *(Column("stream", "Stream"), Column("payment", "Payment"), Column("reference", "Provider's reference")),
         Column("delivery", "Delivery", Kind.COUNT, totalled=False),
     )
+    traced = books.cell(session, book, account=account, rule=rule, first=first, last=last, limit=limit + 1)
+    note = f"the first {limit} rows of more: ask for fewer days or a higher limit" if len(traced) > limit else ""
     found = tuple(
         (
             *(one.book_date.isoformat(), one.debit, one.credit, one.amount_minor, one.fund_class, one.rule_code),
             *(one.version, one.sign * one.source_minor, one.journal_key, one.seq, one.stream_code, one.payment),
             *(one.provider_reference, one.delivery_id),
         )
-        for one in books.cell(session, book, account=account, rule=rule, first=first, last=last)
+        for one in traced[:limit]
     )
-    return Section("cell", f"What the book {book} is made of", columns, found)
+    return Section("cell", f"What the book {book} is made of", columns, found, note)
 
 
 def proof_section(proof: Proof) -> Section:

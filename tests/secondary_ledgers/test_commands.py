@@ -67,3 +67,19 @@ def test_a_figure_leads_back_to_the_callback(shelf: Shelf, tmp_path: Path) -> No
     assert line["reference"] == reference
     ((body,),) = shelf.rows("SELECT convert_from(body, 'UTF8') FROM delivery WHERE id = %s", line["delivery"])
     assert reference in body
+
+
+def test_a_figure_with_more_rows_than_are_told_says_so_and_ends_with_3(shelf: Shelf) -> None:
+    from tests.secondary_ledgers.shelf import nothing, share
+
+    env = {"REVENUE_DATABASE_URL": shelf.url}
+    shelf.open("ict", share("levy", "SBP", 250), nothing())
+    for _ in range(3):
+        shelf.receipt(1000)
+    shelf.derive()
+    cell = ("book", "cell", "ict", "--account", "11", "--json", "--limit")
+    done = run(*cell, "2", env=env)
+    assert (done.returncode, len(json.loads(done.stdout))) == (3, 2)
+    assert "the first 2 rows of more" in done.stderr
+    done = run(*cell, "3", env=env)
+    assert (done.returncode, len(json.loads(done.stdout)), done.stderr) == (0, 3, "")
