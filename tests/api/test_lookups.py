@@ -100,7 +100,7 @@ def test_a_phone_is_masked_for_who_may_not_see_phones(desk: Desk) -> None:
     at = f"/api/v1/payers/{found['id']}"
     assert desk.client.get(at, headers=desk.headers("supervisor")).json()["phone"] == "+2547•••101"
     assert desk.client.get(f"{at}?unmask=true", headers=desk.headers("clerk")).status_code == 403
-    looked = "SELECT subject FROM audit_event WHERE action = 'payer.unmask'"
+    looked = "SELECT object FROM audit_event WHERE action = 'payer.unmask'"
     assert desk.books.rows(looked) == []
     # Who may sees it when they ask for it, and that they looked is kept
     assert desk.client.get(f"{at}?unmask=true", headers=desk.headers("supervisor")).json()["phone"] == "+254712000101"
