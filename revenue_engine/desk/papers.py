@@ -51,7 +51,7 @@ def _print(request: Request, form: dict[str, str], kind: str, number: str) -> Re
     def work(session: Session) -> Paper:
         within = scope.of(session)
         if kind == "bill":
-            return papers.of_bill(session, number, by=visit.me.login, scope=within)
+            return papers.of_bill(session, number, by=visit.me.login, scope=within, address=_address(request))
         return papers.of_receipt(
             session, number, by=visit.me.login, scope=within, keys=_keys(request), address=_address(request)
         )
