@@ -141,3 +141,15 @@ def test_who_asks_too_much_is_told_to_wait_and_slows_nobody_else(county: County)
     assert browser.see("/payments").status_code == 200
     now[0] += pace.SECONDS * 1_000_000_000
     assert browser.see("/v?number=RCT-9999-000001&code=AAAAAAAA").status_code == 200
+
+
+def test_what_keeps_the_verifying_page_on_a_phone_asks_this_desk_alone(county: County) -> None:
+    browser = county.browser("anybody", "clerk")
+    worker = browser.see("/v/worker.js")
+    assert (worker.status_code, worker.headers["service-worker-allowed"]) == (200, "/v")
+    assert worker.headers["content-type"].startswith("text/javascript")
+    assert "worker-src 'self'" in browser.see("/v").headers["content-security-policy"]
+    # Each page that is kept for a phone without a network is there
+    kept = re.findall(r'"(/[a-z./]*)"', re.search(r"const PAGES = \[.*?\];", worker.text, re.DOTALL)[0])  # type: ignore[index]
+    assert len(kept) == 4
+    assert [at for at in kept if browser.see(at).status_code != 200] == []
