@@ -15,6 +15,7 @@ RevenueError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -94,3 +95,45 @@ class IntegrityFault(RevenueError):
     """Stored facts contradict each other; nothing may be built on them."""
 
     code = "integrity_fault"
+
+
+_PLAIN = {
+    "missing": "is missing",
+    "extra_forbidden": "is not known here: look at its spelling, or leave it out",
+    "string_pattern_mismatch": "has a letter or a sign that may not stand in it, or is too short or too long",
+    "string_type": "is no text",
+    "int_type": "is no whole number",
+    "int_parsing": "is no whole number",
+    "int_from_float": "is no whole number",
+    "bool_type": "is neither true nor false",
+    "bool_parsing": "is neither true nor false",
+    "dict_type": "is no table of names and values",
+    "list_type": "is no list",
+    "tuple_type": "is no list",
+    "date_type": "is no day; write it as 2026-11-30",
+    "date_from_datetime_parsing": "is no day; write it as 2026-11-30",
+}
+_BOUNDED = {
+    "greater_than": ("is not above {gt}", "gt"),
+    "greater_than_equal": ("is below {ge}", "ge"),
+    "less_than": ("is not below {lt}", "lt"),
+    "less_than_equal": ("is above {le}", "le"),
+    "string_too_short": ("is shorter than {min_length} letters", "min_length"),
+    "string_too_long": ("is longer than {max_length} letters", "max_length"),
+    "literal_error": ("is none of {expected}", "expected"),
+    "enum": ("is none of {expected}", "expected"),
+}
+
+
+def in_plain_words(problem: Mapping[str, Any]) -> str:
+    """What is wrong with a value, of one entry of pydantic's ``ValidationError.errors()``, as a person says it.
+
+    The place of the value is not told: it goes before. What we said ourselves in a validator is told as it was.
+    """
+    kind, context = str(problem["type"]), problem.get("ctx", {})
+    if kind in _PLAIN:
+        return _PLAIN[kind]
+    words, needs = _BOUNDED.get(kind, ("", ""))
+    if needs in context:
+        return words.format(**context)
+    return str(problem["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")

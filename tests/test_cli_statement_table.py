@@ -80,7 +80,7 @@ def test_a_broken_table_of_the_county_is_named(folder: Path) -> None:
     export = folder / "a.csv"
     export.write_text(EXPORT)
     said = run("check", str(export), status=4).replace("\n", " ")
-    assert "own.toml is no table of columns: title: Field required" in said
+    assert "own.toml is no table of columns: title: is missing" in said
     assert "http" not in said
 
 

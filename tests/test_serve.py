@@ -87,6 +87,14 @@ class Place:
                 text=True,
             )
         assert until(self.is_ready), self.said()
+        # A child that is still starting brings dead servers back by itself, before anybody says that they died
+        assert until(lambda: all(self.answers(port) for port in (self.api_port, self.desk_port))), self.said()
+
+    def answers(self, port: int) -> bool:
+        try:
+            return httpx2.get(f"http://{HOME}:{port}/", timeout=5).status_code < 500
+        except httpx2.HTTPError:
+            return False
 
     def said(self) -> str:
         return (self.folder / "serve.log").read_text()

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from revenue_engine.errors import ConfigurationError
+from revenue_engine.errors import ConfigurationError, in_plain_words
 from revenue_engine.ports.callbacks import Strength
 
 PathText: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
@@ -227,7 +227,7 @@ def read_bank(text: str, *, where: str) -> Bank:
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{where} is not TOML: {error}", file=where) from None
     except ValidationError as error:
-        lines = [f"{_place(one['loc'])}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors()]
+        lines = [f"{_place(one['loc'])}: {in_plain_words(one)}" for one in error.errors()]
         raise ConfigurationError(f"{where}: {'; '.join(lines)}", file=where, problems=lines) from None
 
 

@@ -21,6 +21,7 @@ from revenue_engine.errors import (
     Retryable,
     RevenueError,
     StaleFactor,
+    in_plain_words,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -245,7 +246,7 @@ def of_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
     code = "invalid_request"
     for one in errors[:50]:
         where, *path = one["loc"]
-        kind, message = str(one["type"]), _FIX.get(str(one["type"]), str(one["msg"]).removeprefix("Value error, "))
+        kind, message = str(one["type"]), _FIX.get(str(one["type"]), in_plain_words(one))
         if where == "query" and kind == "extra_forbidden":
             code, message = (
                 "unknown_parameter",

@@ -10,7 +10,7 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 
 from revenue_engine.access import scope, sessions
-from revenue_engine.api.calls import Door, Reply, Rules, serve
+from revenue_engine.api.calls import Door, Query, Reply, Rules, serve
 from revenue_engine.api.shapes import Asked, Code, Money, Page, Paged, Told, When, after, cut, instant
 from revenue_engine.billing import counter, payers, registers
 from revenue_engine.money import wire
@@ -82,7 +82,7 @@ class WhichObjects(Page):
     stream: Code | None = None
 
 
-def _payer(one: registers.PayerRow, *, unmasked: bool) -> Payer:
+def _payer(one: registers.PayerRow, *, unmasked: bool = False) -> Payer:
     shown = one.phone
     if shown is not None and not unmasked:
         shown = f"{shown[:5]}•••{shown[-LAST_DIGITS:]}"
@@ -92,23 +92,31 @@ def _payer(one: registers.PayerRow, *, unmasked: bool) -> Payer:
 
 
 def list_payers(session: Session, page: Annotated[WhichPayers, InQuery()]) -> Paged[Payer]:
-    """Payers, the newest first; those of one phone when it is named."""
+    """Payers, the newest first; those of one phone when it is named. Phones of a list are masked for everybody."""
     found = registers.payer_list(session, phone=page.phone, before=after(page), limit=page.limit + 1)
     rows, more, cursor = cut(page, found, [one.id for one in found])
-    unmasked = registers.unmasked(session)
-    return Paged[Payer](data=[_payer(one, unmasked=unmasked) for one in rows], has_more=more, next_cursor=cursor)
+    return Paged[Payer](data=[_payer(one) for one in rows], has_more=more, next_cursor=cursor)
 
 
-def show_payer(session: Session, payer: PayerId) -> Payer:
-    """A payer by id."""
-    return _payer(registers.payer_named(session, payer), unmasked=registers.unmasked(session))
+class Look(Query):
+    """How a payer is shown."""
+
+    unmask: Annotated[bool, Field(description="Show the phone as it is: who may is named, and it is kept")] = False
+
+
+def show_payer(session: Session, payer: PayerId, asked: Annotated[Look, InQuery()]) -> Payer:
+    """A payer by id. The phone is masked unless ``unmask`` asks for it, which is kept for ever."""
+    one = registers.payer_named(session, payer)
+    if asked.unmask:
+        registers.look(session, one.public_id)
+    return _payer(one, unmasked=asked.unmask)
 
 
 def register_payer(session: Session, asked: NewPayer) -> Reply:
     """Register somebody who owes or pays."""
     added = payers.add_payer(session, name=asked.name, phone=asked.phone)
     session.flush()
-    shown = _payer(registers.payer_named(session, added.public_id), unmasked=registers.unmasked(session))
+    shown = _payer(registers.payer_named(session, added.public_id))
     return Reply(shown, {"Location": f"/api/v1/payers/{added.public_id}"})
 
 

@@ -14,7 +14,7 @@ from revenue_engine import identifiers, periods
 from revenue_engine.access.scope import WHOLE, Scope
 from revenue_engine.billing import invoices, payers, tariffs
 from revenue_engine.billing.payers import Invoice, InvoiceLine, OpenBill, Payer
-from revenue_engine.billing.tariffs import Charge, Station
+from revenue_engine.billing.tariffs import Charge, Station, TariffLine
 from revenue_engine.db import raw
 from revenue_engine.errors import Conflict, InvalidValue, NotFound, RevenueError
 from revenue_engine.money import wire
@@ -200,6 +200,28 @@ def state(invoice: Invoice, open_bill: OpenBill) -> str:
 
 def _payer_public_id(session: Session, payer_id: int | None) -> str | None:
     return None if payer_id is None else session.scalar(select(Payer.public_id).where(Payer.id == payer_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What a printed bill says of itself beside its figures: whom it is for, empty where nobody is named, and the law
+    that allows each charge."""
+
+    payer: str
+    laws: tuple[str, ...]
+
+
+def heading(session: Session, public_id: str) -> Heading:
+    """Whom a bill is for, personal data, and the laws of its tariff lines; the stream's own law where it has none."""
+    invoice = payers.find_invoice(session, number=public_id)
+    name = None if invoice.payer_id is None else session.scalar(select(Payer.name).where(Payer.id == invoice.payer_id))
+    cited = session.scalars(
+        select(TariffLine.law)
+        .join(InvoiceLine, InvoiceLine.tariff_line_id == TariffLine.id)
+        .where(InvoiceLine.invoice_id == invoice.id)
+        .order_by(InvoiceLine.seq)
+    ).all()
+    return Heading(name or "", tuple(dict.fromkeys(cited or [tariffs.streams(session)[invoice.stream_code].law])))
 
 
 STATES = ("unpaid", "part-paid", "overdue", "paid", "cancelled")

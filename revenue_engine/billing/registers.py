@@ -9,9 +9,10 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session
 
 from revenue_engine import identifiers
+from revenue_engine.access import audit, sessions
 from revenue_engine.access.scope import WHOLE, Scope
 from revenue_engine.billing import payers
-from revenue_engine.db import found, rows, scalar
+from revenue_engine.db import found, rows
 from revenue_engine.errors import NotFound
 
 
@@ -114,6 +115,7 @@ def payer_key(session: Session, public_id: str) -> int:
     return payer_named(session, public_id).id
 
 
-def unmasked(session: Session) -> bool:
-    """Whether who acts may see phones as they are."""
-    return bool(scalar(session, "SELECT access.may('payer.unmask')"))
+def look(session: Session, public_id: str) -> None:
+    """Keep that who acts sees the phone of a payer as it is. Raises NotAllowed for who may not."""
+    sessions.must(session, "payer.unmask")
+    audit.record(session, action="payer.unmask", subject=public_id)

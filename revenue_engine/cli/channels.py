@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from revenue_engine.cli import signing
-from revenue_engine.cli.output import JsonFlag, answering, out, print_json, table_of
+from revenue_engine.cli.output import FAILED, JsonFlag, answering, err, out, print_json, table_of
 from revenue_engine.cli.purposes import PurposeName
 
 if TYPE_CHECKING:
@@ -433,6 +433,8 @@ def ask(
         if as_json:
             print_json({"asked": done, "last": last})
         elif last is None:
-            out.print(f"{identifier} cannot be asked: its settings say nothing about asking", highlight=False)
+            err.print(f"{identifier} cannot be asked: its settings say nothing about asking", highlight=False)
         else:
             out.print(f"{last['what']} at {last['at']}: {last['outcome']}", highlight=False)
+        if last is None:
+            raise typer.Exit(FAILED)

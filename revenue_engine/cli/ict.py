@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
@@ -62,20 +61,17 @@ def link(file: _File, as_json: JsonFlag = False) -> None:
     """Keep the terms of links from a TOML file of [[link]] parts, all or none."""
     from revenue_engine import bootstrap
     from revenue_engine.db import transaction
+    from revenue_engine.departments import files
     from revenue_engine.departments.ict import links
     from revenue_engine.money import parse_wire
 
     with answering(as_json=as_json), signing.signed_in():
-        try:
-            told = tomllib.loads(file.read_text(encoding="utf-8")).get("link")
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InvalidValue(f"{file.name} is not TOML: {error}", file=file.name) from None
-        if not isinstance(told, list) or not told:
-            raise InvalidValue(f"{file.name} describes no link: a link begins with [[link]]", file=file.name)
+        told = files.read(file, files.LinksFile).link
         with transaction(bootstrap.engine("api")) as session:
             for one in told:
-                charge = parse_wire(one.pop("monthly_charge", None))
-                links.keep_terms(session, one | {"monthly_charge_minor": charge})
+                charge = parse_wire(one.monthly_charge)
+                kept = one.model_dump(exclude={"monthly_charge"}) | {"monthly_charge_minor": charge}
+                links.keep_terms(session, kept)
         _said({"ok": True, "kept": len(told)}, as_json=as_json)
 
 

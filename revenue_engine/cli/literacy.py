@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -50,19 +49,17 @@ def add(
     """Register cohorts and learners of a file, all or none."""
     from revenue_engine import bootstrap
     from revenue_engine.db import transaction
+    from revenue_engine.departments import files
     from revenue_engine.departments.literacy import programme
 
     with answering(as_json=as_json), signing.signed_in():
-        try:
-            told = tomllib.loads(file.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InvalidValue(f"{file.name} is not TOML: {error}", file=file.name) from None
+        told = files.read(file, files.LiteracyFile)
         with transaction(bootstrap.engine("api")) as session:
-            for one in told.get("cohort", []):
-                programme.add_cohort(session, one)
-            for one in told.get("learner", []):
-                programme.add_learner(session, one)
-        _said({"cohorts": len(told.get("cohort", [])), "learners": len(told.get("learner", []))}, as_json=as_json)
+            for cohort in told.cohort:
+                programme.add_cohort(session, cohort.model_dump())
+            for learner in told.learner:
+                programme.add_learner(session, learner.model_dump())
+        _said({"cohorts": len(told.cohort), "learners": len(told.learner)}, as_json=as_json)
 
 
 @app.command("certify")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -59,21 +58,19 @@ def add(
 ) -> None:
     """Register partners and agreements of a file, all or none. An agreement names its partner and may have goals and
     targets: weights in parts of ten thousand."""
+    from revenue_engine.departments import files
     from revenue_engine.departments.partnerships import agreements
 
     def work(session: Any) -> dict[str, Any]:
-        try:
-            told = tomllib.loads(file.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InvalidValue(f"{file.name} is not TOML: {error}", file=file.name) from None
-        for one in told.get("partner", []):
-            agreements.add_partner(session, one)
-        for one in told.get("agreement", []):
-            agreements.add_agreement(session, one.get("partner", ""), one)
-            for vocabulary in ("goal", "target"):
-                if one.get(f"{vocabulary}s"):
-                    agreements.weigh(session, one["reference"], vocabulary, one[f"{vocabulary}s"])
-        return {"partners": len(told.get("partner", [])), "agreements": len(told.get("agreement", []))}
+        told = files.read(file, files.PartnersFile)
+        for partner in told.partner:
+            agreements.add_partner(session, partner.model_dump())
+        for one in told.agreement:
+            agreements.add_agreement(session, one.partner, one.model_dump())
+            for vocabulary, weights in (("goal", one.goals), ("target", one.targets)):
+                if weights:
+                    agreements.weigh(session, one.reference, vocabulary, weights)
+        return {"partners": len(told.partner), "agreements": len(told.agreement)}
 
     _do(work, as_json=as_json)
 

@@ -23,7 +23,7 @@ from revenue_engine.county import files as county_files
 from revenue_engine.county.checks import cross_check
 from revenue_engine.county.files import CountyFiles, CountyRefused, Problem, Row
 from revenue_engine.db import raw
-from revenue_engine.errors import ConfigurationError, Conflict, InvalidValue
+from revenue_engine.errors import ConfigurationError, Conflict, InvalidValue, in_plain_words
 from revenue_engine.ledger import chart
 from revenue_engine.money import wire
 
@@ -164,7 +164,7 @@ def check_settings(
         try:
             read_settings(model, settings, secrets_dir=secrets_dir)
         except ValidationError as error:
-            said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {_in_words(one)}" for one in error.errors())
+            said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {in_plain_words(one)}" for one in error.errors())
             raise InvalidValue(f"the settings do not fit: {said}", field="settings") from error
     peers = settings.get("peers", ())
     for peer in peers if isinstance(peers, list | tuple) else ():
@@ -350,13 +350,6 @@ class _Plan:
             )
         count["channel accounts"] = len(self.new_channels)
         self.loaded.accounts_opened += len(self.new_channels)
-
-
-def _in_words(problem: Mapping[str, Any]) -> str:
-    """What is wrong with a value; a pattern says nothing to whoever typed it."""
-    if problem["type"] == "string_pattern_mismatch":
-        return "has a letter or a sign that may not stand in it, or is too short or too long"
-    return str(problem["msg"]).removeprefix("Value error, ")
 
 
 def _overlap(stored: TariffLine, row: Row) -> bool:

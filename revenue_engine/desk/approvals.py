@@ -13,16 +13,19 @@ from revenue_engine.access import approvals
 from revenue_engine.access.approvals import Request as Asked
 from revenue_engine.desk import door, language
 from revenue_engine.desk.door import Visit
-from revenue_engine.errors import Conflict, Rejected, RevenueError
+from revenue_engine.errors import Conflict, InvalidValue, NotFound, Rejected, RevenueError
 from revenue_engine.money import wire
 
 MOST = 100
+OPEN = ("waiting", "set")
+"""Standings that another person may agree to or refuse: what is set was done by one person and waits for a review."""
 
 
 def _list(request: Request) -> Response:
     visit = door.admitted(request)
     found = door.done(visit, approvals.listed)
-    facts = {"rows": found[:MOST], "cut": len(found) > MOST, "kinds": language.KINDS, "wire": wire}
+    open_to = {one.public_id for one in found[:MOST] if one.stands in OPEN and one.asked_by != visit.me.login}
+    facts = {"open_to": open_to, "rows": found[:MOST], "cut": len(found) > MOST, "kinds": language.KINDS, "wire": wire}
     return door.page(request, "approvals.html", visit=visit, title="Approvals", **facts)
 
 
@@ -74,6 +77,54 @@ def _decide(request: Request, form: dict[str, str], approval: str) -> Response:
     return door.with_session(request, door.away(f"/approvals/{quote(one.public_id)}"), visit.secret)
 
 
+def _chosen(session: Session, names: list[str]) -> list[Asked]:
+    """The requests of a list in the order chosen, each once. Raises InvalidValue for none and for too many."""
+    if not 1 <= len(names) <= MOST:
+        raise InvalidValue(f"choose between 1 and {MOST} requests")
+    waiting = {one.public_id: one for one in approvals.listed(session)}
+    found = [waiting[name] for name in dict.fromkeys(names) if name in waiting]
+    if len(found) != len(names):
+        raise NotFound("a request of this list is unknown: choose again")
+    return found
+
+
+def _list_page(visit: Visit, found: list[Asked], error: RevenueError | None = None) -> Response:
+    return door.page(
+        visit.request,
+        "agreeing.html",
+        visit=visit,
+        status=200 if error is None else door.status_of(error),
+        title="Agree to a list",
+        kinds=language.KINDS,
+        rows=[(one, flat(one.facts())) for one in found],
+        total=wire(sum(one.amount_minor or 0 for one in found)),
+        names=" ".join(one.public_id for one in found),
+        shown=approvals.list_sha256(found).hex(),
+        error=error,
+        wire=wire,
+    )
+
+
+def _show_list(request: Request) -> Response:
+    visit, names = door.admitted(request), request.query_params.getlist("r")
+    return _list_page(visit, door.done(visit, lambda session: _chosen(session, names)))
+
+
+def _agree_list(request: Request, form: dict[str, str]) -> Response:
+    """Agree to all of a list as it was shown, or to nothing of it."""
+    visit = door.admitted(request, form)
+    names = form.get("requests", "").split()
+    found: list[Asked] = door.done(visit, lambda session: _chosen(session, names))
+    try:
+        if not hmac.compare_digest(form.get("shown", "").encode(), approvals.list_sha256(found).hex().encode()):
+            raise Conflict("this is not what you were shown: look at the list again")
+        visit = door.stepped_up(visit)
+        door.done(visit, lambda session: approvals.agree_list(session, found))
+    except Rejected as error:
+        return door.with_session(request, _list_page(visit, found, error), visit.secret)
+    return door.with_session(request, door.away("/approvals"), visit.secret)
+
+
 def _judge(session: Session, one: Asked, form: dict[str, str]) -> None:
     if not hmac.compare_digest(form.get("shown", "").encode(), one.shown_sha256.hex().encode()):
         raise Conflict("this is not what you were shown: look at the request again")
@@ -90,6 +141,14 @@ def router() -> APIRouter:
     @made.get("/approvals")
     def listed(request: Request) -> Response:
         return door.told(request, lambda: _list(request))
+
+    @made.get("/approvals/list")
+    def show_list(request: Request) -> Response:
+        return door.told(request, lambda: _show_list(request))
+
+    @made.post("/approvals/list")
+    async def agree_list(request: Request) -> Response:
+        return await door.sent(request, _agree_list)
 
     @made.get("/approvals/{approval}")
     def show(request: Request, approval: str) -> Response:

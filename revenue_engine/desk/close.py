@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -12,18 +13,19 @@ from starlette.responses import Response
 from reconciliation import breaks
 from reconciliation.days import closing
 from revenue_engine import periods, signed_notes
-from revenue_engine.access import scope
+from revenue_engine.access import audit, scope
 from revenue_engine.channels import accounts
-from revenue_engine.db import acting_by
+from revenue_engine.db import acting_by, transaction
 from revenue_engine.desk import door
 from revenue_engine.desk.door import Visit
-from revenue_engine.desk.reading import may, reading, when
+from revenue_engine.desk.reading import FILES, may, reading, when
 from revenue_engine.errors import Conflict, InvalidValue, NotAllowed, Rejected
 from revenue_engine.money import grouped
 from revenue_engine.payments import browsing
 from revenue_engine.payments.browsing import Wanted
-from revenue_engine.reports import channel_health
+from revenue_engine.reports import channel_health, daily, render
 
+_HASH = re.compile("[0-9a-f]{64}")
 DAYS = 14
 """Days of the chart."""
 
@@ -63,6 +65,7 @@ def _today(visit: Visit, session: Session) -> Response:
         best=best if most else None,
         now=periods.now(),
         yesterday=day - timedelta(days=1),
+        may_take=within.is_whole and may(session, "export"),
         when=when,
         grouped=grouped,
     )
@@ -75,6 +78,13 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError as error:
         raise InvalidValue(f"write a day as 2026-11-30, not {text[:20]}", field="day") from error
+
+
+def _hash(text: str) -> str:
+    """What a form says was shown. Raises Conflict for what is no hash: nobody was shown that."""
+    if not _HASH.fullmatch(text):
+        raise Conflict("this is not what you were shown: look at the day again")
+    return text
 
 
 def _close(visit: Visit, session: Session, error: Rejected | None = None, text: str = "") -> Response:
@@ -93,6 +103,25 @@ def _close(visit: Visit, session: Session, error: Rejected | None = None, text: 
     return door.page(visit.request, "close.html", visit=visit, status=status, title="Close a day", error=error, **facts)
 
 
+def _workbook(request: Request) -> Response:
+    """The daily collection summary of a day as the workbook that a person signs: every figure of one moment."""
+    visit = door.admitted(request)
+    day = _day(request.query_params.get("day", ""))
+    if day > periods.today():
+        raise InvalidValue(f"{day} has not come yet: a report is of today or an earlier day", field="day")
+
+    def kept(session: Session) -> None:
+        if not scope.of(session, "export").is_whole:
+            raise NotAllowed("the daily report is of the whole county: ask the treasury")
+        audit.record(session, action="export.daily", subject=day.isoformat(), facts={})
+
+    door.done(visit, kept)
+    with acting_by(visit.secret), transaction(visit.engine, snapshot=True) as session:
+        body = render.render(daily.daily(session, day), "xlsx")
+    headers = {"Content-Disposition": f'attachment; filename="daily-{day}.xlsx"'}
+    return Response(body, 200, headers, FILES["xlsx"])
+
+
 def _do(request: Request, form: dict[str, str]) -> Response:
     """Prepare, approve or give up a close. A preparation and an approval want a fresh code."""
     visit, text = door.admitted(request, form), form.get("day", "")
@@ -109,7 +138,7 @@ def _do(request: Request, form: dict[str, str]) -> Response:
             visit = door.stepped_up(visit)
             folder = request.app.state.keys
             keys = signed_notes.read_keys(folder) if folder.is_dir() else []
-            shown = form.get("shown", "")
+            shown = _hash(form.get("shown", ""))
             door.done(visit, lambda session: closing.approve(session, span, shown_sha256=shown, keys=keys))
         else:
             raise InvalidValue("choose what is to be done")
@@ -133,6 +162,10 @@ def router() -> APIRouter:
     @made.get("/close")
     def show(request: Request) -> Response:
         return reading(request, _close)
+
+    @made.get("/daily.xlsx")
+    def workbook(request: Request) -> Response:
+        return door.told(request, lambda: _workbook(request))
 
     @made.post("/close")
     async def do(request: Request) -> Response:

@@ -74,7 +74,7 @@ WORDS = (
     # Titles that a page is given
     *("Approvals", "Approval", "Search", "Bill", "New bill", "Today", "Close a day", "Nothing was done", "Sign in"),
     *("Is this paper ours?", "What is owed?", "Payment", "Payments", "Bills", "Statements", "Unreconciled item"),
-    *("Unreconciled", "The newest first", "Bills of these words"),
+    *("Agree to a list", "Send it again", "Unreconciled", "The newest first", "Bills of these words"),
     # What the desk refuses by itself
     "nobody is signed in here",
     "no page is at this address: begin at the search",

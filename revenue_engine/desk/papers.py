@@ -26,10 +26,12 @@ from revenue_engine.reports import papers
 from revenue_engine.signed_notes import SigningKey
 
 _SCRIPT = files("revenue_engine.desk").joinpath("static", "verify.js")
+_WORKER = files("revenue_engine.desk").joinpath("static", "worker.js")
+_WORKING = {"Content-Security-Policy": "default-src 'none'; connect-src 'self'"}
 _CHECKING = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self';"
-        " frame-ancestors 'none'; base-uri 'none'"
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; worker-src 'self';"
+        " form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     )
 }
 _PAPER = {"Content-Security-Policy": "frame-ancestors 'none'; sandbox"}
@@ -51,7 +53,7 @@ def _print(request: Request, form: dict[str, str], kind: str, number: str) -> Re
     def work(session: Session) -> Paper:
         within = scope.of(session)
         if kind == "bill":
-            return papers.of_bill(session, number, by=visit.me.login, scope=within)
+            return papers.of_bill(session, number, by=visit.me.login, scope=within, address=_address(request))
         return papers.of_receipt(
             session, number, by=visit.me.login, scope=within, keys=_keys(request), address=_address(request)
         )
@@ -132,6 +134,11 @@ def router() -> APIRouter:
     @made.get("/static/verify.js")
     def script() -> Response:
         return Response(_SCRIPT.read_bytes(), 200, {"Cache-Control": "public, max-age=3600"}, "text/javascript")
+
+    @made.get("/v/worker.js")
+    def worker() -> Response:
+        headers = {"Cache-Control": "no-cache", "Service-Worker-Allowed": "/v", **_WORKING}
+        return Response(_WORKER.read_bytes(), 200, headers, "text/javascript")
 
     @made.get("/v")
     def verify(request: Request, number: str = "", code: str = "", token: str = "") -> Response:

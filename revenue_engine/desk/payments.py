@@ -78,7 +78,8 @@ def _show(
     visit: Visit, session: Session, name: str, error: InvalidValue | Conflict | NotFound | None = None
 ) -> Response:
     way = payments.way(session, name, scope=scope.of(session))
-    unmasked = sessions.may(session, "payer.unmask")
+    may_look = sessions.may(session, "payer.unmask")
+    seen = may_look and visit.form.get("do") == "phone"
     return door.page(
         visit.request,
         "payment.html",
@@ -87,8 +88,9 @@ def _show(
         title="Payment",
         about=way.home.payment.identity.reference,
         way=way,
-        phone=_phone(way.sender.phone, unmasked=unmasked),
-        may_raw=unmasked,
+        phone=_phone(way.sender.phone, unmasked=seen),
+        may_look=may_look and not seen and _phone(way.sender.phone, unmasked=False) != way.sender.phone != "",
+        may_raw=may_look,
         may_move=not way.home.taken_back and may(session, "match.ask"),
         error=error,
         form={name: visit.form.get(name, "") for name in ("bill", "reason")},
@@ -106,6 +108,20 @@ def _phone(phone: str, *, unmasked: bool) -> str:
     if len(phone.lstrip("+")) > _LONGEST_PHONE and "*" not in phone:
         return ""
     return phone if unmasked or len(phone) < 9 or "*" in phone else f"{phone[:5]}•••{phone[-3:]}"
+
+
+def _look(request: Request, form: dict[str, str], name: str) -> Response:
+    """The same page with the phone as it is. That somebody looked is kept."""
+    visit = door.admitted(request, form)
+
+    def look(session: Session) -> Response:
+        sessions.must(session, "payer.unmask")
+        way = payments.way(session, name, scope=scope.of(session))
+        audit.record(session, action="payer.unmask", subject=way.public_id)
+        return _show(visit, session, name)
+
+    answer: Response = door.done(visit, look)
+    return answer
 
 
 def _raw(session: Session, name: str, delivery: str) -> Response:
@@ -161,6 +177,10 @@ def router() -> APIRouter:
     @made.get("/payments/{name:path}")
     def show(request: Request, name: str) -> Response:
         return reading(request, lambda visit, session: _show(visit, session, name))
+
+    @made.post("/payments/{name:path}/phone")
+    async def look(request: Request, name: str) -> Response:
+        return await door.sent(request, _look, name)
 
     @made.post("/payments/{name:path}/move")
     async def move(request: Request, name: str) -> Response:

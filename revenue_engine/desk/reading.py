@@ -18,7 +18,7 @@ from revenue_engine.errors import InvalidValue, NotAllowed, StaleFactor
 from revenue_engine.reports import lists
 from revenue_engine.reports.model import Section
 
-_FILES = {"csv": "text/csv; charset=utf-8", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
+FILES = {"csv": "text/csv; charset=utf-8", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 
 
 def reading(request: Request, work: Callable[[Visit, Session], Response], *, permission: str = "read") -> Response:
@@ -65,7 +65,7 @@ def when(moment: datetime | None) -> str:
 
 def file(section: Section, form: str, name: str) -> Response:
     """A list as a file to take away."""
-    if form not in _FILES:
+    if form not in FILES:
         raise InvalidValue("a list is taken away as csv or xlsx")
     headers = {"Content-Disposition": f'attachment; filename="{name}.{form}"'}
-    return Response(lists.render(section, form), 200, headers, _FILES[form])
+    return Response(lists.render(section, form), 200, headers, FILES[form])

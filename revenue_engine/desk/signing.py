@@ -41,10 +41,25 @@ def _sign_in(request: Request, form: dict[str, str]) -> Response:
     except (NotSignedIn, Retryable) as error:
         facts: dict[str, Any] = {"title": "Sign in", "error": error, "back": back, "kept": kept}
         return door.page(request, "sign_in.html", status=401, login=form.get("login", "")[:60], **facts)
-    if back == bills.NEW and kept:
+    if kept:
         request.cookies[door.cookie_name(request)] = secret
-        return door.with_session(request, bills.new_page(door.admitted(request), kept), secret)
+        visit = door.admitted(request)
+        page = bills.new_page(visit, kept) if back == bills.NEW else _again(visit, back, kept)
+        return door.with_session(request, page, secret)
     return door.with_session(request, door.away(back), secret)
+
+
+_UNSEEN = ("key", "shown", "version", "expected")
+"""Fields of a form that say nothing to a person."""
+
+
+def _again(visit: door.Visit, to: str, kept: dict[str, str]) -> Response:
+    """A form that met an ended session, with all that was typed: it is sent by a button, and only then done.
+
+    Its key is kept, so that what was done already is not done twice.
+    """
+    typed = {name: value for name, value in kept.items() if value and name not in _UNSEEN}
+    return door.page(visit.request, "again.html", visit=visit, title="Send it again", to=to, kept=kept, typed=typed)
 
 
 def _sign_out(request: Request, form: dict[str, str]) -> Response:

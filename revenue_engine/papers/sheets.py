@@ -51,6 +51,8 @@ class Paper:
     """The pay bill and the account number to type, as printed."""
     notes: tuple[str, ...] = ()
     verify: str = ""
+    scan: str = "Scan to verify"
+    """What the QR is for, in words below it."""
     short: str = ""
     copy: int = 1
     test: bool = False
@@ -159,8 +161,8 @@ def _proof(sheet: _Sheet, paper: Paper) -> None:
         side = 42 if sheet.narrow else 45
         if sheet.get_y() + side > sheet.h - 12:
             sheet.add_page()
-        sheet.image(image, x=(sheet.w - side) / 2, w=side, alt_text="Scan to verify this paper")
-        sheet.say("Scan to verify", 8, align="C")
+        sheet.image(image, x=(sheet.w - side) / 2, w=side, alt_text=paper.scan)
+        sheet.say(paper.scan, 8, align="C")
     sheet.say(paper.short, 7 if sheet.narrow else 9, align="C")
 
 

@@ -47,13 +47,16 @@ def paybills(session: Session) -> list[str]:
     return [one.identifier for one in accounts.listed(session) if one.adapter == "mpesa" and one.status != "disabled"]
 
 
-def of_bill(session: Session, number: str, *, by: str, scope: Scope) -> Paper:
-    """A bill to print. Raises NotFound, also for a bill of another place than ``scope``."""
+def of_bill(session: Session, number: str, *, by: str, scope: Scope, address: str) -> Paper:
+    """A bill to print; its QR leads to what is left of it. ``address`` is where browsers reach the desk.
+
+    Raises NotFound, also for a bill of another place than ``scope``.
+    """
     bill = counter.describe(session, number)
     if not scope.holds(bill["station"]):
         raise NotFound(f"no bill {number!r}", number=number)
     county, numbers = tariffs.county(session), paybills(session)
-    left = parse_wire(bill["outstanding"])
+    left, heading = parse_wire(bill["outstanding"]), counter.heading(session, bill["number"])
     pay_to = (numbers[0], bill["pay_account_printed"]) if numbers and left else None
     how = (
         "1. M-PESA > Lipa na M-PESA > Pay bill.  2. Business number as above.  3. Account number as above.",
@@ -67,14 +70,19 @@ def of_bill(session: Session, number: str, *, by: str, scope: Scope) -> Paper:
         amount_minor=left,
         amount_label="Left to pay",
         facts=(
+            *((("For", heading.payer),) if heading.payer else ()),
             ("State", bill["state"]),
             ("Total", f"KSh {grouped(parse_wire(bill['total']))}"),
             ("Stream and station", " ".join(filter(None, (bill["stream"], bill["station"])))),
             ("Due", bill["due_on"]),
+            ("By law", "; ".join(heading.laws)),
         ),
         items=tuple(Item(one["description"], one["quantity"], parse_wire(one["amount"])) for one in bill["lines"]),
         pay_to=pay_to,
         notes=(*how, *_NO_CASH),
+        verify=f"{address}/look-up?named={bill['pay_account_number']}",
+        scan="Scan to see what is left to pay",
+        short=f"{address}/look-up",
         copy=_copy(session, bill["number"]),
         test=county.mode == "test",
         cancelled="this bill is not owed" if bill["state"] == "cancelled" else "",

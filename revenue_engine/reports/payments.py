@@ -19,6 +19,7 @@ from revenue_engine.payments.browsing import Row, Sender, Wanted
 from revenue_engine.payments.evidence import STATEMENT_MESSAGE
 from revenue_engine.reports.homes import Home, homes
 from revenue_engine.reports.model import Column, Kind, Section
+from revenue_engine.treasury import remittances
 
 STATES = ("matched", "in suspense", "reversed")
 """Where the money of a payment is, as a list is asked for it."""
@@ -197,7 +198,7 @@ def way(session: Session, name: str, *, scope: Scope) -> Way:
     steps.sort(key=lambda step: step.at or home.payment.occurred_at)
     if not any(message.message == STATEMENT_MESSAGE for message in told):
         steps.append(Step(None, "statement", "no statement in the books shows this payment yet"))
-    steps.append(Step(None, "Fund", "the books hold no remittance of this money to the Fund yet"))
+    steps.extend(_to_the_fund(session, payment_id, home.payment.amount_minor))
     return Way(
         browsing.public_ids(session, [payment_id])[payment_id],
         accounts.labels(session)[account.id],
@@ -207,6 +208,27 @@ def way(session: Session, name: str, *, scope: Scope) -> Way:
         tuple(steps),
         tuple(paper.printed for paper in papers if paper.cancelled_at is None),
     )
+
+
+def _to_the_fund(session: Session, payment_id: int, amount_minor: int) -> list[Step]:
+    """Each transfer that covers a payment, with what both banks and the Treasury said of it, and what none covers."""
+    steps, covered = [], remittances.of_payment(session, payment_id)
+    for one in covered:
+        shown = "the Fund's own statement does not show it yet"
+        if one.credited_on:
+            shown = f"the Fund's own statement shows it on {one.credited_on}"
+        told = [f"KSh {grouped(one.amount_minor)} of this money", shown]
+        if one.debited_on:
+            told.insert(1, f"the county's bank shows it on {one.debited_on}")
+        if one.receipted_on:
+            told.append(f"Treasury receipt {one.receipt} of {one.receipted_on}")
+        steps.append(Step(one.made_at, f"Fund: transfer {one.number}", "; ".join(told)))
+    left = amount_minor - sum(one.amount_minor for one in covered)
+    if not covered:
+        steps.append(Step(None, "Fund", "the books hold no remittance of this money to the Fund yet"))
+    elif left > 0:
+        steps.append(Step(None, "Fund", f"KSh {grouped(left)} of this money is in no transfer to the Fund yet"))
+    return steps
 
 
 def raw_of(session: Session, name: str, delivery_id: int, *, scope: Scope) -> bytes:

@@ -97,6 +97,18 @@ class Sent(NamedTuple):
     receipt: str | None
 
 
+class Covered(NamedTuple):
+    """What a transfer covers of one payment, in cents, when it was given, and what became known of it since."""
+
+    number: str
+    amount_minor: int
+    made_at: datetime
+    debited_on: date | None
+    credited_on: date | None
+    receipted_on: date | None
+    receipt: str | None
+
+
 class PaidPart(NamedTuple):
     """What transfers cover, or do not cover yet (``remittance_id`` 0), of what was paid on a day, in cents."""
 
@@ -219,6 +231,20 @@ def _shown(
         " VALUES (%s, %s, %s, %s, %s, %s, '')",
         (remittance, event, day, channel, reference, minor),
     )
+
+
+def of_payment(session: Session, payment_id: int) -> list[Covered]:
+    """The transfers that cover a payment, in the order given."""
+    statement = (
+        "SELECT r.number, p.amount_minor, r.made_at, d.day AS debited_on, c.day AS credited_on,"
+        " t.day AS receipted_on, t.reference AS receipt FROM remittance_part p"
+        " JOIN remittance r ON r.id = p.remittance_id"
+        " LEFT JOIN remittance_event d ON d.remittance_id = r.id AND d.event = 'debited'"
+        " LEFT JOIN remittance_event c ON c.remittance_id = r.id AND c.event = 'credited'"
+        " LEFT JOIN remittance_event t ON t.remittance_id = r.id AND t.event = 'receipted'"
+        " WHERE p.payment_id = %(payment)s ORDER BY r.id"
+    )
+    return rows(session, Covered, statement, {"payment": payment_id})
 
 
 def parts(session: Session, remittances: Sequence[int]) -> list[PaidPart]:

@@ -19,7 +19,8 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from revenue_engine import demo, embedded
+from reconciliation.days import certificates
+from revenue_engine import db, demo, embedded, signed_notes
 from revenue_engine.config import Settings
 from revenue_engine.demo.persons import Made
 from revenue_engine.demo.processes import free_port
@@ -106,17 +107,26 @@ def browser(served: tuple[DemoResult, str]) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def served(settings: Settings, servers: embedded.Servers) -> Iterator[tuple[DemoResult, str]]:
+def served(
+    settings: Settings, servers: embedded.Servers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[DemoResult, str]]:
     """A small demo whose desk and worker run on; and where the desk is."""
     chromium()
     result = demo.run_demo(settings, days=3, payments=400, seed=7, name=NAME)
     with_logins = embedded.create_logins(servers)
     port = free_port()
+    seal = tmp_path_factory.mktemp("seal")
+    engine = db.make_engine(in_database(servers.database_url, NAME))
+    with db.transaction(engine) as session:
+        certificates.publish(session, signed_notes.make_key(seal / "county.pem", "county"))
+    engine.dispose()
     own = {
         "REVENUE_STATE_DIR": str(settings.state_dir),
         "REVENUE_DATABASE_URL": in_database(with_logins.role_urls["api"], NAME),
         "REVENUE_REDIS_URL": with_logins.redis_url,
         "REVENUE_LOG_LEVEL": "warning",
+        "REVENUE_SEAL_DIR": str(seal),
+        "REVENUE_DESK_URL": f"http://localhost:{port}",
     }
     worker = own | {"REVENUE_DATABASE_URL": in_database(with_logins.role_urls["worker"], NAME)}
     processes = [

@@ -6,10 +6,13 @@ import re
 
 import psycopg
 import pyotp
+import pypdfium2
 import pytest
+import zxingcpp
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Desk, sign_in
+from tests.browser.line import Line
 
 
 def _row(desk: Desk, statement: str) -> tuple[object, ...]:
@@ -144,3 +147,46 @@ def test_a_payer_looks_up_what_is_owed_and_checks_a_receipt_in_kiswahili(desk: D
         expect(page.get_by_text("NOT OURS")).to_be_visible()
         page.get_by_role("button", name="English").click()
         expect(page.get_by_role("heading", name="Is this paper ours?")).to_be_visible()
+
+
+def test_the_code_of_a_printed_receipt_is_read_from_the_paper_and_checked(desk: Desk) -> None:
+    (payment,) = _row(
+        desk,
+        "SELECT p.public_id FROM payment p JOIN receipt r ON r.payment_id = p.id WHERE r.kind = 'receipt'"
+        " ORDER BY r.id LIMIT 1",
+    )
+    with desk.context("treasurer") as context:
+        page = context.new_page()
+        page.goto(f"/payments/{payment}")
+        form = page.locator("form.print").first
+        printed = context.request.post(
+            f"{desk.url}{form.get_attribute('action')}",
+            form={"csrf": form.locator("input[name=csrf]").get_attribute("value") or "", "size": "a4"},
+            headers={"Origin": desk.url},
+        )
+        assert printed.status == 200
+        body = printed.body()
+    with pypdfium2.PdfDocument(body) as paper:
+        picture = paper[0].render(scale=3).to_pil()
+    (code,) = zxingcpp.read_barcodes(picture)
+    assert code.text.startswith(f"{desk.url}/v#")
+    with desk.context(None, phone=True) as context:
+        # Online: signed by the county, and whether it still holds
+        page = context.new_page()
+        page.goto(code.text)
+        expect(page.get_by_text("VALID")).to_be_visible()
+    token = code.text.partition("#")[2]
+    with desk.context(None, phone=True) as context, Line(desk.url) as line:
+        page = context.new_page()
+        page.goto(f"{line.url}/v")
+        page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+        # Without a network: the page and the keys are kept, and the phone verifies by itself
+        line.cut()
+        for shown, said in ((token, "Signed by the county: RCT-"), (_changed(token, 20), "NOT OURS")):
+            page.goto("about:blank")
+            page.goto(f"{line.url}/v#{shown}")
+            expect(page.get_by_text(said)).to_be_visible()
+
+
+def _changed(token: str, at: int) -> str:
+    return token[:at] + ("A" if token[at] != "A" else "B") + token[at + 1 :]

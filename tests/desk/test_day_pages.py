@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import html
+import io
 from collections.abc import Iterator
 
 import pytest
+from python_calamine import CalamineWorkbook
 
 from reconciliation.days import certificates
 from revenue_engine import db, periods, signed_notes
 from revenue_engine.access import passwords
 from tests.conftest import Database
-from tests.desk.conftest import County, opened
+from tests.desk.conftest import County, forget_steps, hidden, opened
 from tests.support.books import DAY
 
 
@@ -51,6 +54,38 @@ def test_a_day_is_closed_by_two_persons(county: County) -> None:
     prepared = maker.send(at, "/close", do="prepare", code=passwords.code_now(maker.who.seed))
     assert prepared.status_code == 303, prepared.text[prepared.text.index("problem") :][:900]
     assert "another person approves it" in maker.see(at).text
+    # Given up with a reason, by its maker too: the day is open, and what was prepared is approved by nobody
+    assert 'href="#reason"' in maker.send(at, "/close", do="withdraw").text
+    stale = hidden(checker.see(at).text, "/close")
+    assert maker.send(at, "/close", do="withdraw", reason="a statement comes late").status_code == 303
+    assert "Prepare the close" in maker.see(at).text
+    code = passwords.code_now(checker.who.seed)
+    assert checker.post("/close", **stale, do="approve", code=code).status_code in (404, 409)
+    forget_steps(county.books.url)
+    again = maker.send(at, "/close", do="prepare", code=passwords.code_now(maker.who.seed))
+    assert again.status_code == 303, again.text
+    # A hash that is none is refused in words
+    fields = {**hidden(checker.see(at).text, "/close"), "shown": "no hash"}
+    forged = checker.post("/close", **fields, do="approve", code=passwords.code_now(checker.who.seed))
+    assert (forged.status_code, "this is not what you were shown" in forged.text) == (409, True)
+    forget_steps(county.books.url)
     approved = checker.send(at, "/close", do="approve", code=passwords.code_now(checker.who.seed))
     assert approved.status_code == 303, approved.text
     assert "certificate 1" in checker.see(at).text
+
+
+def test_the_daily_workbook_is_taken_away_by_who_may_and_ties(county: County) -> None:
+    finance = county.browser("finance", "finance_officer")
+    address = f"/daily.xlsx?day={periods.today()}"
+    assert html.escape(address) in finance.see("/today").text
+    taken = finance.see(address)
+    assert taken.status_code == 200, taken.text
+    book = CalamineWorkbook.from_filelike(io.BytesIO(taken.content))
+    control = [cell for row in book.get_sheet_by_index(0).to_python() for cell in row]
+    assert 675 in control
+    assert county.books.rows("SELECT count(*) FROM audit_event WHERE action = 'export.daily'") == [(1,)]
+    clerk = county.browser("counter", "clerk")
+    assert "/daily.xlsx" not in clerk.see("/today").text
+    assert clerk.see(address).status_code == 403
+    assert finance.see("/daily.xlsx?day=2099-01-01").status_code == 422
+    assert finance.see("/daily.xlsx?day=yesterday").status_code == 422

@@ -11,6 +11,8 @@ from urllib.parse import quote
 import pytest
 
 from revenue_engine import db, signed_notes
+from revenue_engine.access import scope
+from revenue_engine.billing import payers, tariffs
 from revenue_engine.desk import pace
 from revenue_engine.papers import tokens
 from revenue_engine.payments import receipts
@@ -78,6 +80,23 @@ def test_a_receipt_is_printed_for_who_may_and_each_copy_is_counted(county: Count
     assert clerk.send(f"/bills/{bill}", f"/bills/{bill}/paper").content[:5] == b"%PDF-"
 
 
+def test_a_bill_says_whom_it_is_for_by_what_law_and_its_qr_leads_to_what_is_left(county: County) -> None:
+    clerk = county.browser("counter", "clerk")
+    with db.transaction(county.books.as_role("api")) as session:
+        owner = payers.add_payer(session, name="Mama Ng'endo")
+        session.flush()
+    bill = county.books.bill(600, payer=owner.id)
+    with clerk.who.acts(), db.transaction(county.books.as_role("api")) as session:
+        made = papers.of_bill(session, bill.number, by="counter", scope=scope.WHOLE, address="https://desk.example")
+        law = tariffs.streams(session)["SBP"].law
+    assert {("For", "Mama Ng'endo"), ("By law", law)} <= set(made.facts)
+    printed = clerk.send(f"/bills/{bill.number}", f"/bills/{bill.number}/paper", size="80mm")
+    assert printed.content[:5] == b"%PDF-"
+    told = clerk.client.get(made.verify.removeprefix("https://desk.example"))
+    assert "600.00" in told.text
+    assert "endo" not in told.text  # the page that anybody reads names nobody
+
+
 def test_anybody_verifies_a_paper_by_its_code_and_by_its_token(county: County) -> None:
     number, public = paper(county, "SKPAID0001")
     cancelled, cancelled_public = paper(county, "SKBACK0001")
@@ -122,3 +141,15 @@ def test_who_asks_too_much_is_told_to_wait_and_slows_nobody_else(county: County)
     assert browser.see("/payments").status_code == 200
     now[0] += pace.SECONDS * 1_000_000_000
     assert browser.see("/v?number=RCT-9999-000001&code=AAAAAAAA").status_code == 200
+
+
+def test_what_keeps_the_verifying_page_on_a_phone_asks_this_desk_alone(county: County) -> None:
+    browser = county.browser("anybody", "clerk")
+    worker = browser.see("/v/worker.js")
+    assert (worker.status_code, worker.headers["service-worker-allowed"]) == (200, "/v")
+    assert worker.headers["content-type"].startswith("text/javascript")
+    assert "worker-src 'self'" in browser.see("/v").headers["content-security-policy"]
+    # Each page that is kept for a phone without a network is there
+    kept = re.findall(r'"(/[a-z./]*)"', re.search(r"const PAGES = \[.*?\];", worker.text, re.DOTALL)[0])  # type: ignore[index]
+    assert len(kept) == 4
+    assert [at for at in kept if browser.see(at).status_code != 200] == []

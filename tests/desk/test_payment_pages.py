@@ -117,7 +117,15 @@ def test_a_payment_shows_its_way_from_the_raw_message_to_the_fund(county: County
 
 def test_who_may_not_sees_no_phone_no_raw_message_and_takes_nothing_away(county: County) -> None:
     clerk, auditor = county.browser("counter", "clerk"), county.browser("traces", "auditor")
-    assert "254700000101" in auditor.see("/payments/SKPAID0001").text
+    first = auditor.see("/payments/SKPAID0001").text
+    assert "254700000101" not in first
+    assert "25470•••101" in first
+    (at,) = re.findall(r'action="(/payments/[^"]+/phone)"', first)
+    assert "254700000101" in auditor.send("/payments/SKPAID0001", at, do="phone").text
+    looked = "SELECT count(*) FROM audit_event WHERE action = 'payer.unmask'"
+    assert county.books.rows(looked) == [(1,)]
+    assert clerk.post(at, **hidden(clerk.see("/payments/SKPAID0001").text, "/sign-out"), do="phone").status_code == 403
+    assert county.books.rows(looked) == [(1,)]
     seen = clerk.see("/payments/SKPAID0001").text
     assert "254700000101" not in seen
     assert "/raw/" not in seen

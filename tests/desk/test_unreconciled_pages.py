@@ -154,3 +154,39 @@ def test_a_file_is_shown_with_its_control_total_and_another_enters_its_balance_u
     assert "Told by Statement".lower() in checker.see("/payments/SKLOST0001").text.lower()
     again = upload(county.browser("reads", "auditor"), good) if "Bring a" in maker.see("/x").text else "403"
     assert again.startswith("403")
+
+
+def test_a_list_of_requests_is_agreed_to_whole_as_it_was_shown(county: County) -> None:
+    bills = [county.books.bill(shillings).pay_account_number for shillings in (210, 220)]
+    for place, shillings in enumerate((210, 220)):
+        county.books.pay(shillings, "who", reference=f"SKMANY000{place}")
+    clerk, checker = county.browser("asks.many", "clerk"), county.browser("agrees.many", "finance_officer")
+    made = []
+    for place, bill in enumerate(bills):
+        at = f"/unreconciled/{item_of(county, f'SKMANY000{place}')}"
+        fields = {**hidden(clerk.see(at).text, at), "do": "set", "bill": bill, "reason": "the payer came"}
+        made.append(clerk.post(at, **fields).headers["location"].partition("made=")[2])
+    offered = checker.see("/approvals").text
+    assert all(f'name="r" value="{one}"' in offered for one in made)
+    assert 'name="r"' not in clerk.see("/approvals").text  # one's own is not offered
+    at = f"/approvals/list?r={made[1]}&r={made[0]}"
+    page = checker.see(at)
+    assert "KSh 430.00" in page.text
+    assert page.text.index(made[1]) < page.text.index(made[0])
+    fields = hidden(page.text, "/approvals/list")
+    uncoded = checker.post("/approvals/list", **fields)
+    assert (uncoded.status_code, 'href="#code"' in uncoded.text) == (422, True)
+    code = passwords.code_now(checker.who.seed)
+    fewer = {**fields, "requests": made[0], "code": code}
+    assert checker.post("/approvals/list", **fewer).status_code == 409
+    mine = clerk.post("/approvals/list", **hidden(clerk.see(at).text, "/approvals/list"), code="000000")
+    assert mine.status_code == 422
+    agreed = checker.post("/approvals/list", **fields, code=code)
+    assert (agreed.status_code, agreed.headers.get("location")) == (303, "/approvals"), agreed.text
+    county.books.work()
+    rows = county.books.rows(
+        "SELECT count(*) FROM payment_match m JOIN payment p ON p.id = m.payment_id WHERE p.reference LIKE 'SKMANY%%'"
+    )
+    assert rows == [(2,)]
+    for wrong in ("/approvals/list", "/approvals/list?r=req_no", f"/approvals/list?r={made[0]}&r={made[0]}"):
+        assert checker.see(wrong).status_code in (404, 422), wrong

@@ -15,10 +15,11 @@ from python_calamine import CalamineWorkbook
 from sqlalchemy.orm import Session
 
 from revenue_engine import db, periods
+from revenue_engine.access import scope
 from revenue_engine.county import loading
 from revenue_engine.errors import Conflict, NotAllowed, NotFound, Rejected
 from revenue_engine.periods import NAIROBI, add_working_days
-from revenue_engine.reports import fo30
+from revenue_engine.reports import fo30, payments
 from revenue_engine.reports import remittances as reporting
 from revenue_engine.treasury import bank_accounts, clocks, remittances
 from revenue_engine.treasury.clocks import Held, banking, receipting
@@ -100,6 +101,13 @@ def balance(books: Books, account: str) -> int:
     return int(minor)
 
 
+def way_to_the_fund(books: Books, reference: str) -> list[str]:
+    """The steps of a payment's way that tell of the Fund."""
+    with db.transaction(books.as_role("api")) as session:
+        steps = payments.way(session, reference, scope=scope.WHOLE).steps
+    return [f"{step.what}: {step.detail}" for step in steps if step.what.startswith("Fund")]
+
+
 def test_a_transfer_covers_payments_and_the_fund_is_debited_by_its_own_statement_alone(county: Books) -> None:
     assert county.judged(ask(1200)) is None
     # The oldest first, the last one in part; the rest is in the next transfer
@@ -110,6 +118,7 @@ def test_a_transfer_covers_payments_and_the_fund_is_debited_by_its_own_statement
     assert [(item.bucket.value, item.reference, item.amount_minor) for item in on_the_way.items] == [
         ("in_books_not_in_statement", "RTGS001", -1200_00)
     ]
+    assert "the Fund's own statement does not show it yet" in way_to_the_fund(county, "UI00000R01")[0]
     # Our bank shows the debit: nothing is in the Fund yet
     bring(county, statement(("", "FT0002", -1200, "RTGS001 CRF", today), opening=1490, account=BANK), channel=2)
     assert laid_on(county, today, BANK).items == []
@@ -121,6 +130,13 @@ def test_a_transfer_covers_payments_and_the_fund_is_debited_by_its_own_statement
         [],
         [],
     )
+    (whole,), (part, rest) = (way_to_the_fund(county, one) for one in ("UI00000R01", "UI00000R02"))
+    assert whole.startswith(
+        f"Fund: transfer RTGS001: KSh 1,000.00 of this money; the county's bank shows it on {today}"
+    )
+    assert whole.endswith(f"the Fund's own statement shows it on {today}")
+    assert "KSh 200.00 of this money" in part
+    assert rest == "Fund: KSh 300.00 of this money is in no transfer to the Fund yet"
     assert county.judged(ask(290, "RTGS002")) is None
     assert parts(county)[2:] == [("RTGS002", "UI00000R02", 290)]
     # What is left of the payments is the channel's charge: gross = remitted + balance + charges

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from revenue_engine.errors import ConfigurationError
+from revenue_engine.errors import ConfigurationError, in_plain_words
 
 HERE = Path(__file__).parent
 _GROUPS = {"receipt", "reference", "account", "msisdn", "name"}
@@ -204,7 +204,7 @@ def load_tables(directory: Path = HERE, own: Path | None = None) -> tuple[Table,
         try:
             tables.append(Table.model_validate(tomllib.loads(path.read_text("utf-8"))))
         except ValidationError as error:
-            wrong = [f"{_place(one['loc'])}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors()]
+            wrong = [f"{_place(one['loc'])}: {in_plain_words(one)}" for one in error.errors()]
             said = f"{path.name} is no table of columns: {'; '.join(wrong)}"
             raise ConfigurationError(said, file=path.name, problems=wrong) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, re.error) as error:

@@ -23,7 +23,16 @@ async function check(token) {
   const number = `${kind}-${year}-${String(view.getUint32(9)).padStart(6, "0")}`;
   say(`Signed by the county: ${number}, KSh ${cents / 100n}.${String(cents % 100n).padStart(2, "0")}, paid ` +
     `${day.toISOString().slice(0, 10)}. Whether it was cancelled since is known online.`);
-  if (navigator.onLine) location.replace("/v?token=" + encodeURIComponent(token));
+  await online(token);
 }
+async function online(token) {
+  // A phone may believe in a network that leads nowhere: the page is left only for one that answers.
+  const at = "/v?token=" + encodeURIComponent(token);
+  const answer = await fetch(at, { cache: "no-store" });
+  if (answer.ok || answer.status === 404) location.replace(at);
+}
+if ("serviceWorker" in navigator) navigator.serviceWorker.register("/v/worker.js", { scope: "/v" }).catch(() => {});
 const token = location.hash.slice(1);
-if (token) check(token).catch(() => { location.replace("/v?token=" + encodeURIComponent(token)); });
+if (token) check(token).catch(() => online(token)).catch(() => {
+  if (told.hidden) say("This cannot be checked without a network on this phone: open the page once while there is one.");
+});
