@@ -166,6 +166,11 @@ def commits(module: ast.Module) -> Iterator[Offence]:
             yield node.lineno, "only db.transaction() commits"
 
 
+def _of_money(division: ast.BinOp | ast.AugAssign) -> bool:
+    """Whether what is divided, or by what, is an amount by its name."""
+    return re.search("minor|amount|cents", ast.unparse(division)) is not None
+
+
 def floats(module: ast.Module) -> Iterator[Offence]:
     for node in ast.walk(module):
         if isinstance(node, ast.Name) and node.id == "float":
@@ -174,6 +179,8 @@ def floats(module: ast.Module) -> Iterator[Offence]:
             yield node.lineno, "no float literal comes near money"
         elif isinstance(node, ast.Attribute) and node.attr in {"float16", "float32", "float64", "double", "Float64"}:
             yield node.lineno, "no float of a library comes near money"
+        elif isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div) and _of_money(node):
+            yield node.lineno, "cents are divided whole: // and divmod, never /"
 
 
 def clocks(module: ast.Module) -> Iterator[Offence]:
@@ -251,6 +258,9 @@ def test_every_module_says_what_it_is_for(path: Path) -> None:
         (floats, "float(x)"),
         (floats, "x = 1.5"),
         (floats, "x = np.float64(y)"),
+        (floats, "x = minor / 100"),
+        (floats, "x = total_minor / count"),
+        (floats, "amount /= 3"),
         (clocks, "datetime.datetime.now()"),
         (clocks, "from time import time as t\nimport time\ntime.time()"),
         (swallowed, "try:\n    f()\nexcept:\n    g()"),
